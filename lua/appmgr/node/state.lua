@@ -1,0 +1,170 @@
+--- What a node remembers in its state directory.
+--
+--   node.json        who this is: node, uid, machine_id, incarnation, cluster, session
+--   assignment.json  the last assignment that was acted on, with its versions
+--   tasks.json       the last listing of tasks, kept by an agent that led
+--
+-- Each file is replaced whole, so that a reader finds the old or the new one.
+-- A file that cannot be understood counts as absent and is told as a problem:
+-- it never stops the agent. Only a directory that another agent holds, or that
+-- belongs to another node, does.
+local M = {}
+
+local State = {}
+State.__index = State
+
+local NODE_FILE, ASSIGNMENT_FILE, TASKS_FILE = "node.json", "assignment.json", "tasks.json"
+
+--- Makes the directory when it is missing (mode 0700) and takes its lock.
+local function claim_directory(file, path)
+  local found = file.stat(path)
+  if found and found.type ~= "directory" then
+    return nil, ("state directory %s: it is no directory; choose another with --state-dir"):format(path)
+  end
+  if not found then
+    local made, err = file.mkdir(path, 448) -- 0700
+    if not made then return nil, ("state directory: %s; choose another with --state-dir"):format(err) end
+  end
+  local lock, err = file.lock(path .. "/lock")
+  if not lock then
+    return nil, ("state directory %s: %s; is another agent running? each needs a --state-dir of its own"):format(path, err)
+  end
+  return lock
+end
+
+--- Reads one file. An absent one is `nil` without a problem.
+local function read_document(self, name)
+  local path, key = self.path .. "/" .. name, "state/" .. name
+  if not self.file.stat(path) then
+    self.problems:clear(key)
+    return nil
+  end
+  local text, err = self.file.read(path)
+  local value
+  if text then value, err = self.json.decode(text) end
+  if text and value ~= nil and type(value) ~= "table" then value, err = nil, "it holds no object" end
+  if type(value) ~= "table" then
+    self.problems:set(key, ("state file %s cannot be used: %s; the agent goes on without it"):format(path, err))
+    return nil
+  end
+  self.problems:clear(key)
+  return value
+end
+
+--- Replaces one file. A failure is told as a problem and again as the result.
+local function write_document(self, name, value)
+  local path, key = self.path .. "/" .. name, "state/" .. name
+  local written, err = self.file.write_atomic(path, self.json.encode(value) .. "\n", 384) -- 0600
+  if not written then
+    self.problems:set(key, ("cannot keep state: %s; what is in force goes on, but a restart will not know it"):format(err))
+    return nil, err
+  end
+  self.problems:clear(key)
+  return true
+end
+
+--- Takes over or begins the record of this node.
+-- @treturn boolean|nil, string `nil, err` when the directory is another node's
+local function adopt_node(self)
+  local kept = read_document(self, NODE_FILE) or {}
+  if type(kept.node) == "string" and kept.node ~= self.node then
+    return nil, ('state directory %s belongs to node "%s", not to "%s"; give --node %s or another --state-dir'):format(
+      self.path, kept.node, self.node, kept.node)
+  end
+  self.moved = type(kept.machine_id) == "string" and kept.machine_id ~= self.machine_id
+  if self.moved then
+    self.problems:set("state/machine", ("state directory %s was copied from another machine: its session and its"
+      .. " last assignment are not used"):format(self.path))
+  end
+  self.record = {
+    node = self.node,
+    machine_id = self.machine_id,
+    uid = not self.moved and type(kept.uid) == "string" and kept.uid or self.uuid(),
+    incarnation = (math.type(kept.incarnation) == "integer" and kept.incarnation or 0) + 1,
+    cluster = kept.cluster,
+    session = not self.moved and kept.session or nil,
+  }
+  return true
+end
+
+--- Opens a state directory: makes it, locks it, reads `node.json` and counts the incarnation.
+-- The lock is held until the process ends.
+-- @tparam table deps `file`, `json`, `problems`, `uuid` (function), `path`, `node`, `machine_id`
+-- @treturn State|nil
+-- @treturn ?string why not, with the next step
+function M.open(deps)
+  local lock, err = claim_directory(deps.file, deps.path)
+  if not lock then return nil, err end
+  local self = setmetatable({
+    file = deps.file, json = deps.json, problems = deps.problems, uuid = deps.uuid,
+    path = deps.path, node = deps.node, machine_id = deps.machine_id, lock = lock,
+  }, State)
+  local ours, why = adopt_node(self)
+  if not ours then return nil, why end
+  local written, reason = write_document(self, NODE_FILE, self.record)
+  if not written and not deps.file.stat(deps.path .. "/" .. NODE_FILE) then
+    return nil, ("state directory %s cannot be written: %s; choose another with --state-dir"):format(deps.path, reason)
+  end
+  return self
+end
+
+--- One field of the node's record.
+-- @tparam string name `node`, `uid`, `machine_id`, `incarnation`, `cluster` or `session`
+-- @return the value (borrowed, not to be changed), nil when there is none
+function State:get(name)
+  return self.record[name]
+end
+
+--- Changes one field and writes the record, unless the value is what it was.
+-- @tparam string name
+-- @param value anything JSON can hold; nil removes the field
+-- @treturn boolean|nil, string `nil, err` when the disk refuses: the value holds until the agent ends
+function State:set(name, value)
+  local before = self.record[name]
+  if before == value then return true end
+  if type(before) == "table" and type(value) == "table" and self.json.encode(before) == self.json.encode(value) then
+    return true
+  end
+  self.record[name] = value
+  return write_document(self, NODE_FILE, self.record)
+end
+
+--- The last assignment, if it is still this node's own.
+-- @treturn ?table {replicas, versions} as given to `save_assignment`; nil when there is none, when it
+--   came from another machine, or when it was given by another cluster than the one known
+function State:load_assignment()
+  local kept = read_document(self, ASSIGNMENT_FILE)
+  if not kept or self.moved then return nil end
+  if kept.node ~= self.node or kept.machine_id ~= self.machine_id or kept.cluster ~= self.record.cluster
+    or type(kept.replicas) ~= "table" or type(kept.versions) ~= "table" then
+    self.problems:set("state/" .. ASSIGNMENT_FILE,
+      ("state file %s/%s is not this node's: it is not used"):format(self.path, ASSIGNMENT_FILE))
+    return nil
+  end
+  return kept
+end
+
+--- Keeps the assignment that is in force.
+-- @tparam table replicas array of {task, slot, version, since, leaving}
+-- @tparam table versions `<task>/<hash>` → content
+-- @treturn boolean|nil, string
+function State:save_assignment(replicas, versions)
+  return write_document(self, ASSIGNMENT_FILE, {
+    node = self.node, machine_id = self.machine_id, cluster = self.record.cluster,
+    replicas = self.json.array(replicas), versions = versions,
+  })
+end
+
+--- The tasks an agent saw when it led, for a store that was lost.
+-- @treturn ?table as given to `save_tasks`
+function State:load_tasks()
+  return read_document(self, TASKS_FILE)
+end
+
+--- @tparam table tasks any document
+-- @treturn boolean|nil, string
+function State:save_tasks(tasks)
+  return write_document(self, TASKS_FILE, tasks)
+end
+
+return M
