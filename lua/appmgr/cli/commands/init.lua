@@ -1,0 +1,26 @@
+--- The commands, in the order in which `appmgr --help` lists them.
+--
+-- The command "task apply" lives in task_apply.lua beside this file, which returns
+--   text             what it accepts and what --help prints (see appmgr.cli.usage)
+--   speaks_to_agent  true when it needs a running agent (adds --socket)
+--   run              function(context, arguments) → exit code
+
+return {
+  "agent",
+  "status",
+  "nodes",
+  "tasks",
+  "task apply",
+  "task show",
+  "task scale",
+  "task rm",
+  "app ls",
+  "app show",
+  "app logs",
+  "cluster accept",
+  "cluster restore",
+  "leave",
+  "repl",
+  "config check",
+  "lua",
+}

@@ -1,0 +1,79 @@
+--- What a command is given: where to write, how to fail, and the way to the agent.
+--
+-- All effects of a command go through this object, so that its spec can replace them.
+
+local connection = require("appmgr.cli.connection")
+local json = require("appmgr.json")
+
+local M = {}
+
+local Context = {}
+Context.__index = Context
+
+local DEFAULT_SOCKET = "/run/appmgr/appmgr.sock"
+
+--- @tparam table deps {core=, stdout=, stderr=, getenv=}: the core modules by name, two file
+-- handles and a function like os.getenv
+-- @treturn table context with `core`, `socket`, `version`
+function M.new(deps)
+  local from_environment = deps.getenv("APPMGR_SOCKET")
+  if from_environment == "" then from_environment = nil end
+  return setmetatable({
+    core = deps.core,
+    stdout = deps.stdout,
+    stderr = deps.stderr,
+    getenv = deps.getenv,
+    version = deps.core.runtime.version,
+    socket = from_environment or DEFAULT_SOCKET,
+  }, Context)
+end
+
+--- Prints a line (or a text of many lines) that was asked for.
+function Context:print(text)
+  self.stdout:write(text, "\n")
+end
+
+--- Prints a value as JSON, for programs.
+function Context:print_json(value)
+  self.stdout:write(json.encode(value, { pretty = true }), "\n")
+end
+
+--- Prints what is not an answer: hints, warnings, progress.
+function Context:warn(text)
+  self.stderr:write(text, "\n")
+end
+
+--- Says why a command failed.
+-- @treturn integer the exit code 1
+function Context:fail(message)
+  self.stderr:write("appmgr: ", message, "\n")
+  return 1
+end
+
+--- Says what is wrong with a command line.
+-- @tparam string message
+-- @tparam string help the command that explains it
+-- @treturn integer the exit code 2
+function Context:misuse(message, help)
+  self.stderr:write("appmgr: ", message, "\n", 'try "', help, '"\n')
+  return 2
+end
+
+--- Asks the agent.
+-- @tparam string method
+-- @tparam[opt] table params
+-- @tparam[opt] function on_event function(event), for methods that stream
+-- @treturn[1] any the result
+-- @treturn[2] nil
+-- @treturn[2] string what went wrong, complete
+-- @treturn[2] string its code
+function Context:call(method, params, on_event)
+  if not self.connection then
+    local opened, err = connection.open(self.core.control, self.socket)
+    if not opened then return nil, err, "no_agent" end
+    self.connection = opened
+  end
+  return self.connection:call(method, params, on_event)
+end
+
+return M

@@ -1,0 +1,174 @@
+--- The agent's end of its socket: one JSON object a line, requests in, answers out.
+--
+--     → {"id":1,"method":"status","params":{}}
+--     ← {"id":1,"result":…}   or   {"id":1,"error":{"code":"…","message":"…"}}
+--
+-- A streaming method sends {"id":1,"event":…} any number of times before its result. Requests of
+-- one connection may overlap; each is answered once. A handler (see control/handlers.lua) answers
+-- now or later through its request; when the client goes away its requests are closed, and a
+-- handler that holds something for one learns that through `request:on_close`.
+--
+-- The server never waits for a client: core.control queues, and drops who does not read.
+
+local json = require("appmgr.json")
+local suggest = require("appmgr.suggest")
+
+local M = {}
+
+--- How many unanswered requests one connection may have.
+local MAX_OPEN_REQUESTS <const> = 64
+
+local Request = {}
+Request.__index = Request
+
+function Request:send(message)
+  message.id = self.id
+  self.conn:send(json.encode(message))
+end
+
+function Request:finish()
+  if self.closed then return false end
+  self.closed = true
+  self.open_requests[self] = nil
+  return true
+end
+
+--- Answers the request. Later answers are ignored.
+function Request:reply(result)
+  if self:finish() then self:send({ result = result == nil and json.null or result }) end
+end
+
+--- Refuses the request.
+-- @tparam string code for programs: bad_request, not_found, unavailable, failed, conflict, internal …
+-- @tparam string message for people: the thing, the reason, the next step
+function Request:fail(code, message)
+  if self:finish() then self:send({ error = { code = code, message = message } }) end
+end
+
+--- Sends one event of a stream.
+function Request:event(value)
+  if not self.closed then self:send({ event = value }) end
+end
+
+--- Calls `fn` when the client goes away before the answer.
+function Request:on_close(fn)
+  self.close_callback = fn
+end
+
+local Server = {}
+Server.__index = Server
+
+local function refuse(conn, id, code, message)
+  conn:send(json.encode({ id = id, error = { code = code, message = message } }))
+end
+
+local function count(set)
+  local number = 0
+  for _ in pairs(set) do number = number + 1 end
+  return number
+end
+
+local function method_names(handlers)
+  local names = {}
+  for name in pairs(handlers) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+local function unknown_method(handlers, method)
+  local near = suggest.nearest(method, method_names(handlers))
+  return ('this agent knows no method "%s"%s'):format(method, near and ('; did you mean "%s"?'):format(near) or "")
+end
+
+function Server:run(handler, request, method)
+  local ok, trace = xpcall(handler, debug.traceback, self.agent, request)
+  if ok then return end
+  self.log.error(("control: %s failed: %s"):format(method, trace))
+  request:fail("internal", ("the agent failed to answer %s: %s"):format(method, trace:match("^[^\n]*")))
+end
+
+local function check_message(message)
+  if type(message) ~= "table" or json.is_array(message) then return "a request is a JSON object" end
+  if type(message.method) ~= "string" then return 'a request needs a "method"' end
+  if message.params ~= nil and type(message.params) ~= "table" then return '"params" is an object' end
+  return nil
+end
+
+function Server:on_line(conn, line)
+  local message, decode_error = json.decode(line)
+  if message == nil and decode_error then
+    return refuse(conn, nil, "bad_request", "the line is no JSON: " .. decode_error)
+  end
+  local wrong = check_message(message)
+  if wrong then return refuse(conn, type(message) == "table" and message.id or nil, "bad_request", wrong) end
+  local handler = self.handlers[message.method]
+  if not handler then
+    return refuse(conn, message.id, "unknown_method", unknown_method(self.handlers, message.method))
+  end
+  local client = self.clients[conn]
+  if not client then
+    client = { open_requests = {}, session = {} }
+    self.clients[conn] = client
+  end
+  if count(client.open_requests) >= MAX_OPEN_REQUESTS then
+    local text = ("more than %d requests of this connection wait for an answer"):format(MAX_OPEN_REQUESTS)
+    return refuse(conn, message.id, "too_many", text)
+  end
+  local request = setmetatable({
+    id = message.id,
+    conn = conn,
+    params = message.params or {},
+    session = client.session,
+    open_requests = client.open_requests,
+    closed = false,
+  }, Request)
+  client.open_requests[request] = true
+  self:run(handler, request, message.method)
+end
+
+function Server:on_close(conn)
+  local client = self.clients[conn]
+  self.clients[conn] = nil
+  if not client then return end
+  for request in pairs(client.open_requests) do
+    request.closed = true
+    if request.close_callback then request.close_callback() end
+  end
+end
+
+--- Ends all connections and removes the socket.
+function Server:close()
+  self.server:close()
+end
+
+--- Listens on the agent's socket.
+-- @tparam table deps
+--   agent     the agent object that handlers are given
+--   core      control and log are used, and what handlers need (codec, file, sandbox, timer)
+--   path      the socket
+--   handlers  (optional) function(request) by method name; default: all of control/handlers.lua
+-- @treturn[1] table server, with `close()`
+-- @treturn[2] nil
+-- @treturn[2] string why not: in use by pid N, directory not ours, …
+function M.new(deps)
+  local self = setmetatable({
+    agent = deps.agent,
+    log = deps.core.log,
+    handlers = deps.handlers or require("appmgr.control.handlers").new(deps.core),
+    clients = {},
+  }, Server)
+  local server, err = deps.core.control.listen({
+    path = deps.path,
+    on_line = function(conn, line) self:on_line(conn, line) end,
+    on_close = function(conn) self:on_close(conn) end,
+    on_refused = function(uid)
+      self.log.warn(("control: refused a connection from uid %s: only root and the agent's own user may connect")
+        :format(uid))
+    end,
+  })
+  if not server then return nil, err end
+  self.server = server
+  return self
+end
+
+return M
