@@ -1,0 +1,264 @@
+--- The application document: what a process is and how it is kept running.
+--
+-- The same document stands in the configuration's `Applications` and as the
+-- `content` of a task. Reading it never changes it: the text that an operator
+-- wrote is what gets hashed and stored as a version.
+local fields = require("appmgr.fields")
+local names = require("appmgr.names")
+
+local M = {}
+
+--- Fields whose change needs a new process; all others apply in place.
+M.PROCESS_FIELDS = { "command", "user", "working_dir", "env" }
+
+local DEFAULTS = {
+  status = 1,
+  cache_lines = 20,
+  stop_signal = 15,
+  stop_timeout = 10,
+}
+
+local RESTART_DEFAULTS = { interval_seconds = 60, delay_seconds = 1, max_delay_seconds = 60 }
+
+local SIGNALS = {
+  HUP = 1, INT = 2, QUIT = 3, ABRT = 6, KILL = 9, USR1 = 10, USR2 = 12, ALRM = 14, TERM = 15,
+  CONT = 18, STOP = 19, WINCH = 28, PWR = 30,
+}
+
+-- make(1) runs a recipe line itself unless a shell would see more in it than
+-- words; quotes and backslashes are left to the shell as well, because only it
+-- knows its own rules.
+local SHELL_CHARACTERS = "[#;\"'\\*?%[%]&|<>(){}$`^~!\n]"
+local SHELL_WORDS = {}
+for word in ([[. : alias bg break case cd command continue eval exec exit export fc fg for getopts hash if jobs
+  login logout read readonly return set shift test times trap type ulimit umask unalias unset until wait while]])
+  :gmatch("%S+") do
+  SHELL_WORDS[word] = true
+end
+
+local function words(command)
+  local list = {}
+  for word in command:gmatch("%S+") do list[#list + 1] = word end
+  return list
+end
+
+local function needs_shell(command, first)
+  return command:find(SHELL_CHARACTERS) ~= nil or SHELL_WORDS[first] or first:find("=", 1, true) ~= nil
+end
+
+local plain_text = fields.text()
+
+local function read_command_array(value)
+  for index, word in ipairs(value) do
+    local text, reason = plain_text(word)
+    if not text then
+      return nil, ("word %d %s"):format(index, reason)
+    end
+  end
+  if value[1] == "" then
+    return nil, "the first word names the program and must not be empty"
+  end
+  return table.move(value, 1, #value, 1, {})
+end
+
+local function read_command(value)
+  if type(value) == "table" and #value > 0 then
+    return read_command_array(value)
+  end
+  if type(value) ~= "string" then
+    return nil, "must be a string or an array of strings that is not empty"
+  end
+  if not value:find("%S") then
+    return nil, "must not be empty"
+  end
+  return plain_text(value)
+end
+
+-- Values of env are secrets as a rule: no message repeats one.
+local function read_env(value)
+  if not fields.is_object(value) then
+    return nil, "must be an object of names and strings"
+  end
+  local env = {}
+  for name, content in pairs(value) do
+    if type(name) ~= "string" or not name:find("^[A-Za-z_][A-Za-z0-9_]*$") then
+      return nil, ("%q is no name of an environment variable"):format(tostring(name))
+    end
+    if math.type(content) == "integer" then content = tostring(content) end
+    local text, reason = plain_text(content)
+    if not text then
+      return nil, ("the value of %s %s"):format(name, reason)
+    end
+    env[name] = text
+  end
+  return env
+end
+
+local function read_signal(value)
+  local number = math.type(value) and math.tointeger(value)
+  if type(value) == "string" then
+    number = SIGNALS[(value:upper():gsub("^SIG", ""))]
+  end
+  if not number or number < 1 or number > 64 then
+    return nil, "must be a signal: a name such as \"TERM\" or \"SIGINT\", or a number from 1 to 64"
+  end
+  return number
+end
+
+local RESTART_SCHEMA = {
+  fields = {
+    attempts = fields.integer(0, 1000000),
+    interval_seconds = fields.number(0.001, 31536000),
+    delay_seconds = fields.number(0, 86400),
+    max_delay_seconds = fields.number(0, 86400),
+  },
+}
+
+local function read_restart(value, findings)
+  if not fields.is_object(value) then
+    return nil, "must be an object"
+  end
+  local restart, found = fields.read(value, RESTART_SCHEMA)
+  fields.merge(findings, found, "restart.")
+  return restart
+end
+
+local function read_working_dir(value)
+  local text, reason = fields.text(4095)(value)
+  if text and text:sub(1, 1) ~= "/" then
+    return nil, "must be an absolute path"
+  end
+  return text, reason
+end
+
+local function read_user(value)
+  if type(value) ~= "string" or not value:find("^[A-Za-z0-9_][A-Za-z0-9_.-]*%$?$") or #value > 256 then
+    return nil, "must be the name of a user"
+  end
+  return value
+end
+
+local function read_name(value)
+  local ok, reason = names.check(value)
+  return ok and value or nil, reason
+end
+
+local SCHEMA = {
+  fields = {
+    name = read_name,
+    command = read_command,
+    user = read_user,
+    working_dir = read_working_dir,
+    env = read_env,
+    status = fields.integer(0, 1),
+    cache_lines = fields.integer(0, 10000),
+    stop_signal = read_signal,
+    stop_timeout = fields.number(0, 86400),
+    restart = read_restart,
+    comments = fields.text(),
+    description = fields.text(),
+  },
+  later = {},
+}
+for name in ([[health_check_cmd start_time start_interval_seconds start_interval_timeout keep_running daily_limitation
+  posix_timezone resource_limit schedule init_command fini_command]]):gmatch("%S+") do
+  SCHEMA.later[name] = true
+end
+
+local function with_defaults(values, defaults)
+  for name, default in pairs(defaults) do
+    if values[name] == nil then values[name] = default end
+  end
+  return values
+end
+
+--- Reads an application document.
+-- @param document a decoded JSON value
+-- @treturn ?table the application, nil when there are errors: `name` (nil when
+--   the document has none), `command` as written, `argv` to execute, `user`,
+--   `working_dir`, `env` (table, maybe empty), `status` 0 or 1, `cache_lines`,
+--   `stop_signal` (number), `stop_timeout` (s), `restart` (`attempts` or nil,
+--   `interval_seconds`, `delay_seconds`, `max_delay_seconds`), `comments`,
+--   `description`
+-- @treturn fields.Findings errors, warnings and fields not honoured
+function M.read(document)
+  if type(document) ~= "table" or #document > 0 then
+    local findings = fields.findings()
+    findings.errors[1] = "must be an object"
+    return nil, findings
+  end
+  local application, findings = fields.read(document, SCHEMA)
+  if document.command == nil then
+    table.insert(findings.errors, "command: is missing; it says what to run")
+  end
+  if #findings.errors > 0 then
+    return nil, findings
+  end
+  with_defaults(application, DEFAULTS)
+  application.env = application.env or {}
+  application.restart = with_defaults(application.restart or {}, RESTART_DEFAULTS)
+  application.argv = M.argv(application.command)
+  return application, findings
+end
+
+--- Reads an application of the configuration: a name is needed, and nothing may be ignored.
+-- @param document a decoded JSON value
+-- @treturn[1] table the application, see `read`
+-- @treturn[2] nil
+-- @treturn[2] {string,...} errors
+function M.read_local(document)
+  local application, findings = M.read(document)
+  local errors = fields.strict(findings)
+  if application and not application.name then
+    table.insert(errors, 1, "name: is missing")
+  end
+  if #errors > 0 then
+    return nil, errors
+  end
+  return application
+end
+
+--- What to execute for a command.
+-- @tparam string|table command as in a document that was read without errors
+-- @treturn {string,...} words, the first names the program
+function M.argv(command)
+  if type(command) == "table" then
+    return table.move(command, 1, #command, 1, {})
+  end
+  local list = words(command)
+  if needs_shell(command, list[1]) then
+    return { "/bin/sh", "-c", command }
+  end
+  return list
+end
+
+local function hash(value, json, codec)
+  return codec.sha256(json.encode(value)):sub(1, 16)
+end
+
+--- The version of a document: the same for every order of its keys.
+-- @param document decoded JSON, as the operator wrote it
+-- @tparam table json appmgr.json (its encode is canonical)
+-- @tparam table codec core.codec
+-- @treturn string 16 hexadecimal digits
+function M.version(document, json, codec)
+  return hash(document, json, codec)
+end
+
+--- A hash over what needs a new process when it changes.
+-- @tparam table application from `read`
+-- @tparam table json appmgr.json
+-- @tparam table codec core.codec
+-- @treturn string 16 hexadecimal digits
+function M.process_hash(application, json, codec)
+  local relevant = {}
+  for _, name in ipairs(M.PROCESS_FIELDS) do
+    relevant[name] = application[name]
+  end
+  relevant.command = application.argv
+  -- An empty table has no type of its own in JSON; absent is unambiguous.
+  if not next(application.env) then relevant.env = nil end
+  return hash(relevant, json, codec)
+end
+
+return M

@@ -1,0 +1,100 @@
+--- The assignment document under `assignment/<host>`: which slots of which tasks
+-- a host runs, and in which version.
+local fields = require("appmgr.fields")
+local names = require("appmgr.names")
+
+local M = {}
+
+local slot_number = fields.integer(0, 1000000)
+
+local function read_replica(value)
+  if not fields.is_object(value) then
+    return nil, "must be an object"
+  end
+  local ok, reason = names.check(value.task, "task")
+  if not ok then return nil, reason end
+  local slot, slot_reason = slot_number(value.slot)
+  if not slot then return nil, "slot: " .. slot_reason end
+  ok, reason = names.check(value.version, "version")
+  if not ok then return nil, reason end
+  return {
+    task = value.task,
+    slot = slot,
+    version = value.version,
+    since = math.type(value.since) and math.tointeger(value.since // 1) or 0,
+    leaving = value.leaving == true or nil,
+  }
+end
+
+--- The order in which replicas stand in every document.
+-- @tparam table a replica
+-- @tparam table b replica
+-- @treturn boolean
+function M.before(a, b)
+  if a.task ~= b.task then return a.task < b.task end
+  return a.slot < b.slot
+end
+
+--- Reads the bytes of an assignment. One bad entry makes the whole document
+-- unreadable: who follows it must not act on half a decision.
+-- @tparam ?string text the value
+-- @tparam table json appmgr.json
+-- @treturn[1] {replica,...} sorted: `task`, `slot`, `version`, `since` (unix s), `leaving` (true or nil)
+-- @treturn[2] nil
+-- @treturn[2] string why it cannot be read
+function M.parse(text, json)
+  local document, reason = nil, "the value is empty"
+  if text and text ~= "" then
+    document, reason = json.decode(text)
+  end
+  if document == nil then
+    return nil, "no valid JSON: " .. tostring(reason)
+  end
+  local list = type(document) == "table" and document.replicas
+  if type(list) ~= "table" or (#list == 0 and next(list) ~= nil) then
+    return nil, "no array \"replicas\""
+  end
+  local replicas, seen = {}, {}
+  for index, value in ipairs(list) do
+    local replica, why = read_replica(value)
+    local id = replica and (replica.task .. "." .. replica.slot)
+    if not replica or seen[id] then
+      return nil, ("replica %d: %s"):format(index, why or (id .. " stands there twice"))
+    end
+    seen[id] = true
+    replicas[index] = replica
+  end
+  table.sort(replicas, M.before)
+  return replicas
+end
+
+--- The text of an assignment, canonical: equal replicas give equal bytes.
+-- @tparam {replica,...} replicas in any order; not changed
+-- @tparam table json appmgr.json
+-- @treturn string
+function M.encode(replicas, json)
+  local list = {}
+  for index, replica in ipairs(replicas) do
+    list[index] = {
+      task = replica.task, slot = replica.slot, version = replica.version, since = replica.since,
+      leaving = replica.leaving or nil,
+    }
+  end
+  table.sort(list, M.before)
+  return json.encode({ replicas = json.array(list) })
+end
+
+--- The seed's form of the same decision: names, once for each slot that stays.
+-- A leaving slot is decided away already, so it is not named.
+-- @tparam {replica,...} replicas in any order
+-- @treturn {string,...} sorted
+function M.topology(replicas)
+  local list = {}
+  for _, replica in ipairs(replicas) do
+    if not replica.leaving then list[#list + 1] = replica.task end
+  end
+  table.sort(list)
+  return list
+end
+
+return M

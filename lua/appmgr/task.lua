@@ -1,0 +1,169 @@
+--- The task document under `task/<name>`: an application and how often it runs where.
+local application = require("appmgr.application")
+local fields = require("appmgr.fields")
+local names = require("appmgr.names")
+
+local M = {}
+
+--- Most replicas of one task.
+M.MAX_REPLICATION = 10000
+
+--- Largest content in bytes of canonical JSON: base64 of it must fit into a
+-- transaction of 512 KiB beside the other operations.
+M.MAX_CONTENT_BYTES = 256 * 1024
+
+local DEFAULTS = { replication = 1, priority = 0, max_per_node = 1 }
+
+local function read_replication(value)
+  if value == "all" then return value end
+  local whole = math.type(value) and math.tointeger(value)
+  if not whole or whole < 0 or whole > M.MAX_REPLICATION then
+    return nil, ("must be a whole number from 0 to %d, or \"all\""):format(M.MAX_REPLICATION)
+  end
+  return whole
+end
+
+local function read_condition(value)
+  if not fields.is_object(value) then
+    return nil, "must be an object of labels and patterns"
+  end
+  local condition = {}
+  for label, pattern in pairs(value) do
+    local ok, reason = names.check_label(label)
+    if not ok then return nil, reason end
+    if math.type(pattern) then pattern = tostring(pattern) end
+    if type(pattern) ~= "string" or #pattern > 256 then
+      return nil, ("the pattern for %s must be a string of at most 256 bytes"):format(label)
+    end
+    condition[label] = pattern
+  end
+  return condition
+end
+
+-- The application is read on its own, by `read_content`: its findings carry
+-- another place in front.
+local function keep(value) return value end
+
+local function read_on_disconnect(value, findings)
+  if value == "keep" then return value end
+  table.insert(findings.unsupported, "on_disconnect other than \"keep\"")
+  return value
+end
+
+local SCHEMA = {
+  fields = {
+    content = keep,
+    replication = read_replication,
+    priority = fields.integer(-1000000, 1000000),
+    max_per_node = fields.integer(1, M.MAX_REPLICATION),
+    condition = read_condition,
+    on_disconnect = read_on_disconnect,
+  },
+  later = {},
+}
+for name in ("resources constraints affinities spread update service group with apart_from"):gmatch("%S+") do
+  SCHEMA.later[name] = true
+end
+
+local function read_content(name, content, findings)
+  if content == nil then
+    table.insert(findings.errors, "content: is missing; it holds the application to run")
+    return nil
+  end
+  local app, found = application.read(content)
+  fields.merge(findings, found, "content.")
+  if app and app.name and app.name ~= name then
+    table.insert(findings.warnings,
+      ("content.name: \"%s\" has no effect, the task's key names it \"%s\""):format(app.name, name))
+  end
+  if app then app.name = name end
+  return app
+end
+
+--- The task's name in a key of the store.
+-- @tparam string key relative to the prefix, `task/web`
+-- @treturn[1] string the name
+-- @treturn[2] nil
+-- @treturn[2] ?string why it names no task; nil for a folder (`task/`, `task/x/`)
+function M.name_of(key)
+  local rest = key:match("^task/(.*)$")
+  if not rest or rest == "" or rest:sub(-1) == "/" then
+    return nil
+  end
+  if rest:find("/", 1, true) then
+    return nil, ("%s: a task stands directly under task/, not deeper; move it to task/%s"):format(
+      key, rest:gsub("/", "-"))
+  end
+  local ok, reason = names.check(rest, "task name")
+  if not ok then
+    return nil, reason
+  end
+  return rest
+end
+
+--- Reads a decoded task document.
+-- @tparam string name the task's name (its key)
+-- @param document a decoded JSON value
+-- @treturn ?table the task, nil when there are errors: `name`, `content` (as
+--   written), `application`, `replication` (number or "all"), `priority`,
+--   `max_per_node`, `condition` (maybe empty), `unsupported` (fields it asks
+--   for that this version cannot honour: it must stay pending)
+-- @treturn fields.Findings
+function M.read(name, document)
+  if not fields.is_object(document) then
+    local findings = fields.findings()
+    findings.errors[1] = "must be a JSON object with a content and a replication"
+    return nil, findings
+  end
+  local task, findings = fields.read(document, SCHEMA)
+  local app = read_content(name, document.content, findings)
+  local ok, reason = names.check(name, "task name")
+  if not ok then table.insert(findings.errors, reason) end
+  if #findings.errors > 0 then
+    return nil, findings
+  end
+  for field, default in pairs(DEFAULTS) do
+    if task[field] == nil then task[field] = default end
+  end
+  task.name = name
+  task.application = app
+  task.condition = task.condition or {}
+  task.unsupported = findings.unsupported
+  return task, findings
+end
+
+--- Reads the bytes of a task document and finds its version.
+-- @tparam string name the task's name (its key)
+-- @tparam ?string text the value; nil for an empty one
+-- @tparam table json appmgr.json
+-- @tparam table codec core.codec
+-- @treturn ?table the task as from `read`, with `version` and `content_text`
+--   (the canonical text a version key holds)
+-- @treturn fields.Findings
+function M.parse(name, text, json, codec)
+  local findings = fields.findings()
+  if not text or text == "" then
+    findings.errors[1] = "the value is empty; expected a JSON object with a content and a replication"
+    return nil, findings
+  end
+  local document, reason = json.decode(text)
+  if document == nil then
+    findings.errors[1] = "is no valid JSON: " .. (reason or "null")
+    return nil, findings
+  end
+  local task
+  task, findings = M.read(name, document)
+  if not task then
+    return nil, findings
+  end
+  task.content_text = json.encode(task.content)
+  if #task.content_text > M.MAX_CONTENT_BYTES then
+    table.insert(findings.errors, ("content: is %d bytes; at most %d fit into a transaction of Consul"):format(
+      #task.content_text, M.MAX_CONTENT_BYTES))
+    return nil, findings
+  end
+  task.version = application.version(task.content, json, codec)
+  return task, findings
+end
+
+return M
