@@ -1,0 +1,190 @@
+--- Agents of a test, each with its own folder, configuration, socket and log.
+local json = require("dkjson")
+local uv = require("luv")
+local loop = require("tests.lib.loop")
+local process = require("tests.lib.process")
+
+local M = {}
+
+local Agent = {}
+Agent.__index = Agent
+
+local SANITIZER_TEXT = {"AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSanitizer", "runtime error:"}
+
+--- The folder with the binaries under test.
+M.build_dir = os.getenv("APPMGR_BUILD") or "build"
+
+--- The path of the program under test.
+function M.binary()
+  return M.build_dir .. "/appmgr"
+end
+
+-- The quickest rhythm that Consul allows, so that expiry costs 20 s and not 60.
+local function consul_block(self)
+  local block = {url = self.consul.url, session_TTL = 10, report_interval = 2, topology_interval = 2, token = self.consul.token}
+  for key, value in pairs(self.consul_settings or {}) do
+    block[key] = value
+  end
+  return block
+end
+
+--- Writes the configuration again (for SIGHUP, or before the next start).
+-- @tparam[opt] table changes keys to set in it
+function Agent:configure(changes)
+  for key, value in pairs(changes or {}) do
+    self.config[key] = value
+  end
+  process.spit(self.config_path, json.encode(self.config))
+end
+
+local function environment(self)
+  local env = {
+    ASAN_OPTIONS = "detect_leaks=0:log_path=" .. self.dir .. "/sanitizer",
+    UBSAN_OPTIONS = "print_stacktrace=1:log_path=" .. self.dir .. "/sanitizer",
+    CONSUL_HTTP_ADDR = false, CONSUL_HTTP_TOKEN = false, NOTIFY_SOCKET = false,
+  }
+  for name, value in pairs(self.env or {}) do
+    env[name] = value
+  end
+  return env
+end
+
+local function answers(self)
+  local pipe, connected = uv.new_pipe(), nil
+  pipe:connect(self.socket, function(err) connected = not err end)
+  loop.wait_for("the socket is tried", 2000, function() return connected ~= nil end)
+  pipe:close()
+  return connected
+end
+
+--- Starts the process without waiting for anything.
+function Agent:launch()
+  assert(not (self.process and self.process:is_running()), "the agent already runs")
+  local argv = {M.binary(), "agent", "--config", self.config_path, "--node", self.node,
+    "--state-dir", self.state_dir, "--socket", self.socket}
+  self.process = process.start(argv, {stdout = self.log_path, stderr = self.log_path, env = environment(self)})
+  return self
+end
+
+--- Starts the process and waits until its socket answers.
+function Agent:start()
+  self:launch()
+  loop.wait_for(self.node .. " answers on its socket", 15000, function()
+    if not self.process:is_running() then
+      error(("agent %s ended with %s: %s"):format(self.node, self.process.code, self:log()), 0)
+    end
+    return answers(self)
+  end)
+  return self
+end
+
+--- Describes an agent; nothing is started yet.
+-- @tparam table options dir (must exist), node, consul (or nil), consul_settings, config, env
+function M.new(options)
+  local self = setmetatable(options, Agent)
+  self.state_dir = self.state_dir or self.dir .. "/state"
+  self.socket = self.dir .. "/run/appmgr.sock"
+  self.config_path, self.log_path = self.dir .. "/appmgr.json", self.dir .. "/agent.log"
+  self.config = self.config or {}
+  if self.consul then
+    self.config.Consul = self.config.Consul or consul_block(self)
+  end
+  self:configure()
+  return self
+end
+
+--- What it wrote to its log so far.
+function Agent:log()
+  return process.slurp(self.log_path)
+end
+
+--- Waits until the log holds `text` literally.
+function Agent:wait_for_log(text, deadline_ms)
+  loop.wait_for(("the log of %s says %q"):format(self.node, text), deadline_ms or 10000, function()
+    local log = self:log()
+    return log:find(text, 1, true), "\n" .. log:sub(-2000)
+  end)
+end
+
+--- Waits until the agent stands under live/ in Consul.
+function Agent:wait_joined(deadline_ms)
+  loop.wait_for(self.node .. " joins", deadline_ms or 15000, function()
+    return self.consul:document("live/" .. self.node), "\n" .. self:log():sub(-1500)
+  end)
+  return self
+end
+
+--- Runs `appmgr <arguments>` against this agent.
+-- @treturn table {code, stdout, stderr}
+function Agent:cli(...)
+  local argv = {M.binary(), ...}
+  local options = {}
+  if type(argv[#argv]) == "table" then
+    options = table.remove(argv)
+  end
+  local env = environment(self)
+  env.APPMGR_SOCKET = self.socket
+  return process.run(argv, {env = env, stdin = options.stdin, timeout_ms = options.timeout_ms})
+end
+
+--- Runs a command with --json and decodes its answer.
+function Agent:json(...)
+  local argv = {...}
+  argv[#argv + 1] = "--json"
+  local result = self:cli(table.unpack(argv))
+  assert(result.code == 0, "appmgr " .. table.concat(argv, " ") .. ": " .. result.stderr)
+  return assert(json.decode(result.stdout), result.stdout)
+end
+
+--- Sends a signal to the agent and waits for its end.
+-- @tparam[opt="sigterm"] string signal
+function Agent:stop(signal, deadline_ms)
+  return self.process:stop(signal or "sigterm", deadline_ms or 15000)
+end
+
+--- The keeper of this agent; nil when none runs.
+function Agent:keeper_pid()
+  for _, pid in ipairs(process.find(self.state_dir)) do
+    if process.command_line(pid):find("appmgr-keeper", 1, true) then
+      return pid
+    end
+  end
+end
+
+--- Ends everything of this agent at once, applications included.
+function Agent:destroy()
+  if self.process then
+    self.process:stop("sigkill")
+  end
+  loop.wait_for("the keepers of " .. self.node .. " are gone", 5000, function()
+    local any = false
+    for _, pid in ipairs(process.find(self.state_dir)) do
+      any = true
+      uv.kill(pid, "sigkill")
+    end
+    return not any
+  end)
+end
+
+--- What sanitizers said about this agent and its keeper; nil when they are content.
+function Agent:sanitizer_text()
+  local texts = {self:log()}
+  local scan = uv.fs_scandir(self.dir)
+  while scan do
+    local name = uv.fs_scandir_next(scan)
+    if not name then
+      break
+    elseif name:find("^sanitizer") then
+      texts[#texts + 1] = process.slurp(self.dir .. "/" .. name)
+    end
+  end
+  local all = table.concat(texts, "\n")
+  for _, mark in ipairs(SANITIZER_TEXT) do
+    local at = all:find(mark, 1, true)
+    if at then
+      return all:sub(at - 200 > 0 and at - 200 or 1, at + 4000)
+    end
+  end
+end
+
+return M

@@ -1,0 +1,113 @@
+--- What an integration file opens in setup and closes in teardown: a folder of its
+-- own, Consuls, proxies and agents in it, and the certainty that all of it is gone afterwards.
+--
+--     local test, consul
+--     setup(function() test = harness.open(); consul = test:start_consul() end)
+--     teardown(function() test:close() end)
+local uv = require("luv")
+local Agent = require("tests.lib.agent")
+local Consul = require("tests.lib.consul")
+local loop = require("tests.lib.loop")
+local process = require("tests.lib.process")
+local Proxy = require("tests.lib.proxy")
+
+local M = {}
+
+local Test = {}
+Test.__index = Test
+
+--- Opens a test with a folder of its own.
+function M.open()
+  local dir = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/appmgr-test-XXXXXX"))
+  return setmetatable({dir = dir, agents = {}, consuls = {}, proxies = {}, count = 0, marks = {}, marked = 0}, Test)
+end
+
+local function subfolder(self, name)
+  self.count = self.count + 1
+  local path = ("%s/%d-%s"):format(self.dir, self.count, name)
+  assert(uv.fs_mkdir(path, 448))
+  return path
+end
+
+--- Starts a private Consul; options as in consul.lua, dir is given.
+function Test:start_consul(options)
+  options = options or {}
+  options.dir = subfolder(self, options.name or "consul")
+  local consul = Consul.start(options)
+  table.insert(self.consuls, consul)
+  return consul
+end
+
+--- Opens a proxy (proxy.lua) in front of a Consul, or of nothing.
+function Test:start_proxy(consul, options)
+  local proxy = Proxy.start(consul and consul.http_port, options)
+  table.insert(self.proxies, proxy)
+  return proxy
+end
+
+--- Describes an agent; call start() on it.
+function Test:agent(node, options)
+  options = options or {}
+  options.node, options.dir = node, subfolder(self, node)
+  local agent = Agent.new(options)
+  table.insert(self.agents, agent)
+  return agent
+end
+
+--- Starts an agent on `consul` and waits until it has joined.
+function Test:join(node, consul, options)
+  options = options or {}
+  options.consul = options.consul or consul
+  return self:agent(node, options):start():wait_joined()
+end
+
+--- A command that does nothing for a long time and can be told from all others on the
+-- machine by the odd fraction of a second it sleeps longer.
+-- @tparam string name letters; the same name gives the same command
+function Test:sleeper(name)
+  if not self.marks[name] then
+    self.marked = self.marked + 1
+    self.marks[name] = ("0.000%d%03d"):format(uv.os_getpid(), self.marked)
+  end
+  return "sleep 100000 " .. self.marks[name]
+end
+
+--- Pids of the processes of one sleeper.
+function Test:sleepers(name)
+  return process.find(self:sleeper(name))
+end
+
+--- Waits until exactly `count` processes of a sleeper run.
+-- @treturn table their pids
+function Test:wait_for_sleepers(name, count, deadline_ms)
+  return loop.wait_for(("%d processes of %s run"):format(count, name), deadline_ms or 10000, function()
+    local pids = self:sleepers(name)
+    return #pids == count and pids, #pids .. " run"
+  end)
+end
+
+--- Ends everything and removes the folder.
+-- Raises when a sanitizer complained in any daemon.
+function Test:close()
+  local complaints = {}
+  for _, agent in ipairs(self.agents) do
+    local ok, reason = pcall(agent.destroy, agent)
+    complaints[#complaints + 1] = agent:sanitizer_text() or (not ok and reason) or nil
+  end
+  for _, proxy in ipairs(self.proxies) do
+    proxy:close()
+  end
+  process.stop_all()
+  loop.close_all()
+  if os.getenv("APPMGR_TEST_KEEP") then
+    io.stderr:write("kept: ", self.dir, "\n")
+  else
+    -- Nothing of the loop is alive any more, so blocking is fine here.
+    os.execute("rm -rf '" .. self.dir .. "'")
+  end
+  if #complaints > 0 then
+    error(table.concat(complaints, "\n"), 0)
+  end
+end
+
+return M
