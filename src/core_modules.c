@@ -1,0 +1,40 @@
+#include "core_modules.h"
+
+#include "script.h"
+
+#include <lauxlib.h>
+#include <stddef.h>
+
+struct core_module {
+    const char *name;
+    lua_CFunction open;
+    void (*shutdown)(lua_State *L); /* or NULL */
+};
+
+/* A module stands after those whose mechanism it uses. */
+static const struct core_module modules[] = {
+    {"core.runtime", lua_runtime_open, NULL},
+    {"core.log", lua_log_open, NULL},
+    {"core.loop", lua_loop_open, lua_loop_shutdown},
+    {"core.timer", lua_timer_open, lua_timer_shutdown},
+};
+
+enum { MODULE_COUNT = sizeof modules / sizeof modules[0] };
+
+void core_modules_preload(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    for (size_t i = 0; i < MODULE_COUNT; i++) {
+        lua_pushcfunction(L, modules[i].open);
+        lua_setfield(L, -2, modules[i].name);
+    }
+    lua_pop(L, 1);
+}
+
+void core_modules_shutdown(lua_State *L)
+{
+    for (size_t i = MODULE_COUNT; i-- > 0;)
+        if (modules[i].shutdown)
+            modules[i].shutdown(L);
+    script_shutdown();
+}

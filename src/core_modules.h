@@ -1,0 +1,38 @@
+/*
+ * core_modules: what C gives to Lua, the modules core.*.
+ *
+ * Each glue file exports an opener and, when its mechanism holds resources, a
+ * function that lets go of them. The list in core_modules.c is the only place
+ * that knows all of them.
+ */
+#ifndef APPMGR_CORE_MODULES_H
+#define APPMGR_CORE_MODULES_H
+
+#include <lua.h>
+
+/* Puts every core.* opener into package.preload. */
+void core_modules_preload(lua_State *L);
+
+/*
+ * Ends what the modules still hold, last module first, then the loop. The
+ * state must still be open: callbacks are released.
+ */
+void core_modules_shutdown(lua_State *L);
+
+/* The openers, one for each glue file: push the module's table. */
+int lua_codec_open(lua_State *L);
+int lua_file_open(lua_State *L);
+int lua_http_open(lua_State *L);
+int lua_json_open(lua_State *L);
+int lua_log_open(lua_State *L);
+int lua_loop_open(lua_State *L);
+int lua_runtime_open(lua_State *L);
+int lua_timer_open(lua_State *L);
+
+/* What some of them must let go of. */
+void lua_file_shutdown(lua_State *L);
+void lua_http_shutdown(lua_State *L);
+void lua_loop_shutdown(lua_State *L);
+void lua_timer_shutdown(lua_State *L);
+
+#endif
