@@ -70,6 +70,10 @@ local function read_content(name, content, findings)
     table.insert(findings.errors, "content: is missing; it holds the application to run")
     return nil
   end
+  if not fields.is_object(content) then
+    table.insert(findings.errors, "content: must be an object that describes an application")
+    return nil
+  end
   local app, found = application.read(content)
   fields.merge(findings, found, "content.")
   if app and app.name and app.name ~= name then

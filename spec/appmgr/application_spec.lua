@@ -1,0 +1,128 @@
+local core = require("spec.support.core")
+local application = require("appmgr.application")
+
+local function errors_of(document)
+  local app, findings = application.read(document)
+  assert.is_nil(app)
+  return table.concat(findings.errors, "\n")
+end
+
+describe("application.read", function()
+  it("fills in what a document leaves out", function()
+    local app, findings = application.read({ command = "sleep 30" })
+    assert.same({ errors = {}, warnings = {}, unsupported = {} }, findings)
+    assert.same({
+      command = "sleep 30", argv = { "sleep", "30" }, env = {}, status = 1, cache_lines = 20, stop_signal = 15,
+      stop_timeout = 10, restart = { interval_seconds = 60, delay_seconds = 1, max_delay_seconds = 60 },
+    }, app)
+  end)
+
+  it("keeps what is written and normalises signals and numbers", function()
+    local app = application.read({
+      name = "web", command = { "/bin/echo", "a b", "" }, user = "www-data", working_dir = "/srv",
+      env = { A = "1", B = 2 },
+      status = 0, cache_lines = 5.0, stop_signal = "SIGINT", stop_timeout = 0.5, comments = "c", description = "d",
+      restart = { attempts = 3, delay_seconds = 0 },
+    })
+    assert.same({ "/bin/echo", "a b", "" }, app.argv)
+    assert.same({ A = "1", B = "2" }, app.env)
+    assert.equal("integer", math.type(app.cache_lines))
+    assert.equal(2, app.stop_signal)
+    assert.same({ attempts = 3, delay_seconds = 0, interval_seconds = 60, max_delay_seconds = 60 }, app.restart)
+  end)
+
+  it("names each wrong field and why", function()
+    local text = errors_of({
+      command = "x", name = "a/b", user = "a b", working_dir = "srv", status = 2, cache_lines = -1, stop_signal = "FOO",
+      stop_timeout = "10", restart = 5, comments = 1, env = { "x" },
+    })
+    for _, field in ipairs({ "name", "user", "working_dir", "status", "cache_lines", "stop_signal", "stop_timeout",
+      "restart", "comments", "env" }) do
+      assert.truthy(text:find(field .. ": ", 1, true), field)
+    end
+  end)
+
+  it("needs a command that can be executed", function()
+    for _, command in ipairs({ "", "  ", {}, { "" }, { 1 }, 7, "a\0b", { "a", "b\0" } }) do
+      assert.truthy(errors_of({ command = command }):find("command: ", 1, true))
+    end
+    assert.truthy(errors_of({}):find("command: is missing", 1, true))
+    assert.truthy(errors_of({ "x" }):find("must be an object", 1, true))
+    assert.truthy(errors_of("x"):find("must be an object", 1, true))
+  end)
+
+  it("never repeats a value of env", function()
+    local text = errors_of({ command = "x", env = { TOKEN = { "s3cret" }, PASSWORD = "s3cret\0" } })
+    assert.is_nil(text:find("s3cret", 1, true))
+  end)
+
+  it("keeps a typing mistake apart from a promise it cannot keep", function()
+    local app, findings = application.read({
+      command = "x", comand = 1, health_check_cmd = "true", schedule = "* * * * *", restart = { delay = 1 },
+    })
+    assert.truthy(app)
+    assert.same({ "health_check_cmd", "schedule" }, findings.unsupported)
+    assert.equal('comand: unknown field, it has no effect; did you mean "command"?', findings.warnings[1])
+    assert.truthy(findings.warnings[2]:find("restart.delay: unknown field", 1, true))
+  end)
+end)
+
+describe("application.read_local", function()
+  it("refuses what a task would only be warned about", function()
+    local app, errors = application.read_local({ command = "x", comand = 1, schedule = "x" })
+    assert.is_nil(app)
+    assert.same({
+      "name: is missing", 'comand: unknown field; did you mean "command"?',
+      "schedule: known, but not honoured by this version; remove it",
+    }, errors)
+  end)
+
+  it("takes a good one", function()
+    assert.equal("ping", application.read_local({ name = "ping", command = "ping 127.0.0.1" }).name)
+  end)
+end)
+
+describe("application.argv", function()
+  it("executes plain words directly and leaves the rest to a shell", function()
+    assert.same({ "a", "--b=c", "1" }, application.argv(" a  --b=c\t1 "))
+    for _, command in ipairs({ "a | b", "a 'b c'", "a $HOME", "X=1 a", "exec a", "a;b", "a\nb", "a *",
+      "cd /", "a \\b", "~/a" }) do
+      assert.same({ "/bin/sh", "-c", command }, application.argv(command))
+    end
+  end)
+end)
+
+describe("versions", function()
+  local function version(text)
+    return application.version(core.json.decode(text), core.json, core.codec)
+  end
+
+  it("do not depend on the order of keys or on blanks", function()
+    assert.equal(version('{"a":1,"b":[1,2],"c":{}}'), version(' { "c":{},\n"b":[1,2], "a":1}'))
+    assert.equal(16, #version("{}"))
+  end)
+
+  it("differ where the content differs", function()
+    local seen = {}
+    for _, text in ipairs({ "{}", '{"a":1}', '{"a":2}', '{"a":"1"}', '{"b":1}', '{"a":[1,2]}',
+      '{"a":[2,1]}', '{"a":[]}', '{"a":{}}' }) do
+      assert.is_nil(seen[version(text)], text)
+      seen[version(text)] = true
+    end
+  end)
+
+  it("have a process hash that only fields of the process change", function()
+    local function hash(document)
+      document.command = document.command or "a b"
+      return application.process_hash(application.read(document), core.json, core.codec)
+    end
+    local base = hash({})
+    for _, same in ipairs({ { stop_timeout = 1 }, { cache_lines = 1 }, { comments = "x" },
+      { restart = { attempts = 1 } }, { name = "n" }, { stop_signal = 1 }, { status = 0 }, { command = { "a", "b" } }, { env = {} } }) do
+      assert.equal(base, hash(same))
+    end
+    for _, other in ipairs({ { command = "a c" }, { user = "u" }, { working_dir = "/" }, { env = { A = "1" } } }) do
+      assert.not_equal(base, hash(other))
+    end
+  end)
+end)

@@ -1,0 +1,31 @@
+local names = require("appmgr.names")
+
+describe("names", function()
+  it("accepts letters, digits, dot, underscore and hyphen", function()
+    for _, name in ipairs({ "web", "web-1", "a.b", "A_b", "0", "-x", ("n"):rep(128) }) do
+      assert.is_true(names.check(name), name)
+    end
+  end)
+
+  it("refuses what a key, a file or a command line would misread, and says what is wrong", function()
+    local refused = {
+      [""] = "empty", ["a/b"] = 'holds "/"', ["a b"] = 'holds " "', ["a#2"] = 'holds "#"', [".."] = "no usable name",
+      ["."] = "no usable name", ["a..b"] = "no usable name", ["é"] = "holds", [("n"):rep(129)] = "129 bytes",
+    }
+    for name, text in pairs(refused) do
+      local ok, reason = names.check(name, "task name")
+      assert.is_nil(ok, name)
+      assert.truthy(reason:find(text, 1, true), reason)
+      assert.truthy(reason:find("task name", 1, true), reason)
+    end
+  end)
+
+  it("refuses what is no string", function()
+    assert.same({ nil, "name must be a string, not number" }, { names.check(7) })
+  end)
+
+  it("allows a slash in a label", function()
+    assert.is_true(names.check_label("example.org/rack"))
+    assert.is_nil(names.check_label("a=b"))
+  end)
+end)

@@ -1,0 +1,97 @@
+local core = require("spec.support.core")
+local task = require("appmgr.task")
+
+local function parse(text, name)
+  return task.parse(name or "web", text, core.json, core.codec)
+end
+
+local function refusal(text, name)
+  local document, findings = parse(text, name)
+  assert.is_nil(document)
+  return table.concat(findings.errors, "\n")
+end
+
+describe("task.name_of", function()
+  it("reads a name from a key", function()
+    assert.equal("web", task.name_of("task/web"))
+  end)
+
+  it("passes over folder keys without a word", function()
+    assert.same({}, { task.name_of("task/") })
+    assert.same({}, { task.name_of("task/folder/") })
+    assert.same({}, { task.name_of("other/web") })
+  end)
+
+  it("says why a key names no task", function()
+    local name, reason = task.name_of("task/a/b")
+    assert.is_nil(name)
+    assert.truthy(reason:find("task/a-b", 1, true))
+    name, reason = task.name_of("task/a b")
+    assert.is_nil(name)
+    assert.truthy(reason:find("allowed are", 1, true))
+  end)
+end)
+
+describe("task.parse", function()
+  it("reads the seed's document", function()
+    local web, findings = parse('{"content":{"command":"sleep 30","name":"web"},"replication":2}')
+    assert.equal(2, web.replication)
+    assert.equal("web", web.application.name)
+    assert.equal('{"command":"sleep 30","name":"web"}', web.content_text)
+    assert.equal(16, #web.version)
+    assert.same({ 0, 1, {}, {} }, { web.priority, web.max_per_node, web.condition, web.unsupported })
+    assert.same({}, findings.warnings)
+  end)
+
+  it("reads everything this version honours", function()
+    local web = parse([[{"content":{"command":"x"},"replication":"all","priority":-5,"max_per_node":3,
+      "condition":{"zone":"a*","cores":4},"on_disconnect":"keep"}]])
+    assert.equal("all", web.replication)
+    assert.same({ zone = "a*", cores = "4" }, web.condition)
+    assert.same({}, web.unsupported)
+  end)
+
+  it("takes one replica where no number stands", function()
+    assert.equal(1, parse('{"content":{"command":"x"}}').replication)
+  end)
+
+  it("refuses what is no task document", function()
+    assert.truthy(refusal(nil):find("empty", 1, true))
+    assert.truthy(refusal(""):find("empty", 1, true))
+    assert.truthy(refusal("{"):find("no valid JSON", 1, true))
+    assert.truthy(refusal("<html>"):find("no valid JSON", 1, true))
+    assert.truthy(refusal("[1]"):find("JSON object", 1, true))
+    assert.truthy(refusal("7"):find("JSON object", 1, true))
+    assert.truthy(refusal('{"replication":1}'):find("content: is missing", 1, true))
+    assert.truthy(refusal('{"content":"x"}'):find("content: must be an object", 1, true))
+    assert.truthy(refusal('{"content":{}}'):find("content.command: is missing", 1, true))
+    assert.truthy(refusal('{"content":{"command":"x"}}', "a..b"):find("task name", 1, true))
+  end)
+
+  it("refuses negative, absurd and broken replication", function()
+    for _, value in ipairs({ "-1", "10001", "1.5", '"3"', "true", "{}", "1e99", '"ALL"' }) do
+      local text = refusal('{"content":{"command":"x"},"replication":' .. value .. "}")
+      assert.truthy(text:find("replication: must be", 1, true))
+    end
+    assert.equal(3, parse('{"content":{"command":"x"},"replication":3.0}').replication)
+    assert.equal(0, parse('{"content":{"command":"x"},"replication":0}').replication)
+  end)
+
+  it("refuses a content that no transaction can carry", function()
+    local text = '{"content":{"command":"x","comments":"' .. ("y"):rep(300000) .. '"}}'
+    assert.truthy(refusal(text):find("content: is 3000", 1, true))
+  end)
+
+  it("keeps placement fields it cannot honour apart", function()
+    local web, findings = parse([[{"content":{"command":"x","schedule":"1 * * * *"},"resources":{"cpu":1},
+      "on_disconnect":{"stop_after_seconds":5},"replicaton":2,"spread":[]}]])
+    assert.same({ 'on_disconnect other than "keep"', "resources", "spread", "content.schedule" }, web.unsupported)
+    assert.equal('replicaton: unknown field, it has no effect; did you mean "replication"?', findings.warnings[1])
+  end)
+
+  it("says that the key names the task", function()
+    local web, findings = parse('{"content":{"command":"x","name":"other"}}')
+    assert.equal("web", web.application.name)
+    assert.truthy(findings.warnings[1]:find('names it "web"', 1, true))
+  end)
+end)
