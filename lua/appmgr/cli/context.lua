@@ -1,9 +1,7 @@
 --- What a command is given: where to write, how to fail, and the way to the agent.
 --
--- All effects of a command go through this object, so that its spec can replace them.
-
-local connection = require("appmgr.cli.connection")
-local json = require("appmgr.json")
+-- All effects of a command go through this object, so that its spec can replace them. The way to
+-- the agent is loaded when it is first needed: `appmgr lua` and --help start without it.
 
 local M = {}
 
@@ -12,17 +10,19 @@ Context.__index = Context
 
 local DEFAULT_SOCKET = "/run/appmgr/appmgr.sock"
 
---- @tparam table deps {core=, stdout=, stderr=, getenv=}: the core modules by name, two file
--- handles and a function like os.getenv
--- @treturn table context with `core`, `socket`, `version`
+--- @tparam table deps {core=, stdin=, stdout=, stderr=, getenv=, run_script=}: the core modules by name,
+-- three file handles, a function like os.getenv, and function(path, words) → exit code
+-- @treturn table context with `core`, `socket`, `version`, `getenv`, `run_script`
 function M.new(deps)
   local from_environment = deps.getenv("APPMGR_SOCKET")
   if from_environment == "" then from_environment = nil end
   return setmetatable({
     core = deps.core,
+    stdin = deps.stdin,
     stdout = deps.stdout,
     stderr = deps.stderr,
     getenv = deps.getenv,
+    run_script = deps.run_script,
     version = deps.core.runtime.version,
     socket = from_environment or DEFAULT_SOCKET,
   }, Context)
@@ -33,9 +33,20 @@ function Context:print(text)
   self.stdout:write(text, "\n")
 end
 
+--- Writes bytes as they are, at once.
+function Context:write(bytes)
+  self.stdout:write(bytes)
+  self.stdout:flush()
+end
+
+--- Everything that stands on the standard input.
+function Context:read_input()
+  return self.stdin:read("a")
+end
+
 --- Prints a value as JSON, for programs.
 function Context:print_json(value)
-  self.stdout:write(json.encode(value, { pretty = true }), "\n")
+  self.stdout:write(require("appmgr.json").encode(value, { pretty = true }), "\n")
 end
 
 --- Prints what is not an answer: hints, warnings, progress.
@@ -69,7 +80,7 @@ end
 -- @treturn[2] string its code
 function Context:call(method, params, on_event)
   if not self.connection then
-    local opened, err = connection.open(self.core.control, self.socket)
+    local opened, err = require("appmgr.cli.connection").open(self.core.control, self.socket)
     if not opened then return nil, err, "no_agent" end
     self.connection = opened
   end

@@ -1,0 +1,43 @@
+--- `appmgr app ls`: the applications of this node.
+
+local grid = require("appmgr.cli.grid")
+
+local TEXT = [[
+appmgr app ls
+List the applications of this node, local ones and replicas of tasks.
+
+  --json           the fields of the status key, for programs]]
+
+local HEADER <const> = { "NAME", "TASK", ">SLOT", "STATE", ">PID", ">MEMORY", ">RESTARTS", "STARTED", "NOTE" }
+
+local function note(row)
+  if row.error then return row.error end
+  if row.next_start_time then return "next start " .. row.next_start_time end
+  if row.state ~= "running" and row["return"] then return ("ended with %d"):format(row["return"]) end
+  return nil
+end
+
+local function format(rows)
+  if #rows == 0 then return "no applications on this node" end
+  local cells = {}
+  for i, row in ipairs(rows) do
+    cells[i] = {
+      row.name, row.task, row.slot, row.state, row.pid, grid.size(row.memory), row.restarts, row.last_start_time,
+      note(row) or "",
+    }
+  end
+  return grid.format(HEADER, cells)
+end
+
+local function run(context, arguments)
+  local rows, err = context:call("app.list")
+  if not rows then return context:fail(err) end
+  if arguments.json then
+    context:print_json(rows)
+  else
+    context:print(format(rows))
+  end
+  return 0
+end
+
+return { text = TEXT, speaks_to_agent = true, run = run }

@@ -1,0 +1,49 @@
+--- The methods of the control socket, by name.
+--
+-- A handler is `function(agent, request)`: it answers with `request:reply(result)` or
+-- `request:fail(code, message)`, now or later, and never blocks. What needs the whole cluster
+-- (tables of tasks and nodes) is worked out in the client's process from `consul.read`.
+
+local applications = require("appmgr.control.applications")
+local cluster = require("appmgr.control.cluster")
+local logs = require("appmgr.control.logs")
+local repl = require("appmgr.control.repl")
+local store = require("appmgr.control.store")
+local tasks = require("appmgr.control.tasks")
+local views = require("appmgr.control.views")
+
+local M = {}
+
+local function status(agent, request)
+  request:reply(views.status(agent))
+end
+
+local function leave(agent, request)
+  agent:leave(function(result, err)
+    if not result and err then return request:fail("failed", err) end
+    request:reply(result)
+  end)
+end
+
+--- @tparam table core the core modules by name: codec, file, sandbox, timer
+-- @treturn table handlers by method name
+function M.new(core)
+  local shell = repl.new(core)
+  return {
+    ["status"] = status,
+    ["app.list"] = applications.list,
+    ["app.show"] = applications.show,
+    ["app.logs"] = logs.new(core).show,
+    ["consul.read"] = store.new(core).read,
+    ["task.apply"] = tasks.apply,
+    ["task.scale"] = tasks.scale,
+    ["task.remove"] = tasks.remove,
+    ["cluster.accept"] = cluster.accept,
+    ["cluster.restore"] = cluster.restore,
+    ["repl.eval"] = shell.evaluate,
+    ["repl.complete"] = shell.complete,
+    ["leave"] = leave,
+  }
+end
+
+return M

@@ -1,0 +1,226 @@
+--- Lua lines from an operator, evaluated inside the running agent.
+--
+-- A line is tried as an expression first, then as a statement. It runs in slices of a few
+-- milliseconds between which the agent goes on working, and is ended after two seconds. Each
+-- connection has an environment of its own: globals that a line sets are there for the next ones,
+-- and nobody else sees them. What it can look at are copies: no line can change the agent.
+
+local printer = require("appmgr.control.printer")
+local views = require("appmgr.control.views")
+
+local M = {}
+
+local DEADLINE_MS <const> = 2000
+local SLICE_MS <const> = 5
+--- What one line may print.
+local MAX_OUTPUT_BYTES <const> = 1024 * 1024
+local MAX_CODE_BYTES <const> = 256 * 1024
+--- Nobody looks at more values or candidates than this.
+local MAX_VALUES <const> = 50
+local MAX_CANDIDATES <const> = 200
+
+local CHUNK_NAME <const> = "=repl"
+
+--- The standard functions that a line may call.
+local STANDARD <const> = {
+  "assert", "error", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen", "rawset", "select",
+  "setmetatable", "tonumber", "tostring", "type", "xpcall",
+  "coroutine.*", "math.*", "string.*", "table.*", "utf8.*", "os.clock", "os.date", "os.time",
+}
+
+local HELP <const> = [[
+Lua runs here inside the agent, one line (or one unfinished construct) at a time: an expression shows
+its values, a statement is done. Things to look at, all of them copies made when they are named:
+
+  cluster    this node's view of the cluster: leader, session, problems
+  apps       the applications of this node, by name
+  config     the configuration in force (tokens and environment values hidden)
+  _          the first value of the last expression
+
+  dump(value [, depth [, items]])    print a value further than the usual 3 levels and 60 members
+  print(...)                         prints here, not into the agent's log
+
+The agent goes on working while a line runs, in slices of 5 ms; after 2 s a line is ended. One call into
+C (a pattern on a very long string, sorting a very large table) cannot be sliced and does hold it up.
+Names that a line sets are kept until you leave.]]
+
+local function make_print(session)
+  return function(...)
+    local parts = table.pack(...)
+    for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+    session.write(table.concat(parts, "\t"))
+  end
+end
+
+--- Sends output to whoever asked for the line that runs, up to a limit.
+local function write(session, text)
+  local left = session.output_left
+  if left <= 0 then return end
+  session.output_left = left - #text
+  if #text > left then text = text:sub(1, left) .. ("\n(output cut after %d KiB)"):format(MAX_OUTPUT_BYTES // 1024) end
+  session.request:event({ print = text })
+end
+
+local Repl = {}
+Repl.__index = Repl
+
+function Repl:new_session(agent)
+  local session = {}
+  session.write = function(text) write(session, text) end
+  local environment = self.sandbox.environment(STANDARD)
+  environment._G = environment
+  environment.print = make_print(session)
+  environment.help = function() session.write(HELP) end
+  environment.dump = function(value, depth, items)
+    session.write((printer.format(value, depth or 10, items or 1000)))
+  end
+  session.views = views.new(agent)
+  session.environment = setmetatable(environment, {
+    __index = function(_, name)
+      local view = session.views[name]
+      return view and view()
+    end,
+  })
+  return session
+end
+
+function Repl:session(agent, request)
+  local session = request.session.repl
+  if not session then
+    session = self:new_session(agent)
+    request.session.repl = session
+  end
+  return session
+end
+
+--- Compiles a line as an expression, else as a statement.
+-- @treturn[1] function chunk
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] boolean whether the text only ends too early
+function Repl:compile(code, environment)
+  local chunk = self.sandbox.load("return " .. code, CHUNK_NAME, environment)
+  if chunk then return chunk end
+  local statement, err = self.sandbox.load(code, CHUNK_NAME, environment)
+  if statement then return statement end
+  return nil, err, err:sub(-5) == "<eof>"
+end
+
+--- Runs inside the sandbox, so that formatting a large value counts as well.
+local function run_and_format(chunk, environment)
+  local values = table.pack(chunk())
+  if values.n == 0 then return {} end
+  environment._ = values[1]
+  local texts, cut = {}, values.n > MAX_VALUES
+  for i = 1, math.min(values.n, MAX_VALUES) do
+    local text, was_cut = printer.format(values[i])
+    texts[i] = text
+    cut = cut or was_cut
+  end
+  return texts, cut
+end
+
+local function prompt(agent)
+  return { node = agent.node, leader = views.is_leader(agent) }
+end
+
+--- Makes the answer from what the sandbox says.
+local function answer(agent, outcome, first, second)
+  local result = { outcome = outcome, prompt = prompt(agent) }
+  if outcome == "ok" then
+    result.values, result.cut = first, second or nil
+    return result
+  end
+  result.message, result.traceback = first and tostring(first), second
+  if outcome == "timeout" then
+    result.message = ("ended: it ran for more than %d s"):format(DEADLINE_MS // 1000)
+  elseif outcome == "no_memory" then
+    result.message = "ended: it needed too much memory"
+  end
+  return result
+end
+
+--- repl.eval {code, more} → events {print}, then {outcome, values|message, traceback, prompt}
+--
+-- Outcomes are ok, error, timeout, no_memory; and incomplete, when `more` says that the client can
+-- ask for another line.
+function Repl:evaluate(agent, request)
+  local code = request.params.code
+  if type(code) ~= "string" or #code > MAX_CODE_BYTES then
+    return request:fail("bad_request", ('"code" is Lua text of at most %d KiB'):format(MAX_CODE_BYTES // 1024))
+  end
+  local session = self:session(agent, request)
+  if session.job then return request:fail("busy", "the line before still runs; it is ended after 2 s") end
+  local chunk, err, incomplete = self:compile(code, session.environment)
+  if not chunk then
+    if incomplete and request.params.more then return request:reply(answer(agent, "incomplete")) end
+    return request:reply(answer(agent, "error", err))
+  end
+  self:start(agent, request, session, chunk)
+end
+
+function Repl:start(agent, request, session, chunk)
+  session.request, session.output_left = request, MAX_OUTPUT_BYTES
+  local finished = false
+  local job = self.sandbox.start(run_and_format, { deadline_ms = DEADLINE_MS, slice_ms = SLICE_MS },
+    function(outcome, first, second)
+      finished, session.job = true, nil
+      request:reply(answer(agent, outcome, first, second))
+    end, chunk, session.environment)
+  if finished then return end
+  session.job = job
+  request:on_close(function() job:cancel() end)
+end
+
+--- Follows "cluster.session" through plain tables; calls nothing.
+local function resolve(session, path)
+  local value = session.environment
+  for name in path:gmatch("[%a_][%w_]*") do
+    if type(value) ~= "table" then return nil end
+    local member = rawget(value, name)
+    if member == nil and value == session.environment and session.views[name] then member = session.views[name]() end
+    value = member
+  end
+  return value
+end
+
+local function candidates_of(session, container, prefix)
+  local names, seen = {}, {}
+  local function add(from)
+    for name in next, from do
+      local fits = type(name) == "string" and name:match("^[%a_][%w_]*$") and name:sub(1, #prefix) == prefix
+      if fits and not seen[name] and #names < MAX_CANDIDATES then
+        names[#names + 1], seen[name] = name, true
+      end
+    end
+  end
+  if type(container) == "table" then add(container) end
+  if container == session.environment then add(session.views) end
+  table.sort(names)
+  return names
+end
+
+--- repl.complete {text} → {from, words}: what can stand at the end of `text`, from byte `from` on
+function Repl:complete(agent, request)
+  local text = request.params.text
+  if type(text) ~= "string" then return request:fail("bad_request", '"text" is what was typed so far') end
+  local session = self:session(agent, request)
+  local word = text:match("[%a_][%w_.:]*$") or ""
+  local path, prefix = word:match("^(.*)[.:]([%w_]*)$")
+  local container = session.environment
+  if path then container = resolve(session, path) end
+  prefix = prefix or word
+  request:reply({ from = #text - #prefix + 1, words = candidates_of(session, container, prefix) })
+end
+
+--- @tparam table core sandbox is used
+-- @treturn table with `evaluate` and `complete`, the handlers
+function M.new(core)
+  local repl = setmetatable({ sandbox = core.sandbox }, Repl)
+  return {
+    evaluate = function(agent, request) return repl:evaluate(agent, request) end,
+    complete = function(agent, request) return repl:complete(agent, request) end,
+  }
+end
+
+return M

@@ -1,0 +1,130 @@
+--- Methods that change task documents: read, compare, write with check-and-set.
+--
+-- Nothing is written that is already there. Who writes in between wins nothing and loses nothing:
+-- the document is read again and the change made again.
+
+local json = require("appmgr.json")
+local names = require("appmgr.names")
+local store = require("appmgr.control.store")
+local suggest = require("appmgr.suggest")
+
+local M = {}
+
+--- How often a write is tried again after somebody else's came first.
+local MAX_ATTEMPTS <const> = 5
+
+local function same_document(left, right)
+  if left == right then return true end
+  local left_value, right_value = json.decode(left), json.decode(right)
+  return type(left_value) == "table" and type(right_value) == "table"
+    and json.encode(left_value) == json.encode(right_value)
+end
+
+--- Says that there is no such task, with the nearest name there is.
+local function refuse_unknown(agent, request, name)
+  agent.client:get("task/", { keys = true }, function(answer)
+    local keys = answer and answer.status == 200 and json.decode(answer.body) or {}
+    local known = {}
+    for _, key in ipairs(keys) do known[#known + 1] = key:match("([^/]+)$") end
+    local near = suggest.nearest(name, known)
+    local hint = near and ('; did you mean "%s"?'):format(near) or '; "appmgr tasks" lists those there are'
+    request:fail("not_found", ('there is no task "%s"%s'):format(name, hint))
+  end)
+end
+
+--- Reads a task and hands it to `change(current)`, which answers with a new text (written), with
+-- true (nothing to do), or with nil and a refusal; a lost race starts over.
+-- @tparam table agent
+-- @tparam table request
+-- @tparam function change function(text|nil) → new text | true | nil, code, message
+local function modify(agent, request, change)
+  local name = request.params.name
+  local key = "task/" .. name
+  local attempt
+
+  local function put(entry, text, attempts)
+    local index = entry and entry.modify_index or 0
+    agent.client:put(key, text, { cas = index }, function(written, err)
+      if written then return request:reply({ name = name, outcome = entry and "updated" or "created" }) end
+      if err then return request:fail("failed", ('task "%s" was not written: %s'):format(name, store.text(err))) end
+      attempt(attempts + 1)
+    end)
+  end
+
+  function attempt(attempts)
+    if attempts > MAX_ATTEMPTS then
+      local text = 'task "%s" was changed by others %d times in a row while this change was tried; try again'
+      return request:fail("conflict", text:format(name, MAX_ATTEMPTS))
+    end
+    store.entry(agent, key, function(entry, err)
+      if err then return request:fail("failed", ('task "%s" could not be read: %s'):format(name, store.text(err))) end
+      local text, code, message = change(entry and entry.value)
+      if text == true then return request:reply({ name = name, outcome = "unchanged" }) end
+      if not text then
+        if code == "not_found" then return refuse_unknown(agent, request, name) end
+        return request:fail(code, message)
+      end
+      put(entry, text, attempts)
+    end)
+  end
+
+  attempt(1)
+end
+
+--- Refuses what cannot be a request about one task.
+local function is_refused(agent, request)
+  if store.is_missing(agent, request) then return true end
+  local ok, err = names.check(request.params.name)
+  if ok then return false end
+  request:fail("bad_request", "the task's name: " .. err)
+  return true
+end
+
+--- task.apply {name, document=text} → {name, outcome="created"|"updated"|"unchanged"}
+function M.apply(agent, request)
+  if is_refused(agent, request) then return end
+  local document = request.params.document
+  if type(document) ~= "string" then return request:fail("bad_request", '"document" is the task\'s text') end
+  modify(agent, request, function(current)
+    return current and same_document(current, document) or document
+  end)
+end
+
+--- task.scale {name, replication=integer|"all"} → {name, outcome, from}
+function M.scale(agent, request)
+  if is_refused(agent, request) then return end
+  local wanted = request.params.replication
+  if wanted ~= "all" and math.type(wanted) ~= "integer" then
+    return request:fail("bad_request", '"replication" is a whole number or "all"')
+  end
+  modify(agent, request, function(current)
+    if not current then return nil, "not_found" end
+    local document, err = json.decode(current)
+    if type(document) ~= "table" or json.is_array(document) then
+      local text = 'the document of task "%s" is no JSON object (%s); repair it with "appmgr task apply"'
+      return nil, "failed", text:format(request.params.name, err or "another kind of value")
+    end
+    if document.replication == wanted then return true end
+    document.replication = wanted
+    return json.encode(document, { pretty = true })
+  end)
+end
+
+--- task.remove {name} → {name, outcome="removed"}
+function M.remove(agent, request)
+  if is_refused(agent, request) then return end
+  local name = request.params.name
+  local key = "task/" .. name
+  store.entry(agent, key, function(entry, err)
+    if err then return request:fail("failed", ('task "%s" could not be read: %s'):format(name, store.text(err))) end
+    if not entry then return refuse_unknown(agent, request, name) end
+    agent.client:delete(key, { cas = entry.modify_index }, function(deleted, delete_error)
+      if deleted then return request:reply({ name = name, outcome = "removed" }) end
+      local reason = delete_error and store.text(delete_error)
+        or "somebody changed it at the same moment; look at it and try again"
+      request:fail(delete_error and "failed" or "conflict", ('task "%s" was not removed: %s'):format(name, reason))
+    end)
+  end)
+end
+
+return M

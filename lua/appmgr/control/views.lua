@@ -1,0 +1,78 @@
+--- What may be seen of an agent from outside: copies without secrets, made when they are asked for.
+
+local json = require("appmgr.json")
+local redact = require("appmgr.control.redact")
+
+local M = {}
+
+--- Whether this agent is the elected leader, as far as it knows.
+function M.is_leader(agent)
+  return agent.election ~= nil and agent.election:leader() == agent.node
+end
+
+local function session_of(agent)
+  local id = agent.session and agent.session:id()
+  if not id then return nil end
+  local left_ms = agent.session:lease_until_ms() - agent.now_ms()
+  return { id = id, lease_seconds = math.max(0, left_ms // 1000) }
+end
+
+--- This node's view of the cluster.
+-- @treturn table {node, consul=boolean, cluster, leader, is_leader, session={id,lease_seconds}}
+function M.cluster(agent)
+  return {
+    node = agent.node,
+    consul = agent.client ~= nil,
+    id = agent.cluster and agent.cluster:id(),
+    leader = agent.election and agent.election:leader(),
+    is_leader = M.is_leader(agent),
+    session = session_of(agent),
+  }
+end
+
+--- The applications of this node by name, fields of the status key.
+function M.applications(agent)
+  local by_name = {}
+  for _, row in ipairs(agent.apps:list()) do by_name[row.name] = redact.copy(row) end
+  return by_name
+end
+
+local function count_states(rows)
+  local states = {}
+  for _, row in ipairs(rows) do
+    local state = row.state or "unknown"
+    states[state] = (states[state] or 0) + 1
+  end
+  return states
+end
+
+--- What `appmgr status` shows.
+function M.status(agent)
+  local rows = agent.apps:list()
+  return {
+    node = agent.node,
+    version = agent.version,
+    pid = agent.pid,
+    uptime_seconds = (agent.now_ms() - agent.started_ms) // 1000,
+    state_dir = agent.state_dir,
+    cluster = M.cluster(agent),
+    applications = { total = #rows, states = count_states(rows) },
+    problems = json.array(agent.problems:list()),
+  }
+end
+
+--- The names a REPL line can look at.
+-- @treturn table functions by name, each makes a fresh copy
+function M.new(agent)
+  return {
+    cluster = function()
+      local view = M.cluster(agent)
+      view.problems = agent.problems:list()
+      return view
+    end,
+    apps = function() return M.applications(agent) end,
+    config = function() return redact.copy(agent.config) end,
+  }
+end
+
+return M
