@@ -83,6 +83,19 @@ local function forward(client, bytes)
   end)
 end
 
+-- Hands bytes to Consul for a client that has gone meanwhile: nobody waits for the answer.
+local function forward_alone(proxy, bytes)
+  local socket = uv.new_tcp()
+  socket:connect("127.0.0.1", proxy.target_port, function()
+    socket:write(bytes)
+    socket:read_start(function(_, answered)
+      if not answered and not socket:is_closing() then
+        socket:close()
+      end
+    end)
+  end)
+end
+
 -- The lie that a request is to be told, if any.
 local function find_lie(proxy, request)
   for _, rule in ipairs(proxy.rules) do
@@ -104,7 +117,13 @@ local function on_request(client, request, bytes)
   end
   local lie = find_lie(proxy, request)
   if lie then
-    return lie(client, request)
+    return lie(client, request, function()
+      if client.handle:is_closing() then
+        forward_alone(proxy, bytes)
+      else
+        forward(client, bytes)
+      end
+    end)
   elseif not proxy.target_port then
     return M.lies.error500(client)
   end
@@ -167,7 +186,8 @@ end
 
 --- Tells a lie to the requests whose "METHOD target" matches a Lua pattern.
 -- @tparam string pattern
--- @tparam string|function lie a name from M.lies, or function(client, request)
+-- @tparam string|function lie a name from M.lies, or function(client, request, pass_on); pass_on()
+--   hands the request to Consul after all, now or much later
 -- @tparam[opt] table options times (how often, else always), unless (pattern that exempts)
 -- @treturn table the rule; `told` counts, drop() ends it
 function Proxy:lie(pattern, lie, options)

@@ -1,0 +1,177 @@
+--- One leader: elected, replaced, deposed, frozen and woken.
+local harness = require("tests.lib.harness")
+local loop = require("tests.lib.loop")
+
+describe("the leadership", function()
+  local test, consul, agents
+
+  local function leader_agent()
+    local name = loop.wait_for("somebody leads", 15000, function() return consul:leader() end)
+    return agents[name]
+  end
+
+  local function wait_for_other_leader(than, deadline_ms)
+    loop.wait_for("another than " .. than.node .. " leads", deadline_ms or 10000, function()
+      local name = consul:leader()
+      return name and name ~= than.node
+    end)
+    return leader_agent()
+  end
+
+  local function assignments()
+    local all = {}
+    for node in pairs(agents) do
+      local entry = consul:entry("assignment/" .. node)
+      all[node] = entry and entry.modify_index
+    end
+    return all
+  end
+
+  setup(function()
+    test = harness.open()
+    consul = test:start_consul()
+    agents = {}
+  end)
+
+  teardown(function() test:close() end)
+
+  it("goes to exactly one of agents that start in the same millisecond", function()
+    for _, node in ipairs{"alpha", "beta", "gamma"} do
+      agents[node] = test:agent(node, {consul = consul})
+    end
+    for _, agent in pairs(agents) do
+      agent:launch()
+    end
+    for _, agent in pairs(agents) do
+      agent:wait_joined()
+    end
+    local leader = leader_agent()
+    local entry = consul:entry("leader")
+    assert.equal(('"%s"'):format(leader.node), entry.value)
+    assert.equal(consul:entry("live/" .. leader.node).session, entry.session)
+    for _, agent in pairs(agents) do
+      local status = loop.wait_for(agent.node .. " knows the leader", 5000, function()
+        local text = agent:cli("status").stdout
+        return text:find(leader.node, 1, true) and text, text
+      end)
+      assert.is_string(status)
+    end
+  end)
+
+  it("writes meta and the folder key of the tasks once, whoever came first", function()
+    local meta = loop.wait_for("meta is there", 10000, function() return consul:document("meta") end)
+    assert.equal(1, meta.schema)
+    assert.matches("^%x+%-%x+%-%x+%-%x+%-%x+$", meta.cluster)
+    loop.wait_for("the folder key is there", 10000, function() return consul:entry("task/") end)
+    assert.equal("", consul:get("task/"))
+  end)
+
+  it("is handed over on SIGTERM, and the restart moves nothing", function()
+    consul:put("task/calm", {content = {command = test:sleeper("calm")}, replication = 3})
+    test:wait_for_sleepers("calm", 3)
+    local old, before = leader_agent(), assignments()
+    local pids = test:sleepers("calm")
+    old:stop("sigterm")
+    wait_for_other_leader(old)
+    old:start():wait_joined()
+    assert.same(before, assignments())
+    assert.same(pids, test:sleepers("calm"))
+  end)
+
+  it("is taken anew when the leader's session is destroyed", function()
+    local old = leader_agent()
+    consul:session_destroy(consul:entry("leader").session)
+    loop.wait_for("somebody leads with a living session", 15000, function()
+      local entry = consul:entry("leader")
+      return entry and entry.session and consul:session(entry.session)
+    end)
+    old:wait_joined()
+    test:wait_for_sleepers("calm", 3)
+  end)
+
+  it("is fenced: a transaction of an earlier term that comes late changes nothing", function()
+    local proxy = test:start_proxy(consul)
+    agents.delta = test:join("delta", consul, {consul_settings = {url = proxy.url}})
+    local held = {}
+    -- Everybody else steps back, so that the one behind the proxy leads.
+    for node, agent in pairs(agents) do
+      if node ~= "delta" then
+        agent:stop("sigkill")
+      end
+    end
+    local old_session = consul:entry("leader") and consul:entry("leader").session
+    if old_session then
+      consul:session_destroy(old_session)
+    end
+    loop.wait_for("delta leads", 15000, function() return consul:leader() == "delta" end)
+    loop.wait_for("delta has been given its part", 15000, function() return consul:document("assignment/delta") end)
+    proxy:lie("PUT /v1/txn", function(_, request, pass_on)
+      if request.body:find('"cas"', 1, true) then
+        held[#held + 1] = pass_on
+      else
+        pass_on()
+      end
+    end)
+    consul:put("task/late", {content = {command = test:sleeper("late")}, replication = 1})
+    loop.wait_for("delta's transaction is on its way", 10000, function() return #held > 0 end)
+    for _, node in ipairs{"alpha", "beta", "gamma"} do
+      agents[node]:start()
+    end
+    proxy:lie(".", "cut")
+    proxy:cut_all()
+    consul:session_destroy(consul:entry("leader").session)
+    loop.wait_for("another leads", 15000, function()
+      local name = consul:leader()
+      return name and name ~= "delta"
+    end)
+    test:wait_for_sleepers("late", 1, 15000)
+    local before = assignments()
+    for _, pass_on in ipairs(held) do
+      pass_on()
+    end
+    loop.pass(500)
+    assert.same(before, assignments())
+    assert.is_nil(consul:entry("topology/delta"))
+    proxy:be_honest()
+    agents.delta:wait_joined()
+    agents.delta:cli("leave")
+    agents.delta = nil
+  end)
+
+  it("is lost for good by a leader that was frozen past its session", function()
+    local frozen = leader_agent()
+    frozen.process:kill("sigstop")
+    local new = wait_for_other_leader(frozen, 40000)
+    consul:put("task/thaw", {content = {command = test:sleeper("thaw")}, replication = 2})
+    test:wait_for_sleepers("thaw", 2, 15000)
+    loop.wait_for("the frozen node's part is taken away", 10000, function()
+      return not consul:entry("assignment/" .. frozen.node)
+    end)
+    local before = assignments()
+    frozen.process:kill("sigcont")
+    loop.wait_for("it is back with a session of its own", 20000, function()
+      return consul:entry("live/" .. frozen.node)
+    end)
+    assert.equal(new.node, consul:leader())
+    -- The new leader alone may have given the returned node a part again.
+    for node, index in pairs(before) do
+      assert.equal(index, consul:entry("assignment/" .. node).modify_index, node)
+    end
+    loop.wait_for("every slot runs once", 15000, function()
+      return #test:sleepers("thaw") == 2 and #test:sleepers("calm") == 3
+    end)
+  end)
+
+  it("never goes to an agent that is no candidate", function()
+    local observer = test:join("observer", consul, {consul_settings = {candidate = false}})
+    for _, agent in pairs(agents) do
+      agent:stop("sigterm")
+    end
+    local entry = consul:entry("leader")
+    if entry and entry.session then
+      consul:session_destroy(entry.session)
+    end
+    loop.hold("nobody leads", 3000, function() return consul:leader() ~= "observer" end)
+    assert.truthy(observer.process:is_running())
+  end)
+end)

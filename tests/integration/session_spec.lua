@@ -1,0 +1,120 @@
+--- The Consul session of an agent: what it is like, and what it outlives.
+local json = require("dkjson")
+local harness = require("tests.lib.harness")
+local loop = require("tests.lib.loop")
+local process = require("tests.lib.process")
+
+local EXPIRY_MS = 2 * 10000
+
+describe("the session of an agent", function()
+  local test, consul, alpha, started_ms
+
+  local function session_of(node)
+    local entry = consul:entry("live/" .. node)
+    return entry and entry.session
+  end
+
+  setup(function()
+    test = harness.open()
+    consul = test:start_consul()
+    alpha = test:join("alpha", consul, {config = {
+      Applications = {{name = "local", command = test:sleeper("local")}},
+    }})
+    started_ms = loop.now_ms()
+    consul:put("task/web", {content = {command = test:sleeper("web")}, replication = 1})
+    test:wait_for_sleepers("web", 1)
+    test:wait_for_sleepers("local", 1)
+  end)
+
+  teardown(function() test:close() end)
+
+  it("has a TTL, deletes its keys, and stands on a catalog node of its own", function()
+    local session = consul:session(session_of("alpha"))
+    assert.equal("10s", session.TTL)
+    assert.equal("delete", session.Behavior)
+    assert.equal(0, session.LockDelay)
+    assert.equal("appmgr-alpha", session.Node)
+    assert.equal(0, #session.NodeChecks)
+  end)
+
+  it("holds the status keys and the leader key of its agent", function()
+    loop.wait_for("all keys are held", 10000, function()
+      local session = session_of("alpha")
+      for _, key in ipairs{"status/alpha/resource", "status/alpha/applications", "leader"} do
+        local entry = consul:entry(key)
+        if not entry or entry.session ~= session then
+          return false, key
+        end
+      end
+      return true
+    end)
+  end)
+
+  it("stands on session_node when that is given", function()
+    local beta = test:join("beta", consul, {consul_settings = {session_node = consul.name}})
+    assert.equal(consul.name, consul:session(session_of("beta")).Node)
+    beta:cli("leave")
+    beta:stop()
+  end)
+
+  local function expect_unnoticed_restart(signal)
+    local session, web = session_of("alpha"), test:sleepers("web")[1]
+    local index = consul:entry("assignment/alpha").modify_index
+    alpha:stop(signal)
+    alpha:start()
+    loop.wait_for("the agent leads again", 15000, function() return consul:leader() == "alpha" end)
+    alpha:wait_joined()
+    assert.equal(session, session_of("alpha"))
+    assert.same({web}, test:sleepers("web"))
+    assert.equal(1, #test:sleepers("local"))
+    assert.equal(index, consul:entry("assignment/alpha").modify_index)
+  end
+
+  it("is taken up again after a quick restart", function()
+    expect_unnoticed_restart("sigterm")
+  end)
+
+  it("is taken up again after the agent was killed", function()
+    expect_unnoticed_restart("sigkill")
+  end)
+
+  it("is made again when somebody destroys it, and no application notices", function()
+    local session, pids = session_of("alpha"), {test:sleepers("web")[1], test:sleepers("local")[1]}
+    consul:session_destroy(session)
+    loop.wait_for("alpha is back with another session", 15000, function()
+      local now = session_of("alpha")
+      return now and now ~= session and consul:get("status/alpha/applications")
+    end)
+    assert.same(pids, {test:sleepers("web")[1], test:sleepers("local")[1]})
+  end)
+
+  it("is not used from a state directory that was copied from another machine", function()
+    local session, path = session_of("alpha"), alpha.state_dir .. "/node.json"
+    alpha:destroy()
+    local state = assert(json.decode(process.slurp(path)))
+    assert.is_string(state.machine_id)
+    state.machine_id, state.session.machine_id = ("0"):rep(32), ("0"):rep(32)
+    process.spit(path, json.encode(state))
+    alpha:start()
+    -- The other machine's session still holds the name: ours runs what is its own, and waits.
+    test:wait_for_sleepers("local", 1)
+    loop.wait_for("status tells that the name is taken", 10000, function()
+      local out = alpha:cli("status").stdout
+      return out:find("live/alpha", 1, true) or out:find("name", 1, true), out
+    end)
+    loop.hold("the other machine keeps the name", 1500, function()
+      return session_of("alpha") == session and #test:sleepers("web") == 0
+    end)
+    consul:session_destroy(session)
+    loop.wait_for("alpha joins with a session of its own", 15000, function()
+      return session_of("alpha") and session_of("alpha") ~= session
+    end)
+    test:wait_for_sleepers("web", 1)
+  end)
+
+  it("is renewed: it lives longer than Consul lets an unattended one live", function()
+    local session = session_of("alpha")
+    loop.pass(math.max(0, started_ms + EXPIRY_MS + 3000 - loop.now_ms()))
+    loop.hold("the session lives", 12000, function() return session_of("alpha") == session end)
+  end)
+end)

@@ -1,0 +1,231 @@
+--- Tasks from the key to the process: placed, scaled, changed, removed; the leader's documents.
+local json = require("dkjson")
+local harness = require("tests.lib.harness")
+local loop = require("tests.lib.loop")
+
+local REPAIR_DEADLINE_MS = 60000
+
+describe("a Consul task", function()
+  local test, consul, alpha, beta
+
+  local function topology(node)
+    return table.concat(consul:document("topology/" .. node) or {"(no topology)"}, " ")
+  end
+
+  local function replicas(node)
+    return (consul:document("assignment/" .. node) or {replicas = {}}).replicas
+  end
+
+  -- "web.0 web.1": the slots a node is assigned.
+  local function slots(node)
+    local names = {}
+    for i, replica in ipairs(replicas(node)) do
+      names[i] = replica.task .. "." .. math.tointeger(replica.slot)
+    end
+    table.sort(names)
+    return table.concat(names, " ")
+  end
+
+  local function wait_for_topology(wanted)
+    loop.wait_for("topology " .. json.encode(wanted), 15000, function()
+      for node, names in pairs(wanted) do
+        if topology(node) ~= names then
+          return false, node .. ": " .. topology(node)
+        end
+      end
+      return true
+    end)
+  end
+
+  setup(function()
+    test = harness.open()
+    consul = test:start_consul()
+    -- The local application must be there before the task of the same name.
+    alpha = test:join("alpha", consul, {config = {Applications = {{name = "mine", command = test:sleeper("localmine")}}}})
+    beta = test:join("beta", consul)
+  end)
+
+  teardown(function() test:close() end)
+
+  it("written with curl runs once per replica, and stands in assignment, topology and version", function()
+    consul:put("task/web", [[{ "content": { "command": "]] .. test:sleeper("web") .. [[", "name": "web" }, "replication": 2 }]])
+    test:wait_for_sleepers("web", 2)
+    wait_for_topology{alpha = "web", beta = "web"}
+    assert.equal("web.0 web.1", slots("alpha") < slots("beta") and slots("alpha") .. " " .. slots("beta")
+      or slots("beta") .. " " .. slots("alpha"))
+    local replica = replicas("alpha")[1]
+    assert.is_number(replica.since)
+    local content = consul:document("version/web/" .. replica.version)
+    assert.equal(test:sleeper("web"), content.command)
+  end)
+
+  it("is reported in the status key with task, slot and version", function()
+    for _, node in ipairs{"alpha", "beta"} do
+      local replica = replicas(node)[1]
+      local seen = loop.wait_for(node .. " reports web", 10000, function()
+        local all = consul:document("status/" .. node .. "/applications")
+        return all and all.web and all.web.state == "running" and all.web
+      end)
+      assert.equal("web", seen.task)
+      assert.equal(replica.slot, seen.slot)
+      assert.equal(replica.version, seen.version)
+    end
+  end)
+
+  it("is scaled down and up; what runs on does not notice", function()
+    local kept
+    consul:put("task/web", {content = {command = test:sleeper("web"), name = "web"}, replication = 1})
+    kept = test:wait_for_sleepers("web", 1)[1]
+    consul:put("task/web", {content = {command = test:sleeper("web"), name = "web"}, replication = 2})
+    local now = test:wait_for_sleepers("web", 2)
+    assert.truthy(now[1] == kept or now[2] == kept)
+    consul:put("task/web", {content = {command = test:sleeper("web"), name = "web"}, replication = 0})
+    test:wait_for_sleepers("web", 0)
+    wait_for_topology{alpha = "", beta = ""}
+    consul:put("task/web", {content = {command = test:sleeper("web"), name = "web"}, replication = 2})
+    test:wait_for_sleepers("web", 2)
+  end)
+
+  it("has no more slots on a node than max_per_node, and the rest is pending", function()
+    consul:put("task/crowd", {content = {command = test:sleeper("crowd")}, replication = 5})
+    test:wait_for_sleepers("crowd", 2)
+    loop.wait_for("three replicas are shown as pending", 10000, function()
+      local out = alpha:cli("tasks").stdout
+      return out:match("crowd[^\n]*3"), out
+    end)
+    consul:put("task/crowd", {content = {command = test:sleeper("crowd")}, replication = 5, max_per_node = 3})
+    test:wait_for_sleepers("crowd", 5)
+    local all = loop.wait_for("second slots have names of their own", 10000, function()
+      local a, b = consul:document("status/alpha/applications"), consul:document("status/beta/applications")
+      return (a["crowd#3"] or b["crowd#3"]) and a["crowd#2"] and b["crowd#2"] and a
+    end)
+    assert.is_table(all.crowd)
+    local names = topology("alpha") .. " " .. topology("beta")
+    assert.equal(5, select(2, names:gsub("crowd", "")))
+    consul:delete("task/crowd")
+    test:wait_for_sleepers("crowd", 0)
+  end)
+
+  it("with replication \"all\" runs on each eligible node", function()
+    consul:put("task/each", {content = {command = test:sleeper("each")}, replication = "all"})
+    test:wait_for_sleepers("each", 2)
+    consul:put("node/beta", {eligible = false})
+    consul:put("task/fresh", {content = {command = test:sleeper("fresh")}, replication = "all"})
+    test:wait_for_sleepers("fresh", 1)
+    assert.truthy(slots("alpha"):find("fresh", 1, true))
+    consul:delete("node/beta")
+    test:wait_for_sleepers("fresh", 2)
+    consul:delete("task/fresh")
+    consul:delete("task/each")
+    test:wait_for_sleepers("each", 0)
+  end)
+
+  it("moves its slots to a changed content one after the other", function()
+    local lowest = 2
+    consul:put("task/web", {content = {command = test:sleeper("webtwo"), name = "web"}, replication = 2})
+    loop.wait_for("both slots run the new version", 20000, function()
+      local old, new = #test:sleepers("web"), #test:sleepers("webtwo")
+      lowest = math.min(lowest, old + new)
+      return old == 0 and new == 2
+    end)
+    assert.is_true(lowest >= 1, "never all replicas were down")
+    assert.equal(replicas("alpha")[1].version, replicas("beta")[1].version)
+    assert.equal(2, #consul:keys("version/web/"))
+  end)
+
+  it("keeps the old version on the later slots while the first does not run", function()
+    consul:put("task/web", {content = {command = "/nonexistent/release", name = "web"}, replication = 2})
+    loop.wait_for("one slot has the new version", 15000, function() return #consul:keys("version/web/") == 3 end)
+    test:wait_for_sleepers("webtwo", 1)
+    loop.hold("the other replica stays", 2500, function() return #test:sleepers("webtwo") == 1 end)
+    consul:put("task/web", {content = {command = test:sleeper("webtwo"), name = "web"}, replication = 2})
+    test:wait_for_sleepers("webtwo", 2, 15000)
+  end)
+
+  it("is not restarted for a change that does not concern the process", function()
+    local pids = test:sleepers("webtwo")
+    consul:put("task/web", {
+      content = {command = test:sleeper("webtwo"), name = "web", stop_timeout = 3, comments = "calm"}, replication = 2, priority = 5,
+    })
+    loop.wait_for("both slots have the new version", 20000, function()
+      for _, node in ipairs{"alpha", "beta"} do
+        local app = (consul:document("status/" .. node .. "/applications") or {}).web
+        if not (app and app.comments == "calm" and app.version == replicas(node)[1].version) then
+          return false, json.encode(app)
+        end
+      end
+      return true
+    end)
+    assert.same(pids, test:sleepers("webtwo"))
+  end)
+
+  it("gives way to a local application of the same name", function()
+    local own = test:sleepers("localmine")[1]
+    consul:put("task/mine", {content = {command = test:sleeper("taskmine")}, replication = "all"})
+    test:wait_for_sleepers("taskmine", 1)
+    assert.truthy(slots("beta"):find("mine", 1, true))
+    assert.is_nil(slots("alpha"):find("mine", 1, true))
+    assert.same({own}, test:sleepers("localmine"))
+    consul:delete("task/mine")
+    test:wait_for_sleepers("taskmine", 0)
+  end)
+
+  it("may stand beside folder keys with no value, as Consul's own pages make them", function()
+    consul:put("task/folder/", "")
+    consul:put("task/beside", {content = {command = test:sleeper("beside")}, replication = 1})
+    test:wait_for_sleepers("beside", 1)
+    consul:delete("task/folder/")
+    consul:delete("task/beside")
+    test:wait_for_sleepers("beside", 0)
+  end)
+
+  it("has its documents repaired within a minute after somebody else changed them", function()
+    local pids = test:sleepers("webtwo")
+    local before = {slots("alpha"), slots("beta")}
+    consul:delete("topology/alpha")
+    consul:put("topology/beta", {"something", "else"})
+    consul:put("assignment/alpha", "this is no assignment")
+    loop.wait_for("all is as it was", REPAIR_DEADLINE_MS, function()
+      local ok = pcall(function()
+        assert(slots("alpha") == before[1] and slots("beta") == before[2])
+        assert(topology("alpha") == "web" and topology("beta") == "web")
+      end)
+      return ok, topology("alpha") .. " / " .. topology("beta") .. " / " .. tostring(consul:get("assignment/alpha"))
+    end)
+    assert.same(pids, test:sleepers("webtwo"))
+  end)
+
+  it("on more hosts than one transaction holds reaches all of them, and hosts that go lose their keys", function()
+    local pattern, hosts, session = consul:get("live/alpha"), 70, consul:session_create{TTL = "3600s", Behavior = "delete"}
+    for i = 1, hosts do
+      local host = ("host%02d"):format(i)
+      local document = json.decode(pattern)
+      document.node, document.local_applications = host, json.decode("[]")
+      assert.is_true(consul:put("live/" .. host, document, "acquire=" .. session))
+    end
+    consul:put("task/wide", {content = {command = test:sleeper("wide")}, replication = "all"})
+    loop.wait_for("72 hosts have both documents", 20000, function()
+      local ready = 0
+      for _, key in ipairs(consul:keys("topology/")) do
+        local host = key:match("[^/]+$")
+        ready = ready + ((slots(host):find("wide") and topology(host):find("wide")) and 1 or 0)
+      end
+      return ready == hosts + 2, ready
+    end)
+    consul:session_destroy(session)
+    loop.wait_for("the 70 are forgotten", 20000, function()
+      local left = #consul:keys("assignment/") + #consul:keys("topology/")
+      return left == 4, left
+    end)
+    consul:delete("task/wide")
+    test:wait_for_sleepers("wide", 0)
+  end)
+
+  it("is deleted: its processes end, and the hosts keep their (empty) keys", function()
+    consul:delete("task/web")
+    test:wait_for_sleepers("webtwo", 0)
+    wait_for_topology{alpha = "", beta = ""}
+    assert.equal("[]", consul:get("topology/alpha"))
+    assert.truthy(alpha.process:is_running() and beta.process:is_running())
+  end)
+end)
