@@ -27,7 +27,7 @@ local function claim_directory(file, path)
   end
   local lock, err = file.lock(path .. "/lock")
   if not lock then
-    return nil, ("state directory %s: %s; is another agent running? each needs a --state-dir of its own"):format(path, err)
+    return nil, ("state directory %s: %s; each agent needs a --state-dir of its own"):format(path, err)
   end
   return lock
 end
@@ -56,7 +56,7 @@ local function write_document(self, name, value)
   local path, key = self.path .. "/" .. name, "state/" .. name
   local written, err = self.file.write_atomic(path, self.json.encode(value) .. "\n", 384) -- 0600
   if not written then
-    self.problems:set(key, ("cannot keep state: %s; what is in force goes on, but a restart will not know it"):format(err))
+    self.problems:set(key, ("cannot keep state: %s; what is in force goes on, but is not remembered"):format(err))
     return nil, err
   end
   self.problems:clear(key)

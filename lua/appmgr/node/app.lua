@@ -1,0 +1,231 @@
+--- One application of this node: what is wanted of it, and what the keeper says of it.
+--
+-- The machine is the table `action[state][event]` below: what to tell the
+-- keeper, and the state that follows. It is level-triggered: `settle` compares
+-- what is wanted with what the keeper holds and raises one event; calling it
+-- again changes nothing. That is why a lost keeper, a lost message or a new
+-- agent need no cases of their own: the keeper's record is taken over, and the
+-- comparison is made again.
+--
+--   idle       the keeper holds nothing of it
+--   starting   told to start, not confirmed yet
+--   running
+--   backoff    it ended or could not be started; the keeper tries again by itself
+--   stopping   told to stop and not wanted any more
+--   replacing  told to stop, to be started anew afterwards
+--   failed     it ended, or could not be started, and is not to be tried again
+--   gave_up    too many attempts
+local M = {}
+
+local App = {}
+App.__index = App
+
+-- What is told to the keeper. Each takes the application and its client.
+local command = {}
+
+function command.spawn(app, keeper)
+  local wanted = app.wanted
+  app.kept = { hash = wanted.hash, tag = wanted.tag, version = wanted.version, definition = wanted }
+  app.error, app.next_start_at, app.starts = nil, nil, 0
+  keeper:spawn(wanted.spawn)
+end
+
+function command.stop(app, keeper)
+  keeper:stop(app.id)
+end
+
+function command.update(app, keeper)
+  local wanted = app.wanted
+  app.kept.tag, app.kept.version, app.kept.definition = wanted.tag, wanted.version, wanted
+  local spawn = wanted.spawn
+  keeper:update(app.id, {
+    tag = spawn.tag, stop_signal = spawn.stop_signal, stop_timeout_ms = spawn.stop_timeout_ms, restart = spawn.restart,
+  })
+end
+
+function command.forget(app, keeper)
+  keeper:forget(app.id)
+  app.kept, app.pid = nil, nil
+end
+
+function command.respawn(app, keeper)
+  command.forget(app, keeper)
+  command.spawn(app, keeper)
+end
+
+-- The keeper lost its record (it was killed): there is nothing to forget.
+function command.drop(app)
+  app.kept, app.pid = nil, nil
+end
+
+local function go(state, name) return { state = state, command = name } end
+local stay = go()
+
+local spawn, respawn = go("starting", "spawn"), go("starting", "respawn")
+local stop, replace = go("stopping", "stop"), go("replacing", "stop")
+local update, forget, drop = go(nil, "update"), go("idle", "forget"), go("idle", "drop")
+local started, backoff = go("running"), go("backoff")
+local failed, gave_up = go("failed"), go("gave_up")
+
+-- Events of ours: start, stop, replace, update. Of the keeper: started; exited (it will try again);
+-- ended (it will not); stopping; stopped; gave_up; lost (a keeper that does not know the application).
+-- A stop that nobody here asked for is followed by a start, because the application is wanted.
+local action = {
+  idle = {
+    start = spawn, stop = stay, replace = spawn, update = stay, started = stay, exited = stay,
+    ended = stay, stopping = stay, stopped = stay, gave_up = stay, lost = stay,
+  },
+  starting = {
+    start = stay, stop = stop, replace = replace, update = update, started = started, exited = backoff,
+    ended = failed, stopping = go("replacing"), stopped = respawn, gave_up = gave_up, lost = spawn,
+  },
+  running = {
+    start = stay, stop = stop, replace = replace, update = update, started = stay, exited = backoff,
+    ended = failed, stopping = go("replacing"), stopped = respawn, gave_up = gave_up, lost = spawn,
+  },
+  backoff = {
+    start = stay, stop = stop, replace = replace, update = update, started = started, exited = stay,
+    ended = failed, stopping = go("replacing"), stopped = respawn, gave_up = gave_up, lost = spawn,
+  },
+  stopping = {
+    start = go("replacing"), stop = stay, replace = go("replacing"), update = stay, started = stay, exited = stay,
+    ended = stay, stopping = stay, stopped = forget, gave_up = stay, lost = drop,
+  },
+  replacing = {
+    start = stay, stop = go("stopping"), replace = stay, update = stay, started = stay, exited = stay,
+    ended = stay, stopping = stay, stopped = respawn, gave_up = stay, lost = spawn,
+  },
+  failed = {
+    start = stay, stop = forget, replace = respawn, update = update, started = started, exited = backoff,
+    ended = stay, stopping = stay, stopped = stay, gave_up = gave_up, lost = spawn,
+  },
+  gave_up = {
+    start = stay, stop = forget, replace = respawn, update = update, started = started, exited = backoff,
+    ended = failed, stopping = stay, stopped = stay, gave_up = stay, lost = spawn,
+  },
+}
+M.action = action
+
+--- @tparam table deps `id` (the keeper's id, for the application's whole life), `kind` ("local" or "replica"),
+--   `name` (as shown), `task` and `slot` of a replica, `keeper` (function returning the client, or nil while
+--   there is none), `log`, `on_change` (function(app), called when something that is shown has changed)
+-- @treturn App idle, with nothing wanted
+function M.new(deps)
+  return setmetatable({
+    id = deps.id, kind = deps.kind, name = deps.name, task = deps.task, slot = deps.slot,
+    keeper = deps.keeper, log = deps.log, on_change = deps.on_change,
+    state = "idle", starts = 0, mode = "off",
+  }, App)
+end
+
+--- Raises one event: tells the keeper what the table says and takes the new state.
+local function fire(self, event)
+  local step = action[self.state][event]
+  local before = self.state
+  -- An application that is only kept (its document is not known) has nothing to start again.
+  if (step.command == "spawn" or step.command == "respawn") and not self.wanted then
+    step = step.command == "spawn" and drop or forget
+  end
+  if step.state then self.state = step.state end
+  if step.command then command[step.command](self, self.keeper()) end
+  if self.state ~= before or step.command then
+    self.log.debug(("%s: %s, %s → %s"):format(self.name, event, before, self.state))
+    self.on_change(self)
+  end
+end
+
+--- Compares what is wanted with what is there and takes one step, if one is needed.
+-- Does nothing while there is no keeper: it is called again when there is.
+function App:settle()
+  if self.mode == "keep" or not self.keeper() then return end
+  local wanted, kept = self.wanted, self.kept
+  if self.mode == "off" then fire(self, "stop")
+  elseif self.state == "idle" or not kept then fire(self, "start")
+  elseif kept.hash ~= wanted.hash then fire(self, "replace")
+  elseif kept.tag ~= wanted.tag then fire(self, "update")
+  else fire(self, "start") end
+end
+
+--- Says what is wanted from now on, and begins with it.
+-- @tparam string mode `run` with a definition; `off`: what runs is stopped; `keep`: what runs stays as it
+--   is, whatever that is (its document is not known or not usable)
+-- @tparam[opt] table definition from launch.definition; with `off` and `keep` only to be shown
+-- @tparam[opt] string blocked why a wanted application is not started, for people
+function App:want(mode, definition, blocked)
+  assert(mode ~= "run" or definition, "an application that is to run needs a definition")
+  local changed = self.blocked ~= blocked or self.shown ~= definition
+  self.mode, self.blocked, self.shown = mode, blocked, definition
+  self.wanted = mode == "run" and definition or nil
+  self:settle()
+  if changed then self.on_change(self) end
+end
+
+--- The state that a keeper's record stands for.
+local function state_of(item, mode)
+  if item.state == "stopped" then return "stopping" end
+  if item.state == "stopping" then return mode == "run" and "replacing" or "stopping" end
+  return item.state
+end
+
+--- Takes over the keeper's record of this application, after a connection was made.
+-- Call `settle` (or `want`) afterwards.
+-- @tparam table item an element of the keeper's list
+-- @tparam table tag the decoded tag: what was in force when it was started or last updated
+function App:adopt(item, tag)
+  local definition = self.kept and self.kept.tag == item.tag and self.kept.definition or nil
+  self.kept = { hash = tag.hash, tag = item.tag, version = tag.version, definition = definition }
+  self.pid, self.started_at, self.starts = item.pid, item.started_at, item.starts or 0
+  self.last_exit, self.error = item.last_exit, item.error
+  self.state = state_of(item, self.mode)
+  self.on_change(self)
+  if item.state == "stopped" then fire(self, "stopped") end
+end
+
+--- A keeper was asked and does not know this application.
+function App:lost()
+  if self.state ~= "idle" then fire(self, "lost") end
+end
+
+-- What an event of the keeper leaves behind, whatever the state.
+local note = {}
+
+function note.started(app, event)
+  app.pid, app.started_at, app.starts = event.pid, event.started_at, event.starts or app.starts + 1
+  app.error, app.next_start_at = nil, nil
+end
+
+function note.exited(app, event)
+  app.pid = nil
+  app.last_exit = { code = event.code, signal = event.signal, at = event.at }
+  app.next_start_at = event.next == "restart" and event.at and event.at + (event.delay_ms or 0) / 1000 or nil
+end
+
+function note.spawn_failed(app, event, now)
+  app.pid = nil
+  app.error = event.error
+  app.next_start_at = event.next == "restart" and now + (event.delay_ms or 0) / 1000 or nil
+end
+
+function note.stopped(app) app.pid = nil end
+function note.stopping() end
+function note.gave_up(app) app.pid, app.next_start_at = nil, nil end
+
+--- The event of the table that an event of the keeper stands for.
+local function name_of(event)
+  if event.type ~= "exited" and event.type ~= "spawn_failed" then return event.type end
+  if event.next == "stop" then return nil end -- the group is not gone yet: `stopped` follows
+  return event.next == "restart" and "exited" or "ended"
+end
+
+--- Takes an event of the keeper about this application.
+-- @tparam table event as core.process gives it; an unknown type is left alone
+-- @tparam number now unix time in seconds
+function App:handle(event, now)
+  if not note[event.type] then return end
+  note[event.type](self, event, now)
+  local name = name_of(event)
+  if name then fire(self, name) end
+  self.on_change(self)
+end
+
+return M

@@ -1,0 +1,307 @@
+--- All applications of this node: what is wanted is compared with what the keeper holds.
+--
+-- Wanted are the configuration's applications and the replicas of the
+-- assignment; what the keeper's list shows is taken over by its tag, so that
+-- nothing is started twice. Nothing is named, started or stopped before the
+-- keeper has given its first list.
+--
+-- A replica that runs is stopped only because an assignment from Consul was
+-- read that does not hold it: what the state directory remembers starts
+-- replicas and stops none.
+local App = require("appmgr.node.app")
+local launch = require("appmgr.node.launch")
+local row = require("appmgr.node.row")
+
+local M = {}
+
+local Apps = {}
+Apps.__index = Apps
+
+--- How many processes one `sample` looks at: what it costs is bounded, whatever runs.
+local SAMPLES_AT_ONCE <const> = 200
+
+--- @tparam table deps `json`, `codec`, `log`, `problems`, `clock`, `host` (core.host), `node`, `uid` (of the state
+--   directory), `inherited` (environment of applications), `log_dir`, `owner` (user who runs what names no user),
+--   `on_change` (function(), what `list` shows has changed)
+-- @treturn Apps with nothing wanted and no keeper
+function M.new(deps)
+  return setmetatable({
+    context = {
+      json = deps.json, codec = deps.codec, node = deps.node, inherited = deps.inherited, log_dir = deps.log_dir,
+      clock = deps.clock, owner = deps.owner,
+    },
+    log = deps.log, problems = deps.problems, clock = deps.clock, host = deps.host, uid = deps.uid,
+    on_change = deps.on_change,
+    by_id = {}, by_name = {}, locals = {}, local_list = {}, replicas = {}, replicas_are_decided = false,
+  }, Apps)
+end
+
+--- Gives the keeper's client. Its callbacks are `keeper_ready`, `keeper_event` and `keeper_lost`.
+-- @tparam table client from core.process; borrowed
+function Apps:connect(client)
+  self.client = client
+end
+
+--- A name for one more slot of a task: the task's, or the first `#k` that is free.
+local function free_name(self, task)
+  local name, k = task, 1
+  while self.by_name[name] do
+    k = k + 1
+    name = ("%s#%d"):format(task, k)
+  end
+  return name
+end
+
+--- Puts an application under a name; a replica that has it makes room for a local one.
+local function take_name(self, app, name)
+  local holder = self.by_name[name]
+  if holder and holder ~= app then
+    if app.kind == "replica" then
+      name = free_name(self, app.task)
+    else
+      self.by_name[name] = app
+      take_name(self, holder, free_name(self, holder.task or holder.name))
+    end
+  end
+  app.name = name
+  self.by_name[name] = app
+end
+
+local function add_app(self, id, identity)
+  local app = App.new({
+    id = id, kind = identity.kind, name = identity.name, task = identity.task, slot = identity.slot, log = self.log,
+    keeper = function() return self.is_connected and self.client or nil end,
+    on_change = function() self.on_change() end,
+  })
+  self.by_id[id] = app
+  take_name(self, app, identity.name or identity.task)
+  app.is_wanted = true
+  return app
+end
+
+local function drop_app(self, app)
+  self.by_id[app.id] = nil
+  if self.by_name[app.name] == app then self.by_name[app.name] = nil end
+  self.on_change()
+end
+
+--- A definition for an application; the one it has when the document is the same.
+local function definition_for(self, app, document, version)
+  local shown = app.shown
+  if shown and shown.application == document and shown.version == version then return shown end
+  return launch.definition(document, {
+    id = app.id, kind = app.kind, name = app.name, task = app.task, slot = app.slot, version = version,
+  }, self.context)
+end
+
+--- Says what is wanted of one application, by its document.
+local function want_document(self, app, document, version)
+  app:want(document.status == 0 and "off" or "run", definition_for(self, app, document, version))
+end
+
+local function want_replica(self, app, replica)
+  app.version = replica.version
+  if replica.application then return want_document(self, app, replica.application, replica.version) end
+  app:want("keep", nil, replica.error)
+end
+
+--- The replicas that may run here: those that stay, and whose name no local application has.
+local function runnable_replicas(self)
+  local list, told = {}, {}
+  for _, replica in ipairs(self.replicas) do
+    if self.locals[replica.task] then
+      local key = "apps/name/" .. replica.task
+      told[key] = true
+      self.problems:set(key, ('task "%s" is not run on node "%s": a local application has the same name; rename one of'
+        .. " them"):format(replica.task, self.context.node))
+    elseif not replica.leaving then
+      list[#list + 1] = replica
+    end
+  end
+  self.problems:clear_prefix("apps/name/", told)
+  return list
+end
+
+--- Whether an application that is not wanted may be stopped.
+local function may_stop(self, app)
+  if app.kind == "local" then return true end
+  return self.replicas_are_decided or self.locals[app.task] ~= nil
+end
+
+--- Stops what is not wanted and forgets what is gone.
+local function settle_rest(self, wanted)
+  for id, app in pairs(self.by_id) do
+    app.is_wanted = wanted[id] ~= nil
+    if not app.is_wanted then
+      app:want(may_stop(self, app) and "off" or "keep", app.shown)
+      if app.state == "idle" then drop_app(self, app) end
+    end
+  end
+end
+
+--- Compares all that is wanted with all that is there. Stops come before starts.
+local function reconcile(self)
+  if not self.is_ready or self.is_closing then return end
+  local replicas, wanted = runnable_replicas(self), {}
+  for _, identity in pairs(self.locals) do wanted[identity.id] = true end
+  for _, replica in ipairs(replicas) do wanted[replica.id] = true end
+  settle_rest(self, wanted)
+  for _, identity in ipairs(self.local_list) do
+    want_document(self, self.by_id[identity.id] or add_app(self, identity.id, identity), identity.application)
+  end
+  for _, replica in ipairs(replicas) do
+    want_replica(self, self.by_id[replica.id] or add_app(self, replica.id, replica), replica)
+  end
+end
+
+--- Sets the configuration's applications; those that are not among them are stopped.
+-- @tparam table list array of applications as from application.read_local
+function Apps:set_local(list)
+  self.locals, self.local_list = {}, {}
+  for index, document in ipairs(list) do
+    local identity = { kind = "local", name = document.name, application = document }
+    identity.id = launch.id(self.context.codec, self.uid, identity)
+    self.locals[document.name], self.local_list[index] = identity, identity
+  end
+  reconcile(self)
+end
+
+--- Sets the replicas this node is to run.
+-- @tparam table list array of {task, slot, version, leaving, application} or, where the application cannot be
+--   used, `error` instead of it: what runs of that slot stays
+-- @tparam boolean decided true when an assignment read from Consul says so: replicas that are not in it are
+--   stopped. False for what is remembered: nothing is stopped.
+function Apps:set_replicas(list, decided)
+  self.replicas = {}
+  for index, replica in ipairs(list) do
+    local identity = {
+      kind = "replica", task = replica.task, slot = replica.slot, version = replica.version,
+      leaving = replica.leaving, application = replica.application, error = replica.error,
+    }
+    identity.id = launch.id(self.context.codec, self.uid, identity)
+    self.replicas[index] = identity
+  end
+  self.replicas_are_decided = self.replicas_are_decided or decided
+  reconcile(self)
+end
+
+--- The keeper gave its list: what it holds is taken over, what it lost is started again.
+-- @tparam table list as from core.process
+function Apps:keeper_ready(list)
+  self.problems:clear("keeper")
+  self.is_ready, self.is_connected = true, true
+  local listed = {}
+  for _, item in ipairs(list) do
+    local tag = launch.read_tag(item.tag, self.context.json)
+    local app = self.by_id[item.id] or (tag and add_app(self, item.id, tag))
+    listed[item.id] = true
+    if app then
+      app:adopt(item, tag or {})
+    else
+      self.log.warn(("keeper: %s was not started by an agent (pid %s): it is left alone"):format(item.id,
+        item.pid or "none"))
+    end
+  end
+  for id, app in pairs(self.by_id) do
+    if not listed[id] then app:lost() end
+  end
+  reconcile(self)
+  self.on_change()
+end
+
+--- The keeper says what happened to an application.
+-- @tparam table event as from core.process
+function Apps:keeper_event(event)
+  if event.sequence then self.client:acknowledge(event.sequence) end
+  if event.type == "error" then
+    self.log.error(("keeper: %s%s"):format(event.id and event.id .. ": " or "", event.message))
+    return
+  end
+  local app = self.by_id[event.id]
+  if not app or self.is_closing then return end
+  app:handle(event, self.clock.now())
+  self:tell(app, event)
+  if app.state == "idle" and not app.is_wanted then drop_app(self, app) end
+end
+
+--- Logs what an operator wants to find there.
+function Apps:tell(app, event)
+  if event.type == "exited" then
+    local how = event.signal and ("ended by signal %d"):format(event.signal) or ("exited with %s"):format(event.code)
+    self.log.info(("%s: %s%s"):format(app.name, how, event.next == "restart"
+      and (", started again in %g s"):format((event.delay_ms or 0) / 1000) or ""))
+  elseif event.type == "started" then
+    self.log.info(("%s: runs as pid %d"):format(app.name, event.pid))
+  elseif event.type == "spawn_failed" then
+    self.log.warn(("%s: cannot be started: %s"):format(app.name, event.error))
+  elseif event.type == "gave_up" then
+    self.log.warn(app.name .. ": ended too often and is not started again")
+  elseif event.type == "stopped" then
+    self.log.info(app.name .. ": stopped")
+  end
+end
+
+--- The keeper cannot be reached; its client tries again by itself.
+-- @tparam string reason
+function Apps:keeper_lost(reason)
+  self.is_connected = false
+  if not self.is_closing then
+    self.problems:set("keeper", ("the keeper cannot be reached: %s; applications go on as they are, it is tried again")
+      :format(reason))
+  end
+end
+
+--- Stops all applications and ends the keeper. Nothing is started afterwards.
+-- @tparam function callback called once all are gone
+function Apps:stop_all(callback)
+  self.is_closing = true
+  self.client:shutdown(callback)
+end
+
+--- Leaves the keeper and its applications to the next agent.
+function Apps:close()
+  self.is_closing = true
+  if self.client then self.client:close() end
+end
+
+--- Measures the memory of what runs: all, or the next 200 when there are more.
+function Apps:sample()
+  local running = {}
+  for _, app in pairs(self.by_id) do
+    if app.pid then running[#running + 1] = app else app.memory = nil end
+  end
+  table.sort(running, function(a, b) return a.id < b.id end)
+  local count = math.min(#running, SAMPLES_AT_ONCE)
+  local offset = self.sample_offset or 0
+  for i = 1, count do
+    local app = running[(offset + i - 1) % #running + 1]
+    local process = self.host.process(app.pid)
+    app.memory = process and process.memory_bytes
+  end
+  self.sample_offset = #running > 0 and (offset + count) % #running or 0
+end
+
+--- @treturn table array of rows (fields of the status key), by name; empty before the keeper has answered
+function Apps:list()
+  local rows = {}
+  for _, app in pairs(self.by_id) do rows[#rows + 1] = row.of(app, self.context) end
+  table.sort(rows, function(a, b) return a.name < b.name end)
+  return rows
+end
+
+--- @treturn ?table rows by name, nil while the keeper has not said what runs
+function Apps:rows()
+  if not self.is_ready then return nil end
+  local rows = {}
+  for name, app in pairs(self.by_name) do rows[name] = row.of(app, self.context) end
+  return rows
+end
+
+--- Where an application's output is.
+-- @tparam string name as shown
+-- @treturn string path; there may be no such file yet
+function Apps:output_path(name)
+  return launch.output_path(self.context.log_dir, name)
+end
+
+return M

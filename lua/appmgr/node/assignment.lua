@@ -1,0 +1,276 @@
+--- Follows `assignment/<host>`: what this node is to run.
+--
+--   long poll → parse → one read transaction (meta, versions that are lacking)
+--             → cluster check → on_assignment → kept in the state directory
+--
+-- Only a document that was read whole, under the cluster id this node knows,
+-- changes anything. An absent or unreadable one, a store in doubt, a failed
+-- read: all leave what runs as it is, and are told as problems. A version that
+-- is missing or unusable concerns its own slots only.
+local application = require("appmgr.application")
+local assignment = require("appmgr.assignment")
+local fields = require("appmgr.fields")
+
+local M = {}
+
+local Assignment = {}
+Assignment.__index = Assignment
+
+--- Old servers take 64 operations in a transaction; one of them reads meta.
+local VERSIONS_PER_READ <const> = 63
+local RETRY_FIRST_MS <const> = 500
+--- The disk is written after the processes were started, not before.
+local SAVE_DELAY_MS <const> = 100
+
+--- @tparam table deps `client`, `watch` (the module appmgr.consul.watch), `timer`, `random`, `problems`, `json`,
+--   `codec`, `state`, `cluster` (`check(meta|nil)` → "ok", "adopted", "unknown" or "mismatch"), `node`, `fallback_ms`
+--   (longest wait between two tries), `on_assignment` (function(list, decided), see apps.set_replicas)
+-- @treturn Assignment stopped
+function M.new(deps)
+  local self = setmetatable({
+    client = deps.client, timer = deps.timer, problems = deps.problems, json = deps.json, codec = deps.codec,
+    state = deps.state, cluster = deps.cluster, node = deps.node, fallback_ms = deps.fallback_ms,
+    on_assignment = deps.on_assignment,
+    key = "assignment/" .. deps.node, contents = {}, retry_ms = RETRY_FIRST_MS,
+  }, Assignment)
+  self.watch = deps.watch.new({
+    client = deps.client, timer = deps.timer, random = deps.random, key = self.key, fallback_ms = deps.fallback_ms,
+    deliver = function(answer) self:deliver(answer) end,
+    on_error = function(err) self:tell("follow", err and ("cannot be followed: " .. err.message)) end,
+  })
+  return self
+end
+
+--- Raises or ends a problem of the assignment as a whole.
+function Assignment:tell(what, reason)
+  local key = "assignment/:" .. what
+  if not reason then return self.problems:clear(key) end
+  self.problems:set(key, ("%s %s; what runs on this node stays"):format(self.key, reason))
+end
+
+local function content_key(replica)
+  return replica.task .. "/" .. replica.version
+end
+
+--- Reads the content of a version.
+-- @treturn table {document, application} or {error}
+local function read_content(self, task, version, document)
+  if application.version(document, self.json, self.codec) ~= version then
+    return { error = ("version/%s/%s does not hold what its name says; apply the task again"):format(task, version) }
+  end
+  local app, findings = application.read(document)
+  local first = findings.errors[1]
+    or findings.unsupported[1] and fields.unsupported_text(findings.unsupported[1])
+  if first then return { error = ("version/%s/%s: %s"):format(task, version, first) } end
+  app.name = task
+  return { document = document, application = app }
+end
+
+--- Hands the replicas on, each with its application or the reason why it has none.
+local function apply(self, replicas, decided)
+  local list, used, told = {}, {}, {}
+  for index, replica in ipairs(replicas) do
+    local key = content_key(replica)
+    local content = self.contents[key] or {}
+    used[key] = content.application and content or nil
+    local reason = not content.application and not replica.leaving and (content.error
+      or ("version/%s is not in Consul; apply the task again"):format(key)) or nil
+    if reason then
+      local problem = "assignment/" .. key
+      told[problem] = true
+      self.problems:set(problem, ('task "%s": %s; its slots on node "%s" stay as they are'):format(replica.task, reason,
+        self.node))
+    end
+    list[index] = {
+      task = replica.task, slot = replica.slot, version = replica.version, leaving = replica.leaving,
+      application = content.application, error = reason,
+    }
+  end
+  for _, what in ipairs({ "follow", "read", "versions" }) do told["assignment/:" .. what] = true end
+  self.problems:clear_prefix("assignment/", told)
+  self.contents = used
+  self.on_assignment(list, decided)
+end
+
+--- Writes what is in force, a moment later and once for many changes.
+local function save_later(self)
+  if self.saving then return end
+  self.saving = self.timer.after(SAVE_DELAY_MS, function() self:save() end)
+end
+
+--- Writes what is in force now, if it was not written yet.
+function Assignment:save()
+  if not self.saving then return end
+  self.saving:cancel()
+  self.saving = nil
+  local versions = {}
+  for key, content in pairs(self.contents) do versions[key] = content.document end
+  self.state:save_assignment(self.replicas, versions)
+end
+
+local fetch
+
+local function retry_later(self)
+  if self.retry then self.retry:cancel() end
+  self.retry = self.timer.after(self.retry_ms, function()
+    self.retry = nil
+    fetch(self)
+  end)
+  self.retry_ms = math.min(self.retry_ms * 2, math.max(self.fallback_ms, RETRY_FIRST_MS))
+end
+
+--- All versions were read: checks whose store this is, and acts.
+local function complete(self, meta, incomplete)
+  local verdict = self.cluster:check(meta)
+  if verdict ~= "ok" and verdict ~= "adopted" then return retry_later(self) end
+  self:tell("versions", nil)
+  self.replicas = self.wanted
+  apply(self, self.replicas, true)
+  save_later(self)
+  if incomplete then return retry_later(self) end
+  self.retry_ms = RETRY_FIRST_MS
+end
+
+--- The versions that are wanted and not known, in order, without doubles.
+local function lacking(self)
+  local list, seen = {}, {}
+  for _, replica in ipairs(self.wanted) do
+    local key = content_key(replica)
+    if not replica.leaving and not seen[key] and not (self.contents[key] and self.contents[key].application) then
+      list[#list + 1] = { key = "version/" .. key, name = key, task = replica.task, version = replica.version }
+    end
+    seen[key] = true
+  end
+  return list
+end
+
+--- Takes the entries of one read.
+-- @treturn ?string the value of meta
+local function take_entries(self, entries, asked)
+  local by_key, meta = {}, nil
+  for _, version in ipairs(asked) do by_key[version.key] = version end
+  for _, entry in ipairs(entries) do
+    local version = by_key[entry.key]
+    if entry.key == "meta" then meta = entry.value end
+    if version then
+      local document, err = self.json.decode(entry.value or "")
+      self.contents[version.name] = document ~= nil and read_content(self, version.task, version.version, document)
+        or { error = ("%s is no valid JSON: %s"):format(version.key, err or "null") }
+    end
+  end
+  return meta
+end
+
+--- What a refused read says: which version is missing, or why all failed.
+-- @treturn ?integer position among those asked for
+-- @treturn string reason
+local function refusal(self, answer)
+  local decoded, err = self.client.transaction_answer(answer.body)
+  local first = decoded and decoded.errors[1]
+  if not first then return nil, err or "Consul refused the read" end
+  -- The first operation reads meta; a missing key is the only thing that is no fault.
+  local is_missing = first.operation > 1 and first.message:find("doesn't exist", 1, true)
+  if is_missing then return first.operation - 1, first.message end
+  return nil, first.message
+end
+
+--- Reads meta and up to 63 versions; calls itself until none is left.
+local function read_some(self, generation, versions, incomplete)
+  local asked = table.move(versions, 1, math.min(#versions, VERSIONS_PER_READ), 1, {})
+  local operations = { { verb = "get-tree", key = "meta" } }
+  for index, version in ipairs(asked) do operations[index + 1] = { verb = "get", key = version.key } end
+  local function failed(reason)
+    self:tell("versions", "was read, but not the versions it names: " .. reason)
+    retry_later(self)
+  end
+  self.reading = self.client:transaction(self.client.encode_transaction(operations), {}, function(answer, err)
+    if generation ~= self.generation then return end
+    self.reading = nil
+    if err then return failed(err.message) end
+    if answer.status ~= 200 then
+      local missing, reason = refusal(self, answer)
+      if not missing then return failed(reason) end
+      table.remove(versions, missing)
+      return read_some(self, generation, versions, true)
+    end
+    local decoded, wrong = self.client.transaction_answer(answer.body)
+    if not decoded then return failed(wrong) end
+    local meta = take_entries(self, decoded.entries, asked)
+    local rest = table.move(versions, #asked + 1, #versions, 1, {})
+    if #rest > 0 then return read_some(self, generation, rest, incomplete) end
+    complete(self, meta, incomplete)
+  end)
+end
+
+--- Ends a read or a retry that is under way.
+local function cancel(self)
+  self.generation = (self.generation or 0) + 1
+  if self.reading then self.reading:cancel() end
+  if self.retry then self.retry:cancel() end
+  self.reading, self.retry = nil, nil
+end
+
+function fetch(self)
+  cancel(self)
+  read_some(self, self.generation, lacking(self), false)
+end
+
+--- What the long poll delivers.
+function Assignment:deliver(answer)
+  self:tell("follow", nil)
+  local text
+  if answer.status == 200 then
+    local entries, err = self.client.entries(answer.body)
+    if not entries then return self:tell("read", "cannot be read: " .. err) end
+    for _, entry in ipairs(entries) do
+      if entry.key == self.key then text = entry.value or "" end
+    end
+  end
+  if not text then
+    -- A node that was never given anything waits for its first assignment; that is no problem.
+    return self:tell("read", self.replicas and "is not there any more" or nil)
+  end
+  local replicas, reason = assignment.parse(text, self.json)
+  if not replicas then return self:tell("read", "cannot be read: " .. reason) end
+  self:tell("read", nil)
+  self.wanted, self.retry_ms = replicas, RETRY_FIRST_MS
+  fetch(self)
+end
+
+--- Begins with what the state directory remembers: nothing is stopped by it.
+function Assignment:restore()
+  local kept = self.state:load_assignment()
+  if not kept then return end
+  local replicas, reason = assignment.parse(self.json.encode({ replicas = kept.replicas }), self.json)
+  if not replicas then return self:tell("read", "as it was remembered cannot be used: " .. reason) end
+  for _, replica in ipairs(replicas) do
+    local document = kept.versions[content_key(replica)]
+    if document ~= nil then
+      self.contents[content_key(replica)] = read_content(self, replica.task, replica.version, document)
+    end
+  end
+  self.replicas = replicas
+  apply(self, replicas, false)
+end
+
+--- Begins to follow.
+function Assignment:start()
+  if self.is_following then return end
+  self.is_following = true
+  self.watch:start()
+end
+
+--- Looks again, because the cluster's id was settled.
+function Assignment:refresh()
+  if self.is_following and self.wanted then fetch(self) end
+end
+
+--- Ends following. What is in force stays so.
+function Assignment:stop()
+  if self.is_following then self.watch:stop() end
+  self.is_following = false
+  cancel(self)
+  self:save()
+end
+
+return M

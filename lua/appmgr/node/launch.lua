@@ -1,0 +1,129 @@
+--- From an application's document to what the keeper is asked to run.
+--
+-- A definition is a value: it is made once from a document and never changed;
+-- two definitions are compared by `hash` (needs a new process) and `tag` (needs
+-- to be told to the keeper).
+local application = require("appmgr.application")
+
+local M = {}
+
+--- What an agent's environment holds for the agent alone: the way to systemd, and secrets.
+local PRIVATE = {
+  NOTIFY_SOCKET = true, WATCHDOG_PID = true, WATCHDOG_USEC = true,
+  LISTEN_FDS = true, LISTEN_PID = true, LISTEN_FDNAMES = true,
+  CONSUL_HTTP_TOKEN = true, CONSUL_HTTP_TOKEN_FILE = true, CONSUL_HTTP_AUTH = true,
+  CONSUL_CLIENT_CERT = true, CONSUL_CLIENT_KEY = true,
+}
+
+local MS <const> = 1000
+
+--- The variables of an environment block (as in /proc/self/environ) that applications may inherit.
+-- @tparam string block `K=V` separated by NUL
+-- @treturn table name → value
+function M.inherited(block)
+  local environment = {}
+  for entry in block:gmatch("[^%z]+") do
+    local name, value = entry:match("^([^=]+)=(.*)$")
+    if name and not PRIVATE[name] then environment[name] = value end
+  end
+  return environment
+end
+
+--- The instance id the keeper knows an application by. It depends on nothing but what the
+-- application is on this node, so that it is the same after every restart, and a slot that comes
+-- back while its old process still ends cannot run twice.
+-- @tparam table codec core.codec
+-- @tparam string uid the state directory's own id
+-- @tparam table identity `kind` and `name`, or `kind`, `task` and `slot`
+-- @treturn string in the form of a UUID (version 8: made by its own rule)
+function M.id(codec, uid, identity)
+  local parts = { uid, identity.kind, identity.task or identity.name, identity.slot or "" }
+  local hex = codec.sha256(table.concat(parts, "\0"))
+  return ("%s-%s-8%s-a%s-%s"):format(hex:sub(1, 8), hex:sub(9, 12), hex:sub(14, 16), hex:sub(18, 20), hex:sub(21, 32))
+end
+
+local function environment_list(inherited, app, identity, node)
+  local all = {}
+  for name, value in pairs(inherited) do all[name] = value end
+  for name, value in pairs(app.env) do all[name] = value end
+  all.APPMGR_NODE = node
+  if identity.task then
+    all.APPMGR_TASK = identity.task
+    all.APPMGR_SLOT = tostring(identity.slot)
+    all.APPMGR_INSTANCE = ("%s.%d"):format(identity.task, identity.slot)
+  end
+  local list = {}
+  for name, value in pairs(all) do list[#list + 1] = name .. "=" .. value end
+  table.sort(list)
+  return list
+end
+
+local function restart_rule(restart)
+  return {
+    enabled = restart.attempts ~= 0,
+    attempts = restart.attempts,
+    interval_ms = math.floor(restart.interval_seconds * MS),
+    delay_ms = math.floor(restart.delay_seconds * MS),
+    max_delay_ms = math.floor(restart.max_delay_seconds * MS),
+  }
+end
+
+--- What applies in place, as one short text: a change of it must reach the keeper.
+local function settings_of(spawn)
+  local restart = spawn.restart
+  return ("%d/%d/%s/%d/%d/%d"):format(spawn.stop_signal, spawn.stop_timeout_ms, restart.attempts or "-",
+    restart.interval_ms, restart.delay_ms, restart.max_delay_ms)
+end
+
+--- Makes a definition.
+-- @tparam table app from application.read
+-- @tparam table identity `id`, `kind` ("local" or "replica"), `name` (as shown), and of a replica `task`, `slot`,
+--   `version`
+-- @tparam table context `json`, `codec`, `node`, `inherited` (from `inherited`), `log_dir`
+-- @treturn table `application` (borrowed), `version`, `hash`, `tag`, `spawn` (for the keeper's client)
+function M.definition(app, identity, context)
+  local definition = {
+    application = app,
+    version = identity.version,
+    hash = application.process_hash(app, context.json, context.codec),
+  }
+  local spawn = {
+    id = identity.id,
+    argv = app.argv,
+    env = environment_list(context.inherited, app, identity, context.node),
+    working_dir = app.working_dir or "/",
+    user = app.user,
+    stop_signal = app.stop_signal,
+    stop_timeout_ms = math.floor(app.stop_timeout * MS),
+    restart = restart_rule(app.restart),
+    output_path = M.output_path(context.log_dir, identity.name),
+  }
+  spawn.tag = context.json.encode({
+    kind = identity.kind, name = identity.name, task = identity.task, slot = identity.slot,
+    version = identity.version, hash = definition.hash, settings = settings_of(spawn),
+  })
+  definition.spawn, definition.tag = spawn, spawn.tag
+  return definition
+end
+
+--- Where an application's output goes.
+-- @tparam string log_dir
+-- @tparam string name as shown
+-- @treturn string
+function M.output_path(log_dir, name)
+  return ("%s/%s.log"):format(log_dir, name)
+end
+
+--- Reads a tag that the keeper kept.
+-- @tparam string text
+-- @tparam table json
+-- @treturn ?table {kind, name, task, slot, version, hash}; nil when it is none of ours
+function M.read_tag(text, json)
+  local tag = type(text) == "string" and json.decode(text)
+  if type(tag) ~= "table" or type(tag.name) ~= "string" or type(tag.hash) ~= "string" then return nil end
+  if tag.kind == "local" then return tag end
+  if tag.kind == "replica" and type(tag.task) == "string" and math.type(tag.slot) == "integer" then return tag end
+  return nil
+end
+
+return M

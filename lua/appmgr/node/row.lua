@@ -1,0 +1,79 @@
+--- One application as the status key and `appmgr app ls` show it.
+local M = {}
+
+local ENDED = { backoff = true, failed = true }
+local SHOWN_STATE = { replacing = "stopping" }
+
+--- What the row says in `state`: the machine's state, and for an idle one why it is idle.
+local function state_of(app)
+  if app.state ~= "idle" then return SHOWN_STATE[app.state] or app.state end
+  if app.blocked then return "blocked" end
+  return app.mode == "run" and "starting" or "disabled"
+end
+
+--- The exit code as shells count it: 128 and the signal for one that was killed.
+local function return_code(last_exit)
+  if not last_exit then return nil end
+  return last_exit.code or (last_exit.signal and 128 + last_exit.signal)
+end
+
+local function error_of(app)
+  if app.blocked then return app.blocked end
+  if app.error then return app.error end
+  if app.state == "gave_up" then return "it ended too often and is not started again" end
+  local exit = ENDED[app.state] and app.last_exit
+  if exit and exit.signal then return ("ended by signal %d"):format(exit.signal) end
+  return nil
+end
+
+-- Values of env are secrets as a rule: only the names are shown.
+local function hidden_env(env)
+  if not env or not next(env) then return nil end
+  local shown = {}
+  for name in pairs(env) do shown[name] = "(hidden)" end
+  return shown
+end
+
+local function command_text(command)
+  return type(command) == "table" and table.concat(command, " ") or command
+end
+
+--- @tparam App app
+-- @tparam table context `clock`, `owner` (name of the user who runs what names no user)
+-- @treturn table the row, a new table
+function M.of(app, context)
+  local kept = app.kept
+  local definition = kept and kept.definition or app.shown
+  local document = definition and definition.application or {}
+  local text = context.clock.text
+  return {
+    id = app.id,
+    name = app.name,
+    task = app.task,
+    slot = app.slot,
+    -- While an old version still runs, that one is true.
+    version = kept and kept.version or definition and definition.version or app.version,
+    command = command_text(document.command),
+    cache_lines = document.cache_lines,
+    comments = document.comments,
+    description = document.description,
+    env = hidden_env(document.env),
+    working_dir = definition and (document.working_dir or "/"),
+    user = definition and (document.user or context.owner),
+    restart = document.restart,
+    stop_signal = document.stop_signal,
+    stop_timeout = document.stop_timeout,
+    status = document.status or 1,
+    state = state_of(app),
+    health = app.state == "running" and 0 or 1,
+    pid = app.pid,
+    memory = app.memory,
+    restarts = math.max(0, app.starts - 1),
+    ["return"] = return_code(app.last_exit),
+    error = error_of(app),
+    last_start_time = app.started_at and text(app.started_at),
+    next_start_time = app.next_start_at and text(app.next_start_at),
+  }
+end
+
+return M
