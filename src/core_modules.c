@@ -17,6 +17,8 @@ static const struct core_module modules[] = {
     {"core.log", lua_log_open, NULL},
     {"core.loop", lua_loop_open, lua_loop_shutdown},
     {"core.timer", lua_timer_open, lua_timer_shutdown},
+    {"core.host", lua_host_open, NULL},
+    {"core.control", lua_control_open, lua_control_shutdown},
 };
 
 enum { MODULE_COUNT = sizeof modules / sizeof modules[0] };
