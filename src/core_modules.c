@@ -15,6 +15,9 @@ struct core_module {
 static const struct core_module modules[] = {
     {"core.runtime", lua_runtime_open, NULL},
     {"core.log", lua_log_open, NULL},
+    {"core.json", lua_json_open, NULL},
+    {"core.codec", lua_codec_open, NULL},
+    {"core.file", lua_file_open, lua_file_shutdown},
     {"core.loop", lua_loop_open, lua_loop_shutdown},
     {"core.timer", lua_timer_open, lua_timer_shutdown},
     {"core.host", lua_host_open, NULL},

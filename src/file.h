@@ -1,0 +1,50 @@
+/*
+ * file: small files, read and written whole.
+ *
+ * Calls are synchronous; they are meant for state and configuration files, not
+ * for data. Functions return 0 or -errno. Owns nothing: bytes handed out are
+ * the caller's to free, a lock is an open descriptor that the caller closes.
+ */
+#ifndef APPMGR_FILE_H
+#define APPMGR_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { FILE_READ_LIMIT = 64 << 20, FILE_TAIL_LIMIT = 1 << 20 };
+
+struct file_bytes {
+    char *bytes; /* owned by the caller; never NULL after success */
+    size_t length;
+};
+
+/* Reads the whole file; -EFBIG when it is longer than `limit` bytes. */
+int file_read(const char *path, size_t limit, struct file_bytes *out);
+
+/* Reads at most `limit` bytes from the end; `*cut` says whether some were left out. */
+int file_read_end(const char *path, size_t limit, struct file_bytes *out, int *cut);
+
+/*
+ * Replaces the file: a temporary one beside it, fsync, rename. Whoever reads
+ * sees the old bytes or the new ones.
+ */
+int file_write_atomic(const char *path, const char *bytes, size_t length, mode_t mode);
+
+/* Makes the directory and its parents; 0 when it is one already. */
+int file_make_directory(const char *path, mode_t mode);
+
+/* Removes a file or an empty directory. */
+int file_remove(const char *path);
+
+/* The names in a directory without . and .., sorted by bytes. Free with file_free_names(). */
+int file_list(const char *path, char ***names, size_t *count);
+void file_free_names(char **names, size_t count);
+
+/*
+ * Takes the exclusive lock on the file (made when absent) and writes our pid
+ * into it. The descriptor is the lock. -EWOULDBLOCK: held by `*holder` (0 when
+ * it did not say).
+ */
+int file_lock(const char *path, int *descriptor, pid_t *holder);
+
+#endif
