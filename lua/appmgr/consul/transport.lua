@@ -150,11 +150,16 @@ local function fail_over(self, request)
   return true
 end
 
+--- The transport's words without times and counts, so that the same trouble reads the same.
+local function steady(message)
+  return (message:gsub("%s+after %d+ ?m%a*", ""):gsub("%s+with %d+ [%w ]-bytes received", ""))
+end
+
 local function transport_failed(self, request, err)
   local server = self.settings.servers[request.server]
   if fail_over(self, request) then return end
   request.finish(nil, M.new_error("transport", ("Consul at %s cannot be reached: %s"):format(
-    server.unix_socket or server.url, err.message or err.code), nil, err.code))
+    server.unix_socket or server.url, steady(err.message or err.code)), nil, err.code))
 end
 
 local function answered(self, request, response)

@@ -197,6 +197,15 @@ describe("the Consul client", function()
       assert.equal("Consul at http://c:1 cannot be reached: timed out", tostring(kept.err))
     end)
 
+    it("in words that stay the same while the trouble does", function()
+      connect()
+      for _, after in ipairs({ "after 3 ms: refused", "after 17 ms: refused" }) do
+        client:get("k", nil, callback)
+        http.last().fail("connect", "Failed to connect " .. after)
+        assert.equal("Consul at http://localhost:8500 cannot be reached: Failed to connect: refused", tostring(kept.err))
+      end
+    end)
+
     it("not after a cancel", function()
       client:get("k", nil, callback):cancel()
       http.requests[1].fail("connect")

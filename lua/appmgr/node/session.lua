@@ -1,0 +1,283 @@
+--- This node's Consul session: made, renewed, kept across restarts, made again when lost.
+--
+-- One session carries all that lives as long as this agent: its status, its
+-- place among the live, the leadership. Its lease is counted by our own clock
+-- (CLOCK_BOOTTIME) from the moment before the last good renewal was sent, so
+-- that an agent that was frozen or cut off stops trusting it before Consul does.
+--
+-- States: off → starting (a try, or a wait for the next) → held → starting … → ended.
+local M = {}
+
+local Session = {}
+Session.__index = Session
+
+local DEFAULT_TTL_S = 30
+local RETRY_FIRST_MS, RETRY_CEILING_MS = 500, 5000
+local SHORTEST_TIMEOUT_MS, LONGEST_TIMEOUT_MS = 2000, 10000
+
+--- @tparam table deps `client`, `timer`, `log`, `problems`, `random` (function → [0,1)), `state` (get, set of
+--   `session`), `host` (machine_id, boot_id, hostname), `config` (the `Consul` block), `node` (name), `on_held` (function(id)),
+--   `on_lost` (function(reason)): told when Consul no longer knows the session; a new one is then made at once
+-- @treturn Session
+function M.new(deps)
+  local config = deps.config
+  return setmetatable({
+    client = deps.client, timer = deps.timer, log = deps.log, problems = deps.problems,
+    random = deps.random or math.random, state = deps.state, host = deps.host, node = deps.node,
+    on_held = deps.on_held, on_lost = deps.on_lost,
+    configured_ttl_ms = (config.session_TTL or DEFAULT_TTL_S) * 1000,
+    lock_delay = config.lock_delay or "0s",
+    configured_node = config.session_node, own_node = "appmgr-" .. deps.node,
+    phase = "off", generation = 0, failures = 0, lease_ms = 0,
+  }, Session)
+end
+
+local try, create
+
+--- Wraps a callback so that it is dropped once the session went on to something else.
+local function while_current(self, callback)
+  local generation = self.generation
+  return function(...)
+    if generation == self.generation then callback(...) end
+  end
+end
+
+--- Ends what is under way; answers still to come are dropped.
+local function cancel_all(self)
+  self.generation = self.generation + 1
+  if self.request then self.request:cancel() end
+  if self.wait then self.wait:cancel() end
+  self.request, self.wait = nil, nil
+end
+
+local function call_later(self, delay_ms, fn)
+  if self.wait then self.wait:cancel() end
+  self.wait = self.timer.after(delay_ms, while_current(self, function()
+    self.wait = nil
+    fn(self)
+  end))
+end
+
+local function backoff_ms(self, ceiling_ms)
+  local longest = math.min(ceiling_ms, RETRY_FIRST_MS * 2 ^ math.min(self.failures, 10))
+  self.failures = self.failures + 1
+  return math.ceil(longest * (1 - self.random() / 4))
+end
+
+--- A renewal that takes longer than its rhythm is worth less than the next one.
+local function renewal_timeout_ms(self)
+  return math.floor(math.max(SHORTEST_TIMEOUT_MS, math.min(LONGEST_TIMEOUT_MS, self.ttl_ms / 3)))
+end
+
+local function identity_matches(self, kept)
+  return type(kept) == "table" and type(kept.id) == "string"
+    and kept.machine_id == self.host.machine_id() and kept.boot_id == self.host.boot_id()
+end
+
+-- Holding -------------------------------------------------------------------
+
+--- "30s" as Consul tells it, in ms; nil for what is no such text.
+local function parse_ttl_ms(text)
+  local seconds = type(text) == "string" and tonumber(text:match("^(%d+%.?%d*)s$"))
+  return seconds and math.floor(seconds * 1000)
+end
+
+--- Notes a good renewal; a server under load may have answered with a larger TTL.
+local function extend(self, entry, sent_ms)
+  self.ttl_ms = parse_ttl_ms(entry.TTL) or self.ttl_ms
+  self.lease_ms = sent_ms + math.min(self.ttl_ms, self.configured_ttl_ms)
+  self.failures = 0
+  self.problems:clear("session")
+end
+
+local renew
+
+local function renew_later(self, sent_ms)
+  local rhythm_ms = self.ttl_ms // 3
+  call_later(self, math.max(0, sent_ms + rhythm_ms - self.timer.now_ms()), renew)
+end
+
+local function lost(self, reason)
+  local id = self.session_id
+  self.session_id, self.lease_ms, self.phase = nil, 0, "starting"
+  self.log.warn(("Consul session %s is lost: %s"):format(id, reason))
+  self.state:set("session", nil)
+  local generation = self.generation
+  if self.on_lost then self.on_lost(reason) end
+  if generation == self.generation then try(self) end
+end
+
+local function renewal_failed(self, err)
+  local left_ms = self.lease_ms - self.timer.now_ms()
+  self.problems:set("session", left_ms > 0
+    and ("Consul session cannot be renewed: %s; it is tried again until it ends"):format(err.message)
+    or ("Consul session was not renewed in time: %s; nothing is stopped, and it is tried on"):format(err.message))
+  call_later(self, math.min(backoff_ms(self, RETRY_CEILING_MS), self.ttl_ms // 3), renew)
+end
+
+function renew(self)
+  local sent_ms = self.timer.now_ms()
+  self.request = self.client:session_renew(self.session_id, { timeout_ms = renewal_timeout_ms(self) },
+    while_current(self, function(entry, err)
+      self.request = nil
+      if entry then
+        extend(self, entry, sent_ms)
+        renew_later(self, sent_ms)
+      elseif entry == false then
+        lost(self, "Consul does not know it any more")
+      else
+        renewal_failed(self, err)
+      end
+    end))
+end
+
+local function hold(self, id, entry, sent_ms)
+  self.session_id, self.phase = id, "held"
+  self.ttl_ms = self.configured_ttl_ms
+  extend(self, entry, sent_ms)
+  renew_later(self, sent_ms)
+  if self.on_held then self.on_held(id) end
+end
+
+-- Beginning -----------------------------------------------------------------
+
+local function beginning_failed(self, what, err)
+  self.problems:set("session", ("no Consul session: %s: %s; local applications run, and it is tried on"):format(
+    what, err.message))
+  call_later(self, backoff_ms(self, RETRY_CEILING_MS), try)
+end
+
+local function keep(self, id)
+  self.state:set("session", {
+    id = id, node = self.bound_node, machine_id = self.host.machine_id(), boot_id = self.host.boot_id(),
+  })
+end
+
+--- The session is bound to the node of the Consul client that was asked: it dies with that client.
+local function fall_back(self, permission, err)
+  self.own_node_forbidden = true
+  local text = "the session is bound to the Consul client's own node and dies when that client restarts, because the"
+    .. " token lacks %s (%s); grant it, or set Consul.session_node"
+  self.problems:set("session-node", text:format(permission, err.message))
+  create(self)
+end
+
+local function created(self, id, sent_ms)
+  keep(self, id)
+  if self.bound_node == self.own_node then self.problems:clear("session-node") end
+  self.log.info(("Consul session %s made, %s"):format(id,
+    self.bound_node and "on node " .. self.bound_node or "on the node of the Consul client"))
+  hold(self, id, {}, sent_ms)
+end
+
+function create(self)
+  self.bound_node = self.configured_node or not self.own_node_forbidden and self.own_node or nil
+  local sent_ms = self.timer.now_ms()
+  self.request = self.client:session_create({
+    Name = self.own_node, Node = self.bound_node, TTL = ("%ds"):format(self.configured_ttl_ms // 1000),
+    Behavior = "delete", LockDelay = self.lock_delay, NodeChecks = self.client.json.array({}),
+  }, while_current(self, function(id, err)
+    self.request = nil
+    if id then return created(self, id, sent_ms) end
+    if err.status == 403 and self.bound_node == self.own_node then
+      return fall_back(self, ('session:write on "%s"'):format(self.own_node), err)
+    end
+    beginning_failed(self, "it cannot be made", err)
+  end))
+end
+
+--- Enters our own external node into the catalog, to bind the session to.
+local function register(self)
+  self.request = self.client:catalog_register({
+    Node = self.own_node, Address = self.host.hostname(),
+    NodeMeta = { ["external-node"] = "true", ["external-probe"] = "false" },
+  }, while_current(self, function(registered, err)
+    self.request = nil
+    if registered then return create(self) end
+    if err and err.status == 403 then
+      return fall_back(self, ('node:write on "%s"'):format(self.own_node), err)
+    end
+    beginning_failed(self, "the catalog node cannot be registered", err or { message = "Consul answered false" })
+  end))
+end
+
+--- A new session. What the token may do is asked anew each time.
+local function begin(self)
+  self.own_node_forbidden = false
+  if self.configured_node then return create(self) end
+  register(self)
+end
+
+--- Takes up the session of the agent that ran here before.
+local function take_up(self, kept)
+  local sent_ms = self.timer.now_ms()
+  self.request = self.client:session_renew(kept.id, nil, while_current(self, function(entry, err)
+    self.request = nil
+    if entry then
+      self.log.info(("Consul session %s taken up again"):format(kept.id))
+      self.bound_node = kept.node
+      return hold(self, kept.id, entry, sent_ms)
+    end
+    if err then return beginning_failed(self, "the one of before cannot be renewed", err) end
+    self.state:set("session", nil)
+    begin(self)
+  end))
+end
+
+function try(self)
+  local kept = self.state:get("session")
+  if identity_matches(self, kept) then return take_up(self, kept) end
+  begin(self)
+end
+
+-- Public --------------------------------------------------------------------
+
+--- Begins: takes up the session of before, or makes one; tries until it has one.
+function Session:start()
+  assert(self.phase == "off", "the session was started before")
+  self.phase = "starting"
+  try(self)
+end
+
+--- @treturn ?string the session's id while it is held
+function Session:id()
+  return self.session_id
+end
+
+--- Until when it may be relied upon.
+-- @treturn number ms of timer.now_ms(); 0 when none is held
+function Session:lease_until_ms()
+  return self.lease_ms
+end
+
+--- Stops renewing and leaves the session as it is, for the agent that comes next.
+function Session:stop()
+  cancel_all(self)
+  self.phase = "ended"
+end
+
+--- Removes the catalog node unless another session is bound to it (another agent of the same name).
+local function remove_node(self, callback)
+  if self.bound_node ~= self.own_node then return callback(true) end
+  self.client:sessions_of_node(self.own_node, function(sessions, err)
+    if not sessions then return callback(nil, err) end
+    if #sessions > 0 then return callback(true) end
+    self.client:catalog_deregister(self.own_node, { timeout_ms = SHORTEST_TIMEOUT_MS }, callback)
+  end)
+end
+
+--- Ends the session and removes the catalog node; all keys held by it go too.
+-- @tparam function callback (true | nil, err)
+function Session:destroy(callback)
+  local id = self.session_id
+  cancel_all(self)
+  self.phase, self.session_id, self.lease_ms = "ended", nil, 0
+  if not id then return callback(true) end
+  self.client:session_destroy(id, { timeout_ms = SHORTEST_TIMEOUT_MS }, function(ended, err)
+    if not ended then return callback(nil, err) end
+    self.state:set("session", nil)
+    remove_node(self, callback)
+  end)
+end
+
+return M

@@ -1,0 +1,34 @@
+--- What a node remembers, kept in a table; stands in for appmgr.node.state.
+
+local M = {}
+
+--- @tparam[opt] table fields cluster, session, incarnation…
+-- @treturn table with get, set, load_assignment, save_assignment, load_tasks, save_tasks
+function M.new(fields)
+  local state = { fields = fields or {} }
+
+  function state:get(name) return self.fields[name] end
+
+  function state:set(name, value)
+    self.fields[name] = value
+    return true
+  end
+
+  function state:load_assignment() return self.assignment end
+
+  function state:save_assignment(replicas, versions)
+    self.assignment = { replicas = replicas, versions = versions }
+    return true
+  end
+
+  function state:load_tasks() return self.tasks end
+
+  function state:save_tasks(tasks)
+    self.tasks = tasks
+    return true
+  end
+
+  return state
+end
+
+return M
