@@ -195,12 +195,9 @@ local function located(path, text, errors)
 end
 
 --- A decoder's message as `file:line:column: reason`.
-local function decode_error(path, text, message)
-  local offset, reason = message:match("^offset (%d+): (.*)$")
-  if offset then
-    local line, column = line_and_column(text, tonumber(offset) + 1)
-    return ("%s:%d:%d: no valid JSON: %s"):format(path, line, column, reason)
-  end
+local function decode_error(path, message)
+  local line, column, reason = message:match("^line (%d+), column (%d+): (.*)$")
+  if line then return ("%s:%s:%s: no valid JSON: %s"):format(path, line, column, reason) end
   return ("%s: no valid JSON: %s"):format(path, message)
 end
 
@@ -220,7 +217,7 @@ end
 -- @treturn ?string all that is wrong, one line each
 function M.parse(text, path)
   local document, reason = json.decode(text)
-  if document == nil then return nil, decode_error(path, text, reason or "it holds nothing but null") end
+  if document == nil then return nil, decode_error(path, reason or "it holds nothing but null") end
   if not fields.is_object(document) then return nil, path .. ": must be a JSON object" end
   local config, findings = fields.read(document, DOCUMENT)
   local errors = fields.strict(findings)

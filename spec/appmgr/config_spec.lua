@@ -1,0 +1,111 @@
+require("spec.support.core")
+local config = require("appmgr.config")
+local fake_file = require("spec.support.fake_file")
+
+local PATH = "/etc/appmgr/appmgr.json"
+
+local function errors_of(text)
+  local parsed, err = config.parse(text, PATH)
+  assert.is_nil(parsed)
+  return err
+end
+
+describe("the configuration", function()
+  it("reads the example of the design and fills in what is not said", function()
+    local parsed = assert(config.parse([[
+{ "Description": "web tier", "LogLevel": "INFO",
+  "Labels": { "arch": "x86_64", "zone": "a" },
+  "Applications": [ { "name": "ping", "command": "ping 127.0.0.1", "cache_lines": 30 } ],
+  "Consul": { "url": "http://localhost:8500", "session_node": null, "session_TTL": 30,
+              "report_interval": 10, "topology_interval": 5 },
+  "Policy": { "name": "spread" } }]], PATH))
+    assert.equal("INFO", parsed.LogLevel)
+    assert.same({ arch = "x86_64", zone = "a" }, parsed.Labels)
+    assert.equal("ping", parsed.Applications[1].name)
+    assert.same({ "ping", "127.0.0.1" }, parsed.Applications[1].argv)
+    assert.equal(30, parsed.Applications[1].cache_lines)
+    assert.same({
+      url = "http://localhost:8500", session_TTL = 30, report_interval = 10, topology_interval = 5,
+      prefix = "appmgr", lock_delay = "0s", candidate = true,
+    }, parsed.Consul)
+    assert.equal("spread", parsed.Policy.name)
+  end)
+
+  it("may be empty", function()
+    local parsed = assert(config.parse("{}", PATH))
+    assert.same({}, parsed.Applications)
+    assert.is_nil(parsed.Consul)
+    assert.equal("spread", parsed.Policy.name)
+  end)
+
+  it("says where broken JSON is broken", function()
+    assert.matches("^" .. PATH .. ":?[%d:]*: no valid JSON: ", (errors_of('{\n  "LogLevel": INFO }')))
+    assert.matches("must be a JSON object", errors_of("[1]"))
+  end)
+
+  it("names the nearest key, and where the unknown one stands", function()
+    local err = errors_of('{\n  "Consul": {\n    "sesion_TTL": 30 } }')
+    assert.equal(PATH .. ':3:5: Consul.sesion_TTL: unknown field; did you mean "session_TTL"?', err)
+  end)
+
+  it("tells all that is wrong at once", function()
+    local err = errors_of([[{ "LogLevel": "DEBG", "Colour": 1,
+      "Consul": { "session_TTL": 5, "token": "s3cr3t", "token_file": "/t", "cert_file": "/c", "lock_delay": 15,
+                  "url": "http://me:s3cr3t@host" } }]])
+    for _, text in ipairs({
+      'LogLevel: "DEBG" is none of DEBUG, INFO, WARN, ERROR; did you mean "DEBUG"?', "Colour: unknown field",
+      "Consul.session_TTL: must be a number from 10 to 86400", "give token or token_file, not both",
+      "cert_file and key_file need each other", "Consul.lock_delay: must be a time", "must not hold a password",
+    }) do
+      assert.truthy(err:find(text, 1, true), text .. " is not in " .. err)
+    end
+    assert.is_nil(err:find("s3cr3t", 1, true))
+  end)
+
+  it("refuses applications by name", function()
+    local err = errors_of([[{ "Applications": [ { "name": "a", "comand": "x" }, { "command": "x" },
+      { "name": "b", "command": "x" }, { "name": "b", "command": "y" },
+      { "name": "c", "command": "x", "schedule": "* * * * *" }, 7 ] }]])
+    for _, text in ipairs({
+      'Applications "a": command: is missing', 'did you mean "command"?', "Applications[2]: name: is missing",
+      'Applications "b": the name is used twice', 'Applications "c": schedule: known, but not honoured',
+      "Applications[6]: must be an object",
+    }) do
+      assert.truthy(err:find(text, 1, true), text .. " is not in " .. err)
+    end
+  end)
+
+  it("that cannot be read names the file and the next step", function()
+    local parsed, err = config.read(fake_file.new(), "/nowhere.json")
+    assert.is_nil(parsed)
+    assert.matches("cannot read the configuration: /nowhere.json: No such file", err)
+    assert.matches("%-%-config", err)
+  end)
+end)
+
+describe("a policy of the configuration", function()
+  local file
+
+  before_each(function()
+    file = fake_file.new({
+      ["/share/policies/spread.lua"] = "return 1", ["/share/policies/round_robin.lua"] = "return 2",
+      ["/home/mine.lua"] = "return 3",
+    })
+  end)
+
+  it("is found by name among those installed, or by path", function()
+    local policy = assert(config.load_policy({ name = "round_robin", options = { a = 1 } }, file, "/share"))
+    assert.same({ name = "round_robin", path = "/share/policies/round_robin.lua", source = "return 2",
+      options = { a = 1 } }, policy)
+    assert.equal("return 3", assert(config.load_policy({ name = "/home/mine.lua" }, file, "/share")).source)
+  end)
+
+  it("that is not there names the nearest", function()
+    local policy, err = config.load_policy({ name = "spraed" }, file, "/share")
+    assert.is_nil(policy)
+    assert.matches('did you mean "spread"', err)
+    policy, err = config.load_policy({ name = "/home/no.lua" }, file, "/share")
+    assert.is_nil(policy)
+    assert.matches("/home/no.lua: No such file", err)
+  end)
+end)

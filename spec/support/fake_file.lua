@@ -1,0 +1,56 @@
+--- Files in a table; stands in for `core.file`.
+--
+--     local file = require("spec.support.fake_file").new({ ["/etc/a"] = "text" })
+--     file.texts["/etc/a"]          -- what is written
+--     file.refuse["/state/x"] = "No space left on device"
+
+local M = {}
+
+--- @tparam[opt] table texts path → content
+-- @treturn table a core.file with `texts`, `directories` (path → mode), `refuse` (path → reason), `writes` (count)
+function M.new(texts)
+  local file = { texts = texts or {}, directories = {}, refuse = {}, locks = {}, writes = 0 }
+
+  function file.read(path)
+    if file.refuse[path] then return nil, path .. ": " .. file.refuse[path] end
+    if not file.texts[path] then return nil, path .. ": No such file or directory" end
+    return file.texts[path]
+  end
+
+  function file.write_atomic(path, bytes)
+    if file.refuse[path] then return nil, path .. ": " .. file.refuse[path] end
+    file.texts[path] = bytes
+    file.writes = file.writes + 1
+    return true
+  end
+
+  function file.mkdir(path, mode)
+    if file.refuse[path] then return nil, path .. ": " .. file.refuse[path] end
+    file.directories[path] = mode or 493
+    return true
+  end
+
+  function file.stat(path)
+    if file.directories[path] then return { type = "directory", uid = 0 } end
+    if file.texts[path] then return { type = "file", uid = 0, size = #file.texts[path] } end
+    return nil, path .. ": No such file or directory"
+  end
+
+  function file.list(path)
+    local names = {}
+    for name in pairs(file.texts) do
+      if name:sub(1, #path + 1) == path .. "/" then names[#names + 1] = name:sub(#path + 2) end
+    end
+    table.sort(names)
+    return names
+  end
+
+  function file.lock(path)
+    if file.locks[path] then return nil, path .. ": held by process " .. file.locks[path] end
+    return { release = function() end }
+  end
+
+  return file
+end
+
+return M
