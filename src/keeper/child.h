@@ -1,0 +1,124 @@
+/* What the keeper knows about one instance, and what it does when something happens to it.
+ *
+ * The behaviour is a table, action[state][event], in child.c. It performs nothing itself: what must be done to
+ * processes and what must be told to clients goes through struct child_effects, so that every cell can be
+ * tried without a process. Handling an event allocates nothing.
+ *
+ * A child owns its specification. The keeper's table (table.h) owns the children.
+ */
+#ifndef APPMGR_KEEPER_CHILD_H
+#define APPMGR_KEEPER_CHILD_H
+
+#include "../wire.h"
+#include "spawn.h"
+
+enum child_state {
+    CHILD_STOPPED,   /* not running, and nothing will happen by itself */
+    CHILD_FAILED,    /* the same: it could not be started and may not be restarted */
+    CHILD_GAVE_UP,   /* the same: it ended more often than `attempts` allows */
+    CHILD_STARTING,  /* its turn to be spawned comes */
+    CHILD_RUNNING,
+    CHILD_CLEARING,  /* ended by itself; what it left in its session is being killed */
+    CHILD_BACKOFF,   /* waits for its next start */
+    CHILD_STOPPING,  /* has been sent its stop signal */
+    CHILD_KILLING,   /* has been sent SIGKILL */
+    CHILD_STATE_COUNT
+};
+
+enum child_event {
+    CHILD_ASKED,         /* a client wants it to run */
+    CHILD_STARTED,       /* `pid` runs */
+    CHILD_START_FAILED,  /* `failure` says why */
+    CHILD_EXITED,        /* the process ended; `status` is set */
+    CHILD_EMPTY,         /* no process of its session is left */
+    CHILD_TIMED,         /* `deadline_ms` has passed */
+    CHILD_STOP,          /* a client wants it to stop */
+    CHILD_FORGET,        /* a client wants its record gone */
+    CHILD_EVENT_COUNT
+};
+
+struct child_restart {
+    bool enabled;
+    uint64_t attempts;      /* restarts allowed within interval_ms; UINT64_MAX: any number */
+    uint64_t interval_ms;   /* 0: since it last ran well */
+    uint64_t delay_ms, max_delay_ms;
+    uint64_t reset_ms;      /* having run this long it ran well: the next restart is immediate again */
+};
+
+/* What a client asked for; one allocation, from spec_new. */
+struct child_spec {
+    char **argv, **environment;
+    const char *working_dir, *user, *output_path;
+    uint64_t max_output_bytes;
+    char text[];
+};
+
+struct child_exit {
+    bool known, by_signal;
+    uint8_t number;         /* exit code or signal */
+    uint64_t at_us;         /* wall clock */
+};
+
+struct child_effects;
+
+struct child {
+    struct child *next, *previous, *next_by_id, *next_by_pid, *next_to_start;
+    const struct child_effects *effects;
+    char *id, *label;
+    struct child_spec *spec;
+    int stop_signal;
+    uint64_t stop_timeout_ms;
+    struct child_restart restart;
+
+    enum child_state state;
+    bool ended;                    /* the process has been reaped, others of its session may live */
+    pid_t pid;                     /* also its session and group; 0 when none of it is left */
+    struct spawn_user user;
+    bool user_known;               /* `user` holds what spec->user names */
+
+    uint64_t deadline_ms;          /* CLOCK_BOOTTIME; 0: none */
+    uint64_t started_ms, started_at_us;
+    uint64_t starts;
+    uint64_t backoff_ms;           /* what the next restart will wait */
+    uint64_t delay_ms;             /* what this one waits */
+    uint64_t window_ms, window_restarts;
+    enum wire_next next_step;      /* what follows the last exit or failed start */
+    bool gives_up;
+    struct child_exit last_exit;
+    char failure_step[8];
+    char failure[640];             /* why it last could not be started; "" when it could */
+    bool in_sweep, alive_in_sweep; /* used by sweep.c alone */
+};
+
+/* What a child's actions do to the world. */
+struct child_effects {
+    uint64_t (*now_ms)(void);
+    void (*start)(struct child *child);            /* take it in the queue of those to be spawned */
+    void (*unstart)(struct child *child);          /* out of it again */
+    bool (*signal)(struct child *child, int number); /* to its group; false when there is no such process */
+    void (*drain)(struct child *child);            /* look for the rest of its session until CHILD_EMPTY */
+    void (*arm)(struct child *child);              /* deadline_ms has changed */
+    void (*release)(struct child *child);          /* no process is left: pid may be used again */
+    void (*tell)(struct child *child, enum wire_type type); /* WIRE_STARTED … WIRE_GAVE_UP */
+    void (*refuse)(struct child *child, const char *why);
+    void (*forget)(struct child *child);           /* the child is freed */
+};
+
+/* Handles one event. A cell that cannot happen does nothing. */
+void child_handle(struct child *child, enum child_event event);
+
+/* True in the three states in which nothing happens by itself and a new specification may be taken. */
+bool child_at_rest(const struct child *child);
+
+/* The state as clients see it. */
+enum wire_state child_wire_state(const struct child *child);
+
+/* Reads what a WIRE_SPAWN asks for; `marker` ("NAME=value") goes in front of the environment. Returns NULL and a reason
+ * when it asks for nothing valid or memory is out; owned by the caller. */
+struct child_spec *child_spec_new(const struct wire_message *message, const char *marker, const char **why);
+
+/* Takes tag, stop signal and timeout and restart policy from a WIRE_SPAWN or WIRE_UPDATE; what the message does not
+ * hold stays as it is. Returns NULL, or why it was refused (nothing is changed then). */
+const char *child_update(struct child *child, const struct wire_message *message);
+
+#endif

@@ -1,0 +1,370 @@
+#include "keeper.h"
+#include "exits.h"
+#include "output.h"
+#include "server.h"
+#include "sweep.h"
+#include "table.h"
+#include "tell.h"
+#include "watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Spawning takes most of a millisecond; between so many of them signals and clients get their turn. */
+enum { STARTS_PER_TURN = 4 };
+
+static struct child *start_first, *start_last;
+static uint64_t next_deadline_ms;
+static uint64_t lonely_since_ms;
+static uint64_t linger_ms;
+static bool ending;
+static bool oom_lowered;
+static int null_fd = -1;
+static struct rlimit child_files;
+static char marker[64];
+
+/* --- starting --- */
+
+static void enqueue(struct child *child)
+{
+    child->next_to_start = NULL;
+    *(start_first ? &start_last->next_to_start : &start_first) = child;
+    start_last = child;
+}
+
+static void unqueue(struct child *child)
+{
+    struct child *before = NULL, *at = start_first;
+
+    for (; at && at != child; at = at->next_to_start)
+        before = at;
+    if (!at)
+        return;
+    *(before ? &before->next_to_start : &start_first) = child->next_to_start;
+    if (start_last == child)
+        start_last = before;
+}
+
+static void fail(struct child *child, enum spawn_step step, int error, const char *path)
+{
+    const char *hint = "";
+
+    if (step == SPAWN_EXEC && error == ENOENT && path[0] == '/' && access(path, F_OK) == 0)
+        hint = " (the file is there: the interpreter or loader it names is not)";
+    else if (step == SPAWN_EXEC && error == ENOENT && !strchr(path, '/'))
+        hint = " (not found in PATH)";
+    snprintf(child->failure_step, sizeof child->failure_step, "%s", spawn_step_name(step));
+    snprintf(child->failure, sizeof child->failure, "%s: %s %.400s: %s%s", strerrorname_np(error),
+             child->failure_step, path, strerror(error), hint);
+    child_handle(child, CHILD_START_FAILED);
+}
+
+/* The user is looked up when the child first starts and not when it is restarted. */
+static int find_user(struct child *child, const struct spawn_user **user)
+{
+    int error;
+
+    *user = NULL;
+    if (!child->spec->user)
+        return 0;
+    error = child->user_known ? 0 : spawn_find_user(child->spec->user, &child->user);
+    child->user_known = error == 0;
+    /* Who is that user already needs no privilege to become it. */
+    if (geteuid() == 0 || child->user.uid != geteuid())
+        *user = &child->user;
+    return error;
+}
+
+static void start_child(struct child *child)
+{
+    struct spawn_request request = {
+        .argv = child->spec->argv, .environment = child->spec->environment,
+        .working_dir = child->spec->working_dir, .input_fd = null_fd, .output_fd = null_fd,
+        .death_signal = SIGKILL, .reset_oom = oom_lowered, .files = child_files,
+    };
+    const char *const path[] = {
+        [SPAWN_FORK] = child->spec->argv[0], [SPAWN_OUTPUT] = child->spec->output_path,
+        [SPAWN_USER] = child->spec->user, [SPAWN_CHDIR] = child->spec->working_dir,
+        [SPAWN_EXEC] = child->spec->argv[0],
+    };
+    struct spawn_result result = {0};
+    struct stream *stream = NULL;
+
+    result.step = SPAWN_USER;
+    result.error = find_user(child, &request.user);
+    if (!result.error && child->spec->output_path) {
+        result.step = SPAWN_OUTPUT;
+        result.error = output_open(child->id, child->spec->output_path, child->spec->max_output_bytes, &stream,
+                                   &request.output_fd);
+    }
+    if (!result.error)
+        spawn_process(&request, &result);
+    if (stream) {
+        close(request.output_fd);
+        output_begin(stream, result.error == 0);
+    }
+    if (result.error) {
+        fail(child, result.step, result.error, path[result.step] ? path[result.step] : "/dev/null");
+        return;
+    }
+    table_set_pid(child, result.pid);
+    child->started_at_us = watch_wall_us();
+    child_handle(child, CHILD_STARTED);
+}
+
+static void start_some(void)
+{
+    for (int left = STARTS_PER_TURN; start_first && left > 0; left--) {
+        struct child *child = start_first;
+
+        unqueue(child);
+        start_child(child);
+    }
+}
+
+/* --- effects --- */
+
+static bool signal_group(struct child *child, int number)
+{
+    return child->pid > 0 && kill(-child->pid, number) == 0;
+}
+
+static void arm(struct child *child)
+{
+    if (child->deadline_ms && (!next_deadline_ms || child->deadline_ms < next_deadline_ms))
+        next_deadline_ms = child->deadline_ms;
+}
+
+static void release_pid(struct child *child)
+{
+    table_set_pid(child, 0);
+}
+
+static void refuse(struct child *child, const char *why)
+{
+    tell_error(child->id, "%s %s", child->id, why);
+}
+
+static void forget(struct child *child)
+{
+    exits_drop_child(child);
+    table_remove(child);
+}
+
+const struct child_effects keeper_effects = {
+    .now_ms = watch_now_ms, .start = enqueue, .unstart = unqueue, .signal = signal_group, .drain = sweep_add,
+    .arm = arm, .release = release_pid, .tell = tell_event, .refuse = refuse, .forget = forget,
+};
+
+const char *keeper_marker(void)
+{
+    return marker;
+}
+
+/* --- time --- */
+
+static void handle_deadlines(void)
+{
+    uint64_t now_ms = watch_now_ms();
+
+    if (!next_deadline_ms || now_ms < next_deadline_ms) {
+        watch_wake_at(next_deadline_ms);
+        return;
+    }
+    next_deadline_ms = 0;
+    for (struct child *child = table_first(); child; child = child->next) {
+        if (child->deadline_ms && child->deadline_ms <= now_ms)
+            child_handle(child, CHILD_TIMED);
+        arm(child);
+    }
+    watch_wake_at(next_deadline_ms);
+}
+
+/* --- signals --- */
+
+static void handle_exit(pid_t pid, const siginfo_t *info)
+{
+    struct child *child = table_find_pid(pid);
+
+    if (!child || child->ended) {
+        if (!output_logger_ended(pid))
+            return; /* somebody's orphan, which came to us as the subreaper */
+        return;
+    }
+    child->last_exit = (struct child_exit){
+        .known = true, .by_signal = info->si_code != CLD_EXITED, .number = (uint8_t)info->si_status,
+        .at_us = watch_wall_us(),
+    };
+    child_handle(child, CHILD_EXITED);
+}
+
+static void reap(void)
+{
+    for (;;) {
+        siginfo_t info = {0};
+
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+            return;
+        handle_exit(info.si_pid, &info);
+    }
+}
+
+static void signals_ready(struct watch *watch, uint32_t events)
+{
+    struct signalfd_siginfo info;
+
+    (void)events;
+    while (read(watch->fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGCHLD)
+            reap();
+        else
+            keeper_shut_down();
+    }
+}
+
+static struct watch signals = {signals_ready, -1};
+
+static int open_signals(void)
+{
+    sigset_t all, wanted;
+    int fd;
+
+    for (int number = 1; number < _NSIG; number++)
+        signal(number, SIG_DFL); /* what was ignored would be ignored in the children */
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGCHLD);
+    sigaddset(&wanted, SIGTERM);
+    sigaddset(&wanted, SIGINT);
+    fd = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : watch_add(&signals, fd, EPOLLIN);
+}
+
+/* --- the keeper itself --- */
+
+static bool lower_oom_score(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    bool lowered = fd >= 0 && write(fd, "-900", 4) == 4;
+
+    if (fd >= 0)
+        close(fd);
+    return lowered;
+}
+
+static void raise_file_limit(void)
+{
+    struct rlimit raised;
+
+    getrlimit(RLIMIT_NOFILE, &child_files);
+    raised = child_files;
+    raised.rlim_cur = raised.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &raised);
+}
+
+static int make_marker(int directory_fd)
+{
+    struct stat status;
+
+    if (fstat(directory_fd, &status) != 0)
+        return -errno;
+    snprintf(marker, sizeof marker, "APPMGR_KEEPER=%lx.%lx", (unsigned long)status.st_dev,
+             (unsigned long)status.st_ino);
+    return 0;
+}
+
+int keeper_open(const struct keeper_options *options, const char **what)
+{
+    int error;
+
+    mallopt(M_MMAP_THRESHOLD, 128 << 10); /* fixed: what a large frame took goes back to the system */
+    linger_ms = options->linger_ms;
+    lonely_since_ms = watch_now_ms();
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    oom_lowered = lower_oom_score();
+    raise_file_limit();
+    null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null_fd < 0) {
+        *what = "/dev/null";
+        return -errno;
+    }
+    *what = "state directory";
+    if ((error = make_marker(options->directory_fd)) != 0)
+        return error;
+    *what = "/proc";
+    if ((error = sweep_open()) != 0)
+        return error;
+    sweep_leftovers(marker);
+    *what = "event loop";
+    if ((error = watch_open()) != 0 || (error = open_signals()) != 0)
+        return error;
+    *what = "keeper.sock";
+    return server_open(options->directory_fd);
+}
+
+void keeper_shut_down(void)
+{
+    ending = true;
+    for (struct child *child = table_first(); child; child = child->next)
+        if (!child_at_rest(child))
+            child_handle(child, CHILD_STOP);
+}
+
+bool keeper_is_ending(void)
+{
+    return ending;
+}
+
+/* True when a child runs or will, or has something to say that nobody has heard yet. */
+static bool is_needed(void)
+{
+    if (!ending && (server_has_clients() || exits_first() != exits_end()))
+        return true;
+    for (const struct child *child = table_first(); child; child = child->next)
+        if (ending ? !child_at_rest(child) : child->state != CHILD_STOPPED)
+            return true;
+    return false;
+}
+
+/* True when the keeper has nothing to do any more. */
+static bool is_over(void)
+{
+    uint64_t now_ms = watch_now_ms();
+
+    if (is_needed()) {
+        lonely_since_ms = now_ms;
+        return false;
+    }
+    if (ending || now_ms - lonely_since_ms >= linger_ms)
+        return true;
+    watch_wake_at(lonely_since_ms + linger_ms);
+    return false;
+}
+
+void keeper_run(void)
+{
+    output_start(null_fd);
+    while (!is_over()) {
+        if (watch_turn(start_first != NULL) != 0)
+            break;
+        start_some();
+        sweep_run();
+        handle_deadlines();
+        output_run();
+        server_flush();
+    }
+    output_finish();
+    tell_bye();
+    server_close();
+}

@@ -1,0 +1,183 @@
+/* appmgr-keeper: options, the lock on the state directory, becoming a daemon. */
+#include "keeper.h"
+#include "logger.h"
+#include "tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "Usage: appmgr-keeper --state-dir DIR [--detach] [--linger-ms N]\n"
+    "       appmgr-keeper ls|stop --state-dir DIR\n"
+    "\n"
+    "Holds the applications of an appmgr agent: starts, restarts, stops and reaps them, agent or not.\n"
+    "\n"
+    "  --state-dir DIR   where its socket and lock are\n"
+    "  --detach          go to the background once clients can connect\n"
+    "  --linger-ms N     end after so long without child and client (default 10000)\n"
+    "  ls                list the children of the keeper that runs on DIR\n"
+    "  stop              stop them and the keeper\n";
+
+struct options {
+    const char *directory, *command;
+    bool detach, logger;
+    struct keeper_options keeper;
+};
+
+/* Returns -1 to go on, else an exit code. */
+static int parse(int argc, char **argv, struct options *options)
+{
+    static const struct option known[] = {
+        {"state-dir", required_argument, NULL, 'd'}, {"detach", no_argument, NULL, 'b'},
+        {"linger-ms", required_argument, NULL, 'l'}, {"logger", no_argument, NULL, 'o'},
+        {"help", no_argument, NULL, 'h'},            {"version", no_argument, NULL, 'v'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        switch (option) {
+        case 'd': options->directory = optarg; break;
+        case 'b': options->detach = true; break;
+        case 'l': options->keeper.linger_ms = strtoull(optarg, NULL, 10); break;
+        case 'o': options->logger = true; break;
+        case 'h': fputs(usage, stdout); return 0;
+        case 'v': puts("appmgr-keeper " APPMGR_VERSION); return 0;
+        default: fputs(usage, stderr); return 2;
+        }
+    }
+    options->command = optind < argc ? argv[optind] : NULL;
+    if (options->logger || (options->directory && argc - optind <= 1))
+        return -1;
+    fputs(usage, stderr);
+    return 2;
+}
+
+/* The descriptors 0, 1 and 2 must be taken, or a pipe of ours would get their numbers. */
+static void fill_stdio(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= 2);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void leave_stdio(void)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (int standard = 0; standard <= 2; standard++)
+        dup2(fd, standard);
+    if (fd > 2)
+        close(fd);
+}
+
+/* Returns the lock's descriptor, or -1 after saying who holds it. */
+static int lock(const struct options *options)
+{
+    char holder[16] = "";
+    int fd = openat(options->keeper.directory_fd, "keeper.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (fd >= 0 && errno == EWOULDBLOCK && read(fd, holder, sizeof holder - 1) >= 0)
+            fprintf(stderr, "appmgr-keeper: a keeper runs on %s already: process %s\n", options->directory, holder);
+        else
+            fprintf(stderr, "appmgr-keeper: %s/keeper.lock: %s\n", options->directory, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Goes to the background: the parent waits until clients can connect, and ends with an exit code that says so. */
+static int detach(void)
+{
+    int ready[2];
+    char byte;
+    pid_t pid;
+
+    if (pipe2(ready, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
+        perror("appmgr-keeper: cannot go to the background");
+        exit(1);
+    }
+    if (pid > 0) {
+        close(ready[1]);
+        _exit(read(ready[0], &byte, 1) == 1 ? 0 : 1);
+    }
+    close(ready[0]);
+    setsid();
+    return ready[1];
+}
+
+static void write_pid(int lock_fd)
+{
+    char text[16];
+    int length = snprintf(text, sizeof text, "%d", (int)getpid());
+
+    if (ftruncate(lock_fd, 0) != 0 || write(lock_fd, text, (size_t)length) != length)
+        fprintf(stderr, "appmgr-keeper: keeper.lock: %s\n", strerror(errno));
+}
+
+static int keep(const struct options *options)
+{
+    const char *what;
+    int ready = -1, lock_fd = lock(options), error;
+
+    if (lock_fd < 0)
+        return 1;
+    if (options->detach)
+        ready = detach(); /* before anything that a fork would not take along, as the parent's death signal */
+    write_pid(lock_fd);
+    error = keeper_open(&options->keeper, &what);
+    if (error) {
+        fprintf(stderr, "appmgr-keeper: %s: %s: %s\n", options->directory, what, strerror(-error));
+        return 1;
+    }
+    if (chdir("/") != 0)
+        return 1;
+    if (ready >= 0) {
+        leave_stdio();
+        if (write(ready, "", 1) != 1)
+            return 1;
+        close(ready);
+    }
+    keeper_run();
+    unlinkat(options->keeper.directory_fd, "keeper.sock", 0);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {.keeper.linger_ms = 10000};
+    int result = parse(argc, argv, &options);
+
+    if (result >= 0)
+        return result;
+    fill_stdio();
+    if (options.logger)
+        return logger_main();
+    closefrom(3);
+    options.keeper.directory_fd = open(options.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (options.keeper.directory_fd < 0) {
+        fprintf(stderr, "appmgr-keeper: %s: %s\n", options.directory, strerror(errno));
+        return 1;
+    }
+    if (!options.command)
+        return keep(&options);
+    if (strcmp(options.command, "ls") == 0)
+        return tool_list(options.directory, options.keeper.directory_fd);
+    if (strcmp(options.command, "stop") == 0)
+        return tool_stop(options.directory, options.keeper.directory_fd);
+    fputs(usage, stderr);
+    return 2;
+}

@@ -1,0 +1,198 @@
+/* What clients ask for: one handler a frame type, and which roles may ask it. */
+#include "exits.h"
+#include "keeper.h"
+#include "server.h"
+#include "table.h"
+#include "tell.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef int (*handler_fn)(struct connection *connection, const struct wire_message *message);
+
+static int refuse(struct connection *connection, const char *id, const char *why)
+{
+    char text[WIRE_ID_MAX + 160];
+
+    snprintf(text, sizeof text, "%s %s", id, why);
+    tell_error_to(connection, id, text);
+    return 0;
+}
+
+static int turn_away(struct connection *connection, const char *why)
+{
+    tell_error_to(connection, NULL, why);
+    connection->doomed = true;
+    return -1;
+}
+
+static int hello(struct connection *connection, const struct wire_message *message)
+{
+    uint64_t version = wire_number(message, WIRE_TAG_VERSION, 0);
+    uint64_t role = wire_number(message, WIRE_TAG_ROLE, WIRE_ROLE_READER);
+    const struct connection *controller = server_controller();
+    char why[128];
+
+    if (connection->role)
+        return -1;
+    if (version < WIRE_OLDEST || wire_number(message, WIRE_TAG_OLDEST, version) > WIRE_VERSION) {
+        snprintf(why, sizeof why, "this keeper speaks versions %d to %d of the protocol", WIRE_OLDEST, WIRE_VERSION);
+        return turn_away(connection, why);
+    }
+    if (role < WIRE_ROLE_READER || role > WIRE_ROLE_OPERATOR)
+        return -1;
+    if (role == WIRE_ROLE_CONTROLLER && controller) {
+        snprintf(why, sizeof why, "this keeper is controlled by process %u already", controller->pid);
+        return turn_away(connection, why);
+    }
+    connection->role = (enum wire_role)role;
+    tell_welcome(connection, version < WIRE_VERSION ? version : WIRE_VERSION);
+    return 0;
+}
+
+static int list(struct connection *connection, const struct wire_message *message)
+{
+    (void)message;
+    tell_all(connection);
+    connection->subscribed = true;
+    return 0;
+}
+
+/* Gives a child at rest what the message asks for. Returns why not, or NULL. */
+static const char *configure(struct child *child, const struct wire_message *message)
+{
+    const char *why = NULL;
+    struct child_spec *spec = child_spec_new(message, keeper_marker(), &why);
+
+    if (!spec)
+        return why;
+    why = child_update(child, message);
+    if (why) {
+        free(spec);
+        return why;
+    }
+    free(child->spec);
+    child->spec = spec;
+    child->user_known = false;
+    return NULL;
+}
+
+static int spawn(struct connection *connection, const struct wire_message *message)
+{
+    const char *id = wire_text(message, WIRE_TAG_ID), *why;
+    struct child *child = table_find(id);
+
+    if (keeper_is_ending())
+        return refuse(connection, id, "is not started: the keeper is ending");
+    if (!child)
+        child = table_add(id, &keeper_effects);
+    if (!child)
+        return refuse(connection, id, "does not fit in the keeper's memory");
+    if (child_at_rest(child)) {
+        why = configure(child, message);
+        if (why) {
+            if (!child->spec)
+                child_handle(child, CHILD_FORGET);
+            return refuse(connection, id, why);
+        }
+    }
+    child_handle(child, CHILD_ASKED);
+    return 0;
+}
+
+static int update(struct connection *connection, const struct wire_message *message)
+{
+    const char *id = wire_text(message, WIRE_TAG_ID);
+    struct child *child = table_find(id);
+    const char *why = child ? child_update(child, message) : "is not known to the keeper";
+
+    return why ? refuse(connection, id, why) : 0;
+}
+
+static int hand_on(struct connection *connection, const struct wire_message *message, enum child_event event)
+{
+    const char *id = wire_text(message, WIRE_TAG_ID);
+    struct child *child = table_find(id);
+
+    if (!child)
+        return refuse(connection, id, "is not known to the keeper");
+    child_handle(child, event);
+    return 0;
+}
+
+static int stop(struct connection *connection, const struct wire_message *message)
+{
+    return hand_on(connection, message, CHILD_STOP);
+}
+
+static int forget(struct connection *connection, const struct wire_message *message)
+{
+    return hand_on(connection, message, CHILD_FORGET);
+}
+
+static int acknowledge(struct connection *connection, const struct wire_message *message)
+{
+    (void)connection;
+    exits_acknowledge(wire_number(message, WIRE_TAG_SEQUENCE, 0));
+    return 0;
+}
+
+static int send_signal(struct connection *connection, const struct wire_message *message)
+{
+    const char *id = wire_text(message, WIRE_TAG_ID);
+    uint64_t number = wire_number(message, WIRE_TAG_SIGNAL, 0);
+    const struct child *child = table_find(id);
+
+    if (number < 1 || number >= _NSIG)
+        return refuse(connection, id, "cannot be sent a signal that is none");
+    if (!child || !child->pid || child->ended || kill(child->pid, (int)number) != 0)
+        return refuse(connection, id, "does not run and takes no signal");
+    return 0;
+}
+
+static int shut_down(struct connection *connection, const struct wire_message *message)
+{
+    (void)message;
+    connection->subscribed = true; /* it waits for the last word */
+    keeper_shut_down();
+    return 0;
+}
+
+enum { CONTROLLER = 1 << WIRE_ROLE_CONTROLLER, OPERATOR = 1 << WIRE_ROLE_OPERATOR, READER = 1 << WIRE_ROLE_READER };
+
+static const struct {
+    handler_fn handle;
+    unsigned roles;
+    bool needs_id;
+} requests[] = {
+    [WIRE_HELLO] = {hello, 1 | READER | OPERATOR | CONTROLLER, false},
+    [WIRE_LIST] = {list, READER | OPERATOR | CONTROLLER, false},
+    [WIRE_SPAWN] = {spawn, CONTROLLER, true},
+    [WIRE_UPDATE] = {update, CONTROLLER, true},
+    [WIRE_STOP] = {stop, OPERATOR | CONTROLLER, true},
+    [WIRE_FORGET] = {forget, CONTROLLER, true},
+    [WIRE_ACKNOWLEDGE] = {acknowledge, CONTROLLER, false},
+    [WIRE_SIGNAL] = {send_signal, OPERATOR | CONTROLLER, true},
+    [WIRE_SHUTDOWN] = {shut_down, OPERATOR | CONTROLLER, false},
+};
+
+int request_handle(struct connection *connection, const struct wire_message *message)
+{
+    unsigned type = message->type;
+
+    if (!connection->role && type != WIRE_HELLO)
+        return -1;
+    if (type >= sizeof requests / sizeof *requests || !requests[type].handle) {
+        tell_error_to(connection, NULL, "this keeper does not know that request");
+        return 0;
+    }
+    if (!(requests[type].roles & 1u << connection->role)) {
+        tell_error_to(connection, NULL, "that request is the controller's");
+        return 0;
+    }
+    if (requests[type].needs_id &&
+        (message->field[WIRE_TAG_ID].length < 2 || message->field[WIRE_TAG_ID].length > WIRE_ID_MAX + 1))
+        return -1;
+    return requests[type].handle(connection, message);
+}

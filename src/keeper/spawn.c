@@ -1,0 +1,186 @@
+#include "spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What parent and child share. Static: one child is on its way at a time. */
+static struct {
+    const struct spawn_request *request;
+    struct spawn_result result;
+    pid_t parent;
+    char candidate[PATH_MAX];
+    char stack[32 << 10] __attribute__((aligned(64)));
+} shared;
+
+/* The child runs on a stack that address sanitizer does not know. */
+#define ON_FOREIGN_STACK __attribute__((no_sanitize("address")))
+
+ON_FOREIGN_STACK static _Noreturn void give_up(enum spawn_step step)
+{
+    shared.result.step = step;
+    shared.result.error = errno;
+    for (;;)
+        syscall(SYS_exit_group, 127);
+}
+
+ON_FOREIGN_STACK static void reset_oom_score(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        if (write(fd, "0", 1) < 0)
+            errno = 0; /* a child that stays hard to kill is no reason to fail */
+        close(fd);
+    }
+}
+
+/* System calls and not glibc's setuid and friends, which would signal the threads of the process whose memory
+ * this is. */
+ON_FOREIGN_STACK static void become(const struct spawn_user *user)
+{
+    if (syscall(SYS_setgroups, user->group_count, user->groups) != 0 ||
+        syscall(SYS_setresgid, user->gid, user->gid, user->gid) != 0 ||
+        syscall(SYS_setresuid, user->uid, user->uid, user->uid) != 0)
+        give_up(SPAWN_USER);
+}
+
+ON_FOREIGN_STACK static const char *search_path(char *const *environment)
+{
+    for (; *environment; environment++)
+        if (strncmp(*environment, "PATH=", 5) == 0)
+            return *environment + 5;
+    return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+/* As execvpe(3), but a file that is no program is an error and never handed to a shell. */
+ON_FOREIGN_STACK static void execute(const struct spawn_request *request)
+{
+    const char *name = request->program ? request->program : request->argv[0];
+    const char *directory = search_path(request->environment);
+    int refused = 0;
+
+    if (strchr(name, '/') || !*name) {
+        execve(name, request->argv, request->environment);
+        return;
+    }
+    for (;;) {
+        const char *end = strchrnul(directory, ':');
+        size_t length = (size_t)(end - directory);
+
+        if (length + strlen(name) + 2 <= sizeof shared.candidate) {
+            memcpy(shared.candidate, directory, length);
+            shared.candidate[length] = '/';
+            strcpy(shared.candidate + length + (length > 0), name);
+            execve(shared.candidate, request->argv, request->environment);
+            if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+                return;
+            refused = errno == EACCES ? EACCES : refused;
+        }
+        if (!*end)
+            break;
+        directory = end + 1;
+    }
+    errno = refused ? refused : ENOENT;
+}
+
+ON_FOREIGN_STACK static int child_main(void *unused)
+{
+    const struct spawn_request *request = shared.request;
+    sigset_t none;
+
+    (void)unused;
+    setsid();
+    if (request->reset_oom)
+        reset_oom_score();
+    if (dup2(request->input_fd, 0) < 0 || dup2(request->output_fd, 1) < 0 || dup2(request->output_fd, 2) < 0)
+        give_up(SPAWN_OUTPUT);
+    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &request->files, NULL);
+    umask(022);
+    if (request->user)
+        become(request->user);
+    if (request->working_dir && chdir(request->working_dir) != 0)
+        give_up(SPAWN_CHDIR);
+    /* After the change of user, which clears it; the parent may have ended before. */
+    if (request->death_signal) {
+        prctl(PR_SET_PDEATHSIG, request->death_signal, 0, 0, 0);
+        if (syscall(SYS_getppid) != shared.parent)
+            syscall(SYS_exit_group, 127);
+    }
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execute(request);
+    give_up(SPAWN_EXEC);
+}
+
+int spawn_process(const struct spawn_request *request, struct spawn_result *result)
+{
+    pid_t pid;
+
+    shared.request = request;
+    shared.result = (struct spawn_result){0};
+    shared.parent = getpid();
+    pid = clone(child_main, shared.stack + sizeof shared.stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+    if (pid < 0) {
+        *result = (struct spawn_result){.step = SPAWN_FORK, .error = errno};
+        return -1;
+    }
+    *result = shared.result;
+    if (result->error) {
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+        return -1;
+    }
+    result->pid = pid;
+    return 0;
+}
+
+const char *spawn_step_name(enum spawn_step step)
+{
+    static const char *const names[] = {"fork", "output", "user", "chdir", "exec"};
+
+    return names[step];
+}
+
+static int find_number(const char *name, struct spawn_user *user)
+{
+    char *end;
+    unsigned long uid = strtoul(name, &end, 10), gid = uid;
+
+    if (*end == ':')
+        gid = strtoul(end + 1, &end, 10);
+    if (*end || uid >= UINT_MAX || gid >= UINT_MAX)
+        return ENOENT;
+    *user = (struct spawn_user){.uid = (uid_t)uid, .gid = (gid_t)gid, .group_count = 1, .groups = {(gid_t)gid}};
+    return 0;
+}
+
+int spawn_find_user(const char *name, struct spawn_user *user)
+{
+    char buffer[4096];
+    struct passwd entry, *found;
+    int error;
+
+    if (name[0] >= '0' && name[0] <= '9')
+        return find_number(name, user);
+    error = getpwnam_r(name, &entry, buffer, sizeof buffer, &found);
+    if (!found)
+        return error ? error : ENOENT;
+    *user = (struct spawn_user){.uid = entry.pw_uid, .gid = entry.pw_gid};
+    user->group_count = (int)(sizeof user->groups / sizeof *user->groups);
+    if (getgrouplist(name, entry.pw_gid, user->groups, &user->group_count) < 0)
+        return E2BIG;
+    return 0;
+}

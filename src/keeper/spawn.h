@@ -1,0 +1,52 @@
+/* Starts one program as a child with a session of its own, without copying this process's memory.
+ *
+ * The child shares the parent's memory until it executes the program (CLONE_VM|CLONE_VFORK: the parent sleeps
+ * meanwhile), therefore the child's path makes plain system calls only and tells what failed in memory.
+ * Nothing is allocated. The caller is single-threaded and has every signal blocked.
+ */
+#ifndef APPMGR_KEEPER_SPAWN_H
+#define APPMGR_KEEPER_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+struct spawn_user {
+    uid_t uid;
+    gid_t gid;
+    int group_count;
+    gid_t groups[64];
+};
+
+struct spawn_request {
+    const char *program;            /* NULL: argv[0]; without a slash it is looked for in PATH of `environment` */
+    char *const *argv;
+    char *const *environment;
+    const char *working_dir;        /* NULL: stay */
+    const struct spawn_user *user;  /* NULL: stay */
+    int input_fd, output_fd;        /* become 0, and 1 and 2; every other descriptor must be close-on-exec */
+    int death_signal;               /* sent to the child when the parent ends; 0: none */
+    bool reset_oom;                 /* give the child the default oom_score_adj */
+    struct rlimit files;            /* RLIMIT_NOFILE of the child */
+};
+
+enum spawn_step { SPAWN_FORK, SPAWN_OUTPUT, SPAWN_USER, SPAWN_CHDIR, SPAWN_EXEC };
+
+struct spawn_result {
+    pid_t pid;              /* when the program runs, else 0 */
+    enum spawn_step step;   /* what failed */
+    int error;              /* its errno; 0 when the program runs */
+};
+
+/* Starts `request`. Returns 0 and a pid, or -1 with step and errno in `result`. A child that failed is reaped. */
+int spawn_process(const struct spawn_request *request, struct spawn_result *result);
+
+/* The word for a step: "exec", "chdir", "user", "output", "fork". */
+const char *spawn_step_name(enum spawn_step step);
+
+/* Looks `name` up (a user name, a number, or number:number) with its supplementary groups. Returns 0 or an
+ * errno: ENOENT when there is no such user. May read the user database: not for paths that must be quick. */
+int spawn_find_user(const char *name, struct spawn_user *user);
+
+#endif

@@ -1,0 +1,23 @@
+/* What is left of a session: looks through /proc for processes of children whose own process has ended, kills them
+ * where they are to be killed, and says so (CHILD_EMPTY) when none is left. One look serves all children that
+ * wait for it, and looks are spaced so that they take a small part of the time. Nothing is allocated.
+ */
+#ifndef APPMGR_KEEPER_SWEEP_H
+#define APPMGR_KEEPER_SWEEP_H
+
+#include "child.h"
+
+/* Opens /proc. Returns 0 or -errno. */
+int sweep_open(void);
+
+/* The child's session is looked for until it is empty. */
+void sweep_add(struct child *child);
+
+/* Looks if somebody waits and it is time. To be called each turn. */
+void sweep_run(void);
+
+/* Kills every process but this one and its parent whose environment holds `marker` ("NAME=value"): what a keeper
+ * left that was killed. */
+void sweep_leftovers(const char *marker);
+
+#endif

@@ -1,0 +1,146 @@
+#include "tell.h"
+#include "exits.h"
+#include "table.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Room for the largest frame: a child with its tag, id and error. */
+static uint8_t buffer[WIRE_LABEL_MAX + 4096];
+static struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
+
+static void begin(enum wire_type type, const char *id)
+{
+    writer.size = 0;
+    wire_begin(&writer, type);
+    wire_put_text(&writer, WIRE_TAG_ID, id);
+}
+
+static void broadcast(void)
+{
+    if (wire_end(&writer) == 0)
+        server_broadcast(buffer, writer.size);
+}
+
+static void send_to(struct connection *connection)
+{
+    if (wire_end(&writer) == 0)
+        server_send(connection, buffer, writer.size, true);
+}
+
+static void begin_exit(uint64_t sequence)
+{
+    const struct exit_record *record = exits_get(sequence);
+
+    begin(WIRE_EXITED, record->child->id);
+    wire_put_number(&writer, WIRE_TAG_SEQUENCE, sequence);
+    wire_put_number(&writer, record->by_signal ? WIRE_TAG_EXIT_SIGNAL : WIRE_TAG_EXIT_CODE, record->number);
+    wire_put_number(&writer, WIRE_TAG_EXIT_AT_US, record->at_us);
+    wire_put_number(&writer, WIRE_TAG_NEXT, record->next_step);
+    wire_put_number(&writer, WIRE_TAG_DELAY_MS, record->delay_ms);
+}
+
+static void put_start(const struct child *child)
+{
+    wire_put_number(&writer, WIRE_TAG_PID, child->ended ? 0 : (uint64_t)child->pid);
+    wire_put_number(&writer, WIRE_TAG_STARTED_AT_US, child->started_at_us);
+    wire_put_number(&writer, WIRE_TAG_STARTS, child->starts);
+}
+
+void tell_event(struct child *child, enum wire_type type)
+{
+    if (type == WIRE_EXITED) {
+        begin_exit(exits_add(child));
+        broadcast();
+        return;
+    }
+    begin(type, child->id);
+    if (type == WIRE_STARTED)
+        put_start(child);
+    if (type == WIRE_SPAWN_FAILED) {
+        wire_put_text(&writer, WIRE_TAG_STEP, child->failure_step);
+        wire_put_text(&writer, WIRE_TAG_ERROR, child->failure);
+        wire_put_number(&writer, WIRE_TAG_NEXT, child->next_step);
+        wire_put_number(&writer, WIRE_TAG_DELAY_MS, child->delay_ms);
+    }
+    broadcast();
+}
+
+void tell_error(const char *id, const char *format, ...)
+{
+    char text[640];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    begin(WIRE_ERROR, id);
+    wire_put_text(&writer, WIRE_TAG_ERROR, text);
+    broadcast();
+}
+
+void tell_error_to(struct connection *connection, const char *id, const char *text)
+{
+    begin(WIRE_ERROR, id);
+    wire_put_text(&writer, WIRE_TAG_ERROR, text);
+    send_to(connection);
+}
+
+void tell_welcome(struct connection *connection, uint64_t version)
+{
+    static uint64_t instance;
+
+    instance = instance ? instance : watch_wall_us();
+    begin(WIRE_WELCOME, NULL);
+    wire_put_number(&writer, WIRE_TAG_VERSION, version);
+    wire_put_number(&writer, WIRE_TAG_PID, (uint64_t)getpid());
+    wire_put_number(&writer, WIRE_TAG_INSTANCE, instance);
+    send_to(connection);
+}
+
+static void tell_child(struct connection *connection, const struct child *child)
+{
+    begin(WIRE_CHILD, child->id);
+    wire_put_text(&writer, WIRE_TAG_LABEL, child->label);
+    wire_put_number(&writer, WIRE_TAG_STATE, child_wire_state(child));
+    put_start(child);
+    wire_put_number(&writer, WIRE_TAG_DELAY_MS, child->delay_ms);
+    if (child->last_exit.known) {
+        wire_put_number(&writer, child->last_exit.by_signal ? WIRE_TAG_EXIT_SIGNAL : WIRE_TAG_EXIT_CODE,
+                        child->last_exit.number);
+        wire_put_number(&writer, WIRE_TAG_EXIT_AT_US, child->last_exit.at_us);
+    }
+    wire_put_text(&writer, WIRE_TAG_ERROR, child->failure[0] ? child->failure : NULL);
+    send_to(connection);
+}
+
+void tell_all(struct connection *connection)
+{
+    uint64_t lost = connection->role == WIRE_ROLE_CONTROLLER ? exits_take_lost() : 0;
+    char text[96];
+
+    for (const struct child *child = table_first(); child; child = child->next)
+        tell_child(connection, child);
+    begin(WIRE_LIST_END, NULL);
+    send_to(connection);
+    if (lost > 0) {
+        snprintf(text, sizeof text, "%" PRIu64 " exits were not kept: nobody took them for too long", lost);
+        tell_error_to(connection, NULL, text);
+    }
+    if (connection->role != WIRE_ROLE_CONTROLLER)
+        return;
+    for (uint64_t sequence = exits_first(); sequence < exits_end(); sequence++) {
+        if (!exits_get(sequence)->child)
+            continue;
+        begin_exit(sequence);
+        send_to(connection);
+    }
+}
+
+void tell_bye(void)
+{
+    begin(WIRE_BYE, NULL);
+    broadcast();
+}
