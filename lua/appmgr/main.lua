@@ -19,7 +19,7 @@ local function run_script(path, words)
     io.stderr:write("appmgr: ", err, "\n")
     return 1
   end
-  arg = table.move(words, 1, #words, 1, { [0] = path })
+  rawset(_G, "arg", table.move(words, 1, #words, 1, { [0] = path }))
   local result = chunk(table.unpack(words))
   return math.type(result) == "integer" and result or 0
 end

@@ -44,6 +44,17 @@ function Context:read_input()
   return self.stdin:read("a")
 end
 
+--- One line from the standard input, without its newline; nil at its end.
+function Context:read_line()
+  return self.stdin:read("l")
+end
+
+--- Asks without a newline; on stderr, so that answers stay clean.
+function Context:ask(question)
+  self.stderr:write(question)
+  self.stderr:flush()
+end
+
 --- Prints a value as JSON, for programs.
 function Context:print_json(value)
   self.stdout:write(require("appmgr.json").encode(value, { pretty = true }), "\n")
@@ -85,6 +96,12 @@ function Context:call(method, params, on_event)
     self.connection = opened
   end
   return self.connection:call(method, params, on_event)
+end
+
+--- Ends the connection; the next call makes a new one.
+function Context:disconnect()
+  if self.connection then self.connection:close() end
+  self.connection = nil
 end
 
 return M

@@ -14,8 +14,16 @@ local views = require("appmgr.control.views")
 
 local M = {}
 
-local function status(agent, request)
-  request:reply(views.status(agent))
+local function new_status(core)
+  local started_ms = core.timer.now_ms()
+  return function(agent, request)
+    request:reply(views.status(agent, {
+      version = core.runtime.version,
+      pid = core.runtime.pid,
+      started_ms = started_ms,
+      now_ms = core.timer.now_ms(),
+    }))
+  end
 end
 
 local function leave(agent, request)
@@ -25,12 +33,12 @@ local function leave(agent, request)
   end)
 end
 
---- @tparam table core the core modules by name: codec, file, sandbox, timer
+--- @tparam table core the core modules by name: codec, runtime, sandbox, timer
 -- @treturn table handlers by method name
 function M.new(core)
   local shell = repl.new(core)
   return {
-    ["status"] = status,
+    ["status"] = new_status(core),
     ["app.list"] = applications.list,
     ["app.show"] = applications.show,
     ["app.logs"] = logs.new(core).show,

@@ -10,8 +10,9 @@ local views = require("appmgr.control.views")
 
 local M = {}
 
-local DEADLINE_MS <const> = 2000
+local LIMITS <const> = { deadline_ms = 2000, memory_mb = 64 }
 local SLICE_MS <const> = 5
+local PAUSE_MS <const> = 1
 --- What one line may print.
 local MAX_OUTPUT_BYTES <const> = 1024 * 1024
 local MAX_CODE_BYTES <const> = 256 * 1024
@@ -28,7 +29,7 @@ local STANDARD <const> = {
   "coroutine.*", "math.*", "string.*", "table.*", "utf8.*", "os.clock", "os.date", "os.time",
 }
 
-local HELP <const> = [[
+local HELP <const> = [=[
 Lua runs here inside the agent, one line (or one unfinished construct) at a time: an expression shows
 its values, a statement is done. Things to look at, all of them copies made when they are named:
 
@@ -42,7 +43,7 @@ its values, a statement is done. Things to look at, all of them copies made when
 
 The agent goes on working while a line runs, in slices of 5 ms; after 2 s a line is ended. One call into
 C (a pattern on a very long string, sorting a very large table) cannot be sliced and does hold it up.
-Names that a line sets are kept until you leave.]]
+Names that a line sets are kept until you leave.]=]
 
 local function make_print(session)
   return function(...)
@@ -74,7 +75,7 @@ function Repl:new_session(agent)
   environment.dump = function(value, depth, items)
     session.write((printer.format(value, depth or 10, items or 1000)))
   end
-  session.views = views.new(agent)
+  session.views = views.new(agent, self.timer.now_ms)
   session.environment = setmetatable(environment, {
     __index = function(_, name)
       local view = session.views[name]
@@ -133,9 +134,9 @@ local function answer(agent, outcome, first, second)
   end
   result.message, result.traceback = first and tostring(first), second
   if outcome == "timeout" then
-    result.message = ("ended: it ran for more than %d s"):format(DEADLINE_MS // 1000)
+    result.message = ("ended: it ran for more than %d s"):format(LIMITS.deadline_ms // 1000)
   elseif outcome == "no_memory" then
-    result.message = "ended: it needed too much memory"
+    result.message = ("ended: it needed more than %d MiB"):format(LIMITS.memory_mb)
   end
   return result
 end
@@ -159,17 +160,22 @@ function Repl:evaluate(agent, request)
   self:start(agent, request, session, chunk)
 end
 
+--- Runs a line slice by slice; between two of them the loop does what else there is to do.
 function Repl:start(agent, request, session, chunk)
   session.request, session.output_left = request, MAX_OUTPUT_BYTES
-  local finished = false
-  local job = self.sandbox.start(run_and_format, { deadline_ms = DEADLINE_MS, slice_ms = SLICE_MS },
-    function(outcome, first, second)
-      finished, session.job = true, nil
-      request:reply(answer(agent, outcome, first, second))
-    end, chunk, session.environment)
-  if finished then return end
+  local job = self.sandbox.start(run_and_format, LIMITS, chunk, session.environment)
   session.job = job
-  request:on_close(function() job:cancel() end)
+
+  local function step()
+    if session.job ~= job then return end
+    local outcome, first, second = job:step(SLICE_MS)
+    if not outcome then return self.timer.after(PAUSE_MS, step) end
+    session.job = nil
+    request:reply(answer(agent, outcome, first, second))
+  end
+
+  request:on_close(function() session.job = nil end)
+  step()
 end
 
 --- Follows "cluster.session" through plain tables; calls nothing.
@@ -213,10 +219,10 @@ function Repl:complete(agent, request)
   request:reply({ from = #text - #prefix + 1, words = candidates_of(session, container, prefix) })
 end
 
---- @tparam table core sandbox is used
+--- @tparam table core sandbox and timer are used
 -- @treturn table with `evaluate` and `complete`, the handlers
 function M.new(core)
-  local repl = setmetatable({ sandbox = core.sandbox }, Repl)
+  local repl = setmetatable({ sandbox = core.sandbox, timer = core.timer }, Repl)
   return {
     evaluate = function(agent, request) return repl:evaluate(agent, request) end,
     complete = function(agent, request) return repl:complete(agent, request) end,

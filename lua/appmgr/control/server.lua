@@ -76,8 +76,7 @@ local function method_names(handlers)
 end
 
 local function unknown_method(handlers, method)
-  local near = suggest.nearest(method, method_names(handlers))
-  return ('this agent knows no method "%s"%s'):format(method, near and ('; did you mean "%s"?'):format(near) or "")
+  return ('this agent knows no method "%s"; %s'):format(method, suggest.hint(method, method_names(handlers)))
 end
 
 function Server:run(handler, request, method)
@@ -144,9 +143,9 @@ end
 --- Listens on the agent's socket.
 -- @tparam table deps
 --   agent     the agent object that handlers are given
---   core      control and log are used, and what handlers need (codec, file, sandbox, timer)
+--   core      control and log are used, and what handlers need (codec, runtime, sandbox, timer)
 --   path      the socket
---   handlers  (optional) function(request) by method name; default: all of control/handlers.lua
+--   handlers  (optional) function(agent, request) by method name; default: all of control/handlers.lua
 -- @treturn[1] table server, with `close()`
 -- @treturn[2] nil
 -- @treturn[2] string why not: in use by pid N, directory not ours, …

@@ -1,7 +1,5 @@
 --- What control handlers need from Consul: raw listings for clients, single entries for changes.
 
-local client_module = require("appmgr.consul.client")
-
 local M = {}
 
 --- How many reads of one request are under way at a time.
@@ -30,7 +28,7 @@ function M.entry(agent, key, callback)
   agent.client:get(key, { consistent = true }, function(answer, err)
     if err then return callback(nil, err) end
     if answer.status == 404 then return callback(nil, nil) end
-    local entries, entries_error = client_module.entries(answer.body)
+    local entries, entries_error = agent.client.entries(answer.body)
     if not entries then return callback(nil, entries_error) end
     callback(entries[1], nil)
   end)
@@ -67,7 +65,7 @@ local AUDIT <const> = {
 
 local function send(agent, read, callback)
   if read.audit then
-    return agent.client:transaction(client_module.encode_transaction(AUDIT), {}, callback)
+    return agent.client:transaction(agent.client.encode_transaction(AUDIT), {}, callback)
   end
   return agent.client:get(read.key, { recurse = read.recurse, keys = read.keys }, callback)
 end

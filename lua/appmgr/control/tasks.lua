@@ -23,7 +23,7 @@ end
 --- Says that there is no such task, with the nearest name there is.
 local function refuse_unknown(agent, request, name)
   agent.client:get("task/", { keys = true }, function(answer)
-    local keys = answer and answer.status == 200 and json.decode(answer.body) or {}
+    local keys = answer and answer.status == 200 and agent.client.keys(answer.body) or {}
     local known = {}
     for _, key in ipairs(keys) do known[#known + 1] = key:match("([^/]+)$") end
     local near = suggest.nearest(name, known)

@@ -10,23 +10,25 @@ function M.is_leader(agent)
   return agent.election ~= nil and agent.election:leader() == agent.node
 end
 
-local function session_of(agent)
+local function session_of(agent, now_ms)
   local id = agent.session and agent.session:id()
   if not id then return nil end
-  local left_ms = agent.session:lease_until_ms() - agent.now_ms()
+  local left_ms = agent.session:lease_until_ms() - now_ms
   return { id = id, lease_seconds = math.max(0, left_ms // 1000) }
 end
 
 --- This node's view of the cluster.
+-- @tparam table agent
+-- @tparam integer now_ms of core.timer
 -- @treturn table {node, consul=boolean, cluster, leader, is_leader, session={id,lease_seconds}}
-function M.cluster(agent)
+function M.cluster(agent, now_ms)
   return {
     node = agent.node,
     consul = agent.client ~= nil,
     id = agent.cluster and agent.cluster:id(),
     leader = agent.election and agent.election:leader(),
     is_leader = M.is_leader(agent),
-    session = session_of(agent),
+    session = session_of(agent, now_ms),
   }
 end
 
@@ -47,26 +49,30 @@ local function count_states(rows)
 end
 
 --- What `appmgr status` shows.
-function M.status(agent)
+-- @tparam table agent
+-- @tparam table process {version, pid, now_ms, started_ms}
+function M.status(agent, process)
   local rows = agent.apps:list()
   return {
     node = agent.node,
-    version = agent.version,
-    pid = agent.pid,
-    uptime_seconds = (agent.now_ms() - agent.started_ms) // 1000,
-    state_dir = agent.state_dir,
-    cluster = M.cluster(agent),
+    version = process.version,
+    pid = process.pid,
+    uptime_seconds = (process.now_ms - process.started_ms) // 1000,
+    state_dir = agent.state.path,
+    cluster = M.cluster(agent, process.now_ms),
     applications = { total = #rows, states = count_states(rows) },
     problems = json.array(agent.problems:list()),
   }
 end
 
 --- The names a REPL line can look at.
+-- @tparam table agent
+-- @tparam function now_ms of core.timer
 -- @treturn table functions by name, each makes a fresh copy
-function M.new(agent)
+function M.new(agent, now_ms)
   return {
     cluster = function()
-      local view = M.cluster(agent)
+      local view = M.cluster(agent, now_ms())
       view.problems = agent.problems:list()
       return view
     end,

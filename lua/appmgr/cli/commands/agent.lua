@@ -1,0 +1,39 @@
+--- `appmgr agent`: the daemon.
+
+local names = require("appmgr.names")
+
+local TEXT = [[
+appmgr agent
+Run the agent of this node, in the foreground.
+
+SIGTERM ends it and leaves its applications to the next one; SIGINT (Ctrl-C) and "appmgr leave" take
+the node out of the cluster; SIGHUP reads Applications, Labels, Policy and LogLevel again. Logs go to
+stderr.
+
+  --config F       the configuration (default: /etc/appmgr/appmgr.json)
+  --node NAME      this node's name in the cluster (default: the host's name)
+  --state-dir D    what this node remembers (default: /var/lib/appmgr)]]
+
+local DEFAULT_STATE_DIR <const> = "/var/lib/appmgr"
+
+local function run(context, arguments)
+  local core = context.core
+  local config = require("appmgr.config")
+  local node = arguments.node or core.host.hostname()
+  local named, name_error = names.check(node, "node name")
+  if not named then return context:fail(name_error .. "; choose one with --node") end
+  local settings, err = config.read(core.file, arguments.config or config.DEFAULT_PATH)
+  if not settings then return context:fail(err) end
+  local agent, start_error = require("appmgr.node.agent").start({
+    config = settings,
+    node = node,
+    state_dir = arguments.state_dir or DEFAULT_STATE_DIR,
+    socket = context.socket,
+    core = core,
+  })
+  if not agent then return context:fail(start_error) end
+  core.loop.run()
+  return 0
+end
+
+return { text = TEXT, speaks_to_agent = true, run = run }

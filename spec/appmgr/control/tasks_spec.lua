@@ -1,0 +1,140 @@
+local core = require("spec.support.core")
+local fake_request = require("spec.support.fake_request")
+local tasks = require("appmgr.control.tasks")
+
+--- A store with the calls that handlers make of it. `store.interfere` runs before each write.
+local function store(values)
+  local self = { values = {}, writes = 0 }
+  for key, value in pairs(values) do self.values[key] = { key = key, value = value, modify_index = 5 } end
+  function self.entries(body) return body end
+  function self.keys(body) return body end
+  function self:get(key, options, callback)
+    if self.broken then return callback(nil, { kind = "transport", message = "connection refused" }) end
+    if options.keys then
+      local keys = {}
+      for known in pairs(self.values) do keys[#keys + 1] = known end
+      table.sort(keys)
+      return callback({ status = 200, body = keys })
+    end
+    local entry = self.values[key]
+    if not entry then return callback({ status = 404, body = "" }) end
+    callback({ status = 200, body = { entry } })
+  end
+  local function write(key, index, value, callback)
+    if self.interfere then self.interfere(key) end
+    local entry = self.values[key]
+    if (entry and entry.modify_index or 0) ~= index then return callback(false) end
+    self.writes = self.writes + 1
+    self.values[key] = value and { key = key, value = value, modify_index = index + 1 } or nil
+    callback(true)
+  end
+  function self.put(_, key, value, options, callback) write(key, options.cas, value, callback) end
+  function self.delete(_, key, options, callback) write(key, options.cas, nil, callback) end
+  return self
+end
+
+local function call(handler, client, params)
+  local request = fake_request.new(params)
+  handler({ node = "alpha", client = client }, request)
+  return request
+end
+
+describe("task.apply", function()
+  it("creates, updates, and leaves alone what is there", function()
+    local s = store({})
+    local document = '{"content":{"command":"x"},"replication":1}'
+    assert.equal("created", call(tasks.apply, s, { name = "web", document = document }).result.outcome)
+    assert.equal("unchanged", call(tasks.apply, s, { name = "web", document = document }).result.outcome)
+    local same = '{ "replication": 1, "content": { "command": "x" } }'
+    assert.equal("unchanged", call(tasks.apply, s, { name = "web", document = same }).result.outcome)
+    assert.equal(1, s.writes)
+    local other = document:gsub("1}", "2}")
+    assert.equal("updated", call(tasks.apply, s, { name = "web", document = other }).result.outcome)
+    assert.equal(other, s.values["task/web"].value)
+  end)
+
+  it("replaces what is no document", function()
+    local s = store({ ["task/web"] = "garbage" })
+    assert.equal("updated", call(tasks.apply, s, { name = "web", document = "{}" }).result.outcome)
+  end)
+
+  it("refuses names that are none, and an agent without Consul", function()
+    assert.equal("bad_request", call(tasks.apply, store({}), { name = "../x", document = "{}" }).code)
+    assert.equal("bad_request", call(tasks.apply, store({}), { name = "web" }).code)
+    local request = call(tasks.apply, nil, { name = "web", document = "{}" })
+    assert.equal("unavailable", request.code)
+    assert.truthy(request.message:find('no "Consul" block', 1, true))
+  end)
+
+  it("hands on why Consul cannot be read", function()
+    local s = store({})
+    s.broken = true
+    local request = call(tasks.apply, s, { name = "web", document = "{}" })
+    assert.equal("failed", request.code)
+    assert.truthy(request.message:find("connection refused", 1, true))
+  end)
+end)
+
+describe("task.scale", function()
+  local DOCUMENT = '{"content":{"command":"x","name":"web"},"replication":1}'
+
+  it("changes the number and nothing else", function()
+    local s = store({ ["task/web"] = DOCUMENT })
+    assert.equal("updated", call(tasks.scale, s, { name = "web", replication = 3 }).result.outcome)
+    assert.same({ content = { command = "x", name = "web" }, replication = 3 }, core.json.decode(s.values["task/web"].value))
+    assert.equal("unchanged", call(tasks.scale, s, { name = "web", replication = 3 }).result.outcome)
+    assert.equal("updated", call(tasks.scale, s, { name = "web", replication = "all" }).result.outcome)
+    assert.equal(2, s.writes)
+  end)
+
+  it("starts over when somebody else was faster", function()
+    local s = store({ ["task/web"] = DOCUMENT })
+    local times = 0
+    function s.interfere(key)
+      times = times + 1
+      if times <= 2 then
+        s.values[key] = { key = key, value = DOCUMENT:gsub("x", "y"), modify_index = 100 + times }
+      end
+    end
+    assert.equal("updated", call(tasks.scale, s, { name = "web", replication = 3 }).result.outcome)
+    assert.equal("y", core.json.decode(s.values["task/web"].value).content.command)
+  end)
+
+  it("gives up when somebody else always is", function()
+    local s = store({ ["task/web"] = DOCUMENT })
+    local index = 100
+    function s.interfere(key)
+      index = index + 1
+      s.values[key].modify_index = index
+    end
+    assert.equal("conflict", call(tasks.scale, s, { name = "web", replication = 3 }).code)
+  end)
+
+  it("names the nearest task to an unknown one", function()
+    local s = store({ ["task/web"] = DOCUMENT, ["task/"] = "" })
+    local request = call(tasks.scale, s, { name = "wbe", replication = 3 })
+    assert.equal("not_found", request.code)
+    assert.equal('there is no task "wbe"; did you mean "web"?', request.message)
+  end)
+
+  it("refuses absurd numbers and documents it cannot read", function()
+    local s = store({ ["task/web"] = "garbage" })
+    assert.equal("bad_request", call(tasks.scale, s, { name = "web", replication = "many" }).code)
+    assert.equal("bad_request", call(tasks.scale, s, { name = "web", replication = 1.5 }).code)
+    local request = call(tasks.scale, s, { name = "web", replication = 3 })
+    assert.equal("failed", request.code)
+    assert.truthy(request.message:find("no JSON object", 1, true))
+  end)
+end)
+
+describe("task.remove", function()
+  it("removes, and says when there is nothing or somebody else was faster", function()
+    local s = store({ ["task/web"] = "{}" })
+    assert.equal("not_found", call(tasks.remove, s, { name = "other" }).code)
+    s.interfere = function(key) s.values[key].modify_index = 9 end
+    assert.equal("conflict", call(tasks.remove, s, { name = "web" }).code)
+    s.interfere = nil
+    assert.equal("removed", call(tasks.remove, s, { name = "web" }).result.outcome)
+    assert.is_nil(s.values["task/web"])
+  end)
+end)
