@@ -20,8 +20,10 @@ static const struct core_module modules[] = {
     {"core.file", lua_file_open, lua_file_shutdown},
     {"core.loop", lua_loop_open, lua_loop_shutdown},
     {"core.timer", lua_timer_open, lua_timer_shutdown},
+    {"core.http", lua_http_open, lua_http_shutdown},
     {"core.host", lua_host_open, NULL},
     {"core.control", lua_control_open, lua_control_shutdown},
+    {"core.sandbox", lua_sandbox_open, NULL},
 };
 
 enum { MODULE_COUNT = sizeof modules / sizeof modules[0] };
