@@ -8,7 +8,6 @@
  * What is left 2 s after the command ended is told, killed, and fails the run.
  * It never looks at processes that are not its descendants.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>

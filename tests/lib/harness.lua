@@ -48,7 +48,7 @@ end
 --- Describes an agent; call start() on it.
 function Test:agent(node, options)
   options = options or {}
-  options.node, options.dir = node, subfolder(self, node)
+  options.node, options.dir = node, subfolder(self, (node:gsub("/", "_")))
   local agent = Agent.new(options)
   table.insert(self.agents, agent)
   return agent

@@ -1,0 +1,133 @@
+--- Policies in a running cluster: chosen by name or path, and what a bad one cannot do.
+local json = require("dkjson")
+local harness = require("tests.lib.harness")
+local loop = require("tests.lib.loop")
+local process = require("tests.lib.process")
+
+local ONLY_BETA = [[
+return {
+  api = 1, name = "only_beta", reads = {},
+  filter = function(task, node)
+    if node.name == "beta" then return true end
+    return false, "not_beta"
+  end,
+  score = function() return 0 end,
+}
+]]
+
+local function policy(filter, score)
+  return ([[return { api = 1, name = "bad", reads = {}, filter = function(task, node) %s end, score = function(task, node) %s end }]])
+    :format(filter or "return true", score or "return 0")
+end
+
+local BAD = {
+  {name = "a syntax error", text = "return {{{"},
+  {name = "no table", text = "return 7"},
+  {name = "another API", text = "return { api = 99, name = 'x', reads = {}, filter = function() return true end, score = function() return 0 end }"},
+  {name = "an endless loop", text = policy("while true do end")},
+  {name = "an endless loop inside pcall", text = policy("while true do pcall(function() while true do end end) end")},
+  {name = "an endless loop inside a C function", text = policy("return (('a'):rep(30000)):find(('a*'):rep(30) .. 'b') == nil")},
+  {name = "a memory bomb", text = policy("local t = {} while true do t[#t + 1] = ('x'):rep(1000000) .. #t end")},
+  {name = "an error", text = policy("error('on purpose')")},
+  {name = "a score that is NaN", text = policy(nil, "return 0/0")},
+  {name = "a score that is no number", text = policy(nil, "return {}")},
+  {name = "writing to what it was given", text = policy("node.name = 'x' return true")},
+  {name = "reaching for files", text = policy("return io.open('/etc/passwd') ~= nil")},
+}
+
+describe("the placement policy", function()
+  local test, consul, alpha, beta, web
+
+  local function use(text_or_name)
+    local name = text_or_name
+    if text_or_name:find("%s") then
+      name = test.dir .. "/policy.lua"
+      process.spit(name, text_or_name)
+    end
+    for _, agent in ipairs{alpha, beta} do
+      agent:configure{Policy = {name = name}}
+      agent.process:kill("sighup")
+    end
+  end
+
+  local function topology(node)
+    return table.concat(consul:document("topology/" .. node) or {}, " ")
+  end
+
+  setup(function()
+    test = harness.open()
+    consul = test:start_consul()
+    alpha = test:join("alpha", consul)
+    beta = test:join("beta", consul)
+    consul:put("task/web", {content = {command = test:sleeper("web")}, replication = 2})
+    web = test:wait_for_sleepers("web", 2)
+  end)
+
+  teardown(function() test:close() end)
+
+  it("is spread by default", function()
+    assert.equal("web", topology("alpha"))
+    assert.equal("web", topology("beta"))
+  end)
+
+  it("may be given by path, and decides from then on; what may stay stays", function()
+    use(ONLY_BETA)
+    consul:put("task/one", {content = {command = test:sleeper("one")}, replication = 1})
+    test:wait_for_sleepers("one", 1)
+    assert.truthy(topology("beta"):find("one", 1, true))
+  end)
+
+  it("may be the seed's simple one", function()
+    use("round_robin")
+    consul:put("task/two", {content = {command = test:sleeper("two")}, replication = 2})
+    test:wait_for_sleepers("two", 2)
+    consul:delete("task/one")
+    consul:delete("task/two")
+    test:wait_for_sleepers("one", 0)
+    test:wait_for_sleepers("two", 0)
+    use("spread")
+  end)
+
+  for number, bad in ipairs(BAD) do
+    it("with " .. bad.name .. " harms nobody and is told", function()
+      use(bad.text)
+      local task = "bad" .. number
+      consul:put("task/" .. task, {content = {command = test:sleeper(task)}, replication = 1})
+      local leader = consul:leader() == "alpha" and alpha or beta
+      loop.wait_for("somebody is told about the policy", 20000, function()
+        local seen = json.encode{alpha:json("status").problems, beta:json("status").problems, leader:json("tasks")}:lower()
+        return seen:find("policy", 1, true) or seen:find("bad%d*[^%w]*.-filter") or seen:find("score", 1, true), seen:sub(1, 2000)
+      end)
+      assert.equal(0, alpha:cli("status", {timeout_ms = 3000}).code)
+      assert.equal("web", topology("alpha"):match("web"))
+      assert.equal("web", topology("beta"):match("web"))
+      assert.same(web, test:sleepers("web"))
+      use("spread")
+      test:wait_for_sleepers(task, 1, 20000)
+      consul:delete("task/" .. task)
+      test:wait_for_sleepers(task, 0, 20000)
+    end)
+  end
+
+  it("runs in a planner that only the leader has, and that may be killed", function()
+    local function planners()
+      local found = {}
+      for _, pid in ipairs(process.find("appmgr-planner")) do
+        local parent = process.look(pid)
+        if parent and (parent.parent == alpha.process.pid or parent.parent == beta.process.pid) then
+          found[#found + 1] = {pid = pid, parent = parent.parent}
+        end
+      end
+      return found
+    end
+    local leader = consul:leader() == "alpha" and alpha or beta
+    local found = planners()
+    assert.equal(1, #found)
+    assert.equal(leader.process.pid, found[1].parent)
+    require("luv").kill(found[1].pid, "sigkill")
+    consul:put("task/three", {content = {command = test:sleeper("three")}, replication = 2})
+    test:wait_for_sleepers("three", 2, 20000)
+    assert.same(web, test:sleepers("web"))
+    assert.not_equal(found[1].pid, planners()[1].pid)
+  end)
+end)

@@ -1,0 +1,139 @@
+--- What an agent refuses to start with, and what it says about it.
+local uv = require("luv")
+local Agent = require("tests.lib.agent")
+local harness = require("tests.lib.harness")
+local loop = require("tests.lib.loop")
+local process = require("tests.lib.process")
+
+describe("an agent refuses", function()
+  local test
+
+  setup(function() test = harness.open() end)
+  teardown(function() test:close() end)
+
+  -- Starts an agent that must end by itself; returns what it said.
+  local function refused(agent, texts)
+    agent:launch()
+    local code = agent.process:wait(10000)
+    assert.not_equal(0, code)
+    for _, text in ipairs(texts) do
+      assert.truthy(agent:log():find(text, 1, true), text .. " in " .. agent:log())
+    end
+    assert.is_nil(agent:keeper_pid())
+  end
+
+  it("unknown configuration keys, naming the nearest known one", function()
+    refused(test:agent("alpha", {config = {Aplications = {}, Consul = {url = "http://127.0.0.1:1", sesion_TTL = 30}}}),
+      {"Aplications", "Applications", "session_TTL", "appmgr.json"})
+  end)
+
+  it("a configuration that is no JSON, with the place", function()
+    local agent = test:agent("alpha")
+    process.spit(agent.config_path, '{\n  "Applications": [\n')
+    refused(agent, {"appmgr.json", "line"})
+  end)
+
+  it("a configuration that is not there", function()
+    local agent = test:agent("alpha")
+    os.remove(agent.config_path)
+    refused(agent, {agent.config_path, "No such file"})
+  end)
+
+  it("wrong values, all of them at once", function()
+    refused(test:agent("alpha", {config = {
+      LogLevel = "LOUD",
+      Consul = {url = 7, session_TTL = 2, report_interval = -1},
+      Applications = {{name = "../up", command = "true"}, {name = "twice", command = "true"}, {name = "twice", command = "true"}, {name = "empty"}},
+    }}), {"LogLevel", "url", "session_TTL", "report_interval", "../up", "twice", "command"})
+  end)
+
+  it("fields that it knows but cannot honour", function()
+    refused(test:agent("alpha", {config = {Applications = {{name = "x", command = "true", schedule = "* * * * *"}}}}), {"schedule"})
+  end)
+
+  it("a node name that could be no key", function()
+    refused(test:agent("a/b"), {"a/b"})
+  end)
+
+  it("a state directory that cannot be written", function()
+    process.spit(test.dir .. "/file", "")
+    refused(test:agent("alpha", {state_dir = test.dir .. "/file"}), {test.dir .. "/file"})
+    refused(test:agent("alpha", {state_dir = "/proc/appmgr-state"}), {"/proc/appmgr-state"})
+  end)
+
+  it("a state directory that another agent uses", function()
+    local first = test:agent("alpha", {config = {Applications = {{name = "own", command = test:sleeper("own")}}}}):start()
+    test:wait_for_sleepers("own", 1)
+    local second = test:agent("alpha", {state_dir = first.state_dir})
+    second:launch()
+    assert.not_equal(0, second.process:wait(10000))
+    assert.truthy(second:log():find(first.state_dir, 1, true) and second:log():find(tostring(first.process.pid), 1, true), second:log())
+    assert.equal(1, #test:sleepers("own"))
+    assert.equal(0, first:cli("status").code)
+  end)
+
+  it("a socket on which another agent listens; it takes over a stale one", function()
+    local first = test:agent("beta"):start()
+    local second = test:agent("beta")
+    second.socket = first.socket
+    second:launch()
+    assert.not_equal(0, second.process:wait(10000))
+    assert.truthy(second:log():find("in use", 1, true), second:log())
+    assert.equal(0, first:cli("status").code)
+    first:stop("sigkill")
+    assert.is_truthy(uv.fs_stat(first.socket))
+    first:start()
+    assert.equal(0, first:cli("status").code)
+  end)
+
+  it("to share a node name: the second runs only its own applications, names the holder, and takes over", function()
+    local consul = test:start_consul()
+    local first = test:join("gamma", consul)
+    local second = test:agent("gamma", {consul = consul, config = {Applications = {{name = "own", command = test:sleeper("second")}}}}):start()
+    consul:put("task/web", {content = {command = test:sleeper("web")}, replication = "all"})
+    test:wait_for_sleepers("second", 1)
+    test:wait_for_sleepers("web", 1)
+    loop.wait_for("status names who holds the name", 10000, function()
+      local out = second:cli("status").stdout
+      return out:find("live/gamma", 1, true), out
+    end)
+    local session = consul:entry("live/gamma").session
+    loop.hold("the first one keeps it", 1500, function()
+      return consul:entry("live/gamma").session == session and #test:sleepers("web") == 1
+    end)
+    first:cli("leave")
+    first:stop()
+    loop.wait_for("the second one has the name", 15000, function()
+      local entry = consul:entry("live/gamma")
+      return entry and entry.session ~= session
+    end)
+    test:wait_for_sleepers("web", 1, 15000)
+  end)
+
+  it("half-written state: it says so and goes on without", function()
+    local agent = test:agent("delta", {config = {Applications = {{name = "own", command = test:sleeper("half")}}}}):start()
+    test:wait_for_sleepers("half", 1)
+    agent:destroy()
+    process.spit(agent.state_dir .. "/node.json", '{"node":"del')
+    process.spit(agent.state_dir .. "/assignment.json", "\0\0\0")
+    agent:start()
+    test:wait_for_sleepers("half", 1)
+    local out = agent:cli("status").stdout
+    assert.truthy(out:find("node.json", 1, true), out)
+  end)
+
+  it("a port in use is told by Consul's client as what it is", function()
+    -- Something listens that is no Consul: the agent runs on, and names what it met.
+    local proxy = test:start_proxy(nil)
+    proxy:lie(".", "garbage")
+    local agent = test:agent("epsilon", {config = {
+      Consul = {url = proxy.url, topology_interval = 1},
+      Applications = {{name = "own", command = test:sleeper("port")}},
+    }}):start()
+    test:wait_for_sleepers("port", 1)
+    loop.wait_for("status names the address", 10000, function()
+      local out = agent:cli("status").stdout
+      return out:find(proxy.url:match("127.*"), 1, true), out
+    end)
+  end)
+end)
