@@ -1,0 +1,209 @@
+--- The planner's desk: messages in, messages out. Holds the model and the policy
+-- between messages; knows nothing of pipes.
+local Model = require("appmgr.planner.model")
+local Policy = require("appmgr.planner.policy")
+local batches = require("appmgr.planner.batches")
+local check = require("appmgr.planner.check")
+local diff = require("appmgr.planner.diff")
+local engine = require("appmgr.planner.engine")
+local guard = require("appmgr.planner.guard")
+local reasons = require("appmgr.planner.reasons")
+local report = require("appmgr.planner.report")
+local versions = require("appmgr.planner.versions")
+
+local Desk = {}
+Desk.__index = Desk
+
+local MAX_SUMMARY_LINES = 50
+local MAX_PROBLEM_BYTES = 2000
+
+--- @tparam table deps `json`, `codec`, `sandbox`
+-- @treturn Desk
+function Desk.new(deps)
+  return setmetatable({ deps = deps, in_flight = {}, policy_error = "no policy has been given" }, Desk)
+end
+
+-- configure -----------------------------------------------------------------
+
+local function take_policy(self, description, source)
+  if not description then return true end
+  local policy, reason = Policy.load(self.deps, { name = description.name, hash = description.hash, text = source })
+  -- A policy that cannot be loaded never replaces one that works.
+  if policy then
+    self.policy, self.policy_error = policy, nil
+  elseif not self.policy then
+    self.policy_error = reason
+  end
+  return policy ~= nil, reason
+end
+
+local function configure(self, header, body)
+  if not self.model then
+    self.model = Model.new({ json = self.deps.json, codec = self.deps.codec, prefix = header.prefix or "appmgr" })
+  end
+  self.node, self.limits = header.node, header.limits
+  local ok, reason = take_policy(self, header.policy, body)
+  return { type = "configured", ok = ok, error = reason }
+end
+
+-- decide ----------------------------------------------------------------------
+
+local function shortened(text)
+  return #text > MAX_PROBLEM_BYTES and text:sub(1, MAX_PROBLEM_BYTES) .. "…" or text
+end
+
+local function pending_problems(result, snapshot, list)
+  for _, state in ipairs(result.states) do
+    local entry = state.entry
+    local is_held = state.mode == "kept" and entry.task ~= nil
+    -- Waiting for a slot to stop is the ordinary course of a move.
+    local first = state.reasons[1]
+    if is_held or (#state.pending > 0 and first and first.code ~= "leaving") then
+      local amount = is_held and "pending" or ("%d of %s pending"):format(#state.pending, entry.task.replication)
+      local why = reasons.sentence(state.reasons, #snapshot.nodes)
+      list[#list + 1] = {
+        key = "task/" .. entry.name, text = shortened(("task \"%s\": %s: %s"):format(entry.name, amount, why)),
+      }
+    end
+  end
+end
+
+local function stranger_problems(snapshot, list)
+  for _, node in ipairs(snapshot.nodes) do
+    if node.stranger then
+      local text = ("node \"%s\" belongs to cluster %s and gets nothing; run appmgr cluster accept there"):format(
+        node.name, tostring(node.cluster))
+      list[#list + 1] = { key = "live/" .. node.name, text = text }
+    end
+  end
+end
+
+local function founding_of(self, header)
+  local model = self.model
+  return {
+    cluster = not model.holdings.meta and header.new_cluster or nil,
+    task_folder = not model.tasks.has_folder,
+  }
+end
+
+-- Everything is read and trusted: what has to be written?
+local function work_of(self, header, snapshot, result)
+  local holdings = self.model.holdings
+  local founding = founding_of(self, header)
+  local violation = check.violation(snapshot, result.desired)
+  if violation then
+    result.outcome, result.outcome_message = "bad_result", violation
+  end
+  -- Without the folder key the listing of tasks was no answer.
+  if violation or founding.task_folder then
+    return { founding = founding, versions = {}, changes = {}, old_versions = {} }
+  end
+  return {
+    founding = founding, versions = versions.missing(result.states, holdings),
+    changes = diff.changes(result.desired, holdings, snapshot.unreadable, self.deps.json),
+    old_versions = versions.old(result, holdings),
+  }
+end
+
+local function build(self, header, work)
+  local deps = {
+    json = self.deps.json, codec = self.deps.codec, prefix = self.model.prefix, session = header.session,
+  }
+  local built, problems = batches.build(deps, work)
+  self.model.holdings:expect(work.changes)
+  self.in_flight = {}
+  local sizes, bodies = {}, {}
+  for position, batch in ipairs(built) do
+    sizes[position], bodies[position] = #batch.body, batch.body
+    self.in_flight[position] = batch.effects
+  end
+  return sizes, table.concat(bodies), problems
+end
+
+local function sorted_set(set, json)
+  local list = {}
+  for name in pairs(set) do list[#list + 1] = name end
+  table.sort(list)
+  return json.array(list)
+end
+
+local function reply(self, header, fields)
+  local json = self.deps.json
+  fields.type, fields.term, fields.snapshot = "decision", header.term, header.snapshot
+  fields.outcome = fields.outcome or "ok"
+  fields.audit = self.model.needs_audit or nil
+  for _, name in ipairs({ "problems", "batch_bytes", "status_hosts", "summary" }) do
+    fields[name] = json.array(fields[name] or {})
+  end
+  if self.policy then
+    fields.policy = { name = self.policy.name, hash = self.policy.hash }
+  end
+  return fields
+end
+
+local function decide(self, header)
+  local model = self.model
+  model:begin_term(header.term)
+  local snapshot = model:snapshot(header.now)
+  local frozen = guard.frozen(model, snapshot.nodes, header.known_cluster)
+  if frozen or model.needs_audit then
+    return reply(self, header, { frozen = frozen, problems = model:problems() })
+  end
+  local result = engine.decide(snapshot, self.policy, { limits = self.limits, policy_error = self.policy_error })
+  local work = work_of(self, header, snapshot, result)
+  local summary = diff.summary(work.changes, model.holdings, MAX_SUMMARY_LINES)
+  local sizes, body, unwritable = build(self, header, work)
+  model.nodes:keep_status(result.status_hosts)
+  local problems = model:problems()
+  table.move(unwritable, 1, #unwritable, #problems + 1, problems)
+  pending_problems(result, snapshot, problems)
+  stranger_problems(snapshot, problems)
+  return reply(self, header, {
+    outcome = result.outcome, outcome_message = result.outcome_message, problems = problems, batch_bytes = sizes,
+    status_hosts = sorted_set(result.status_hosts, self.deps.json), summary = summary,
+    retry = result.retry or nil,
+  }), body
+end
+
+-- the other messages ------------------------------------------------------------
+
+local function feed(self, header, body)
+  self.model:feed(header, body)
+end
+
+local function committed(self, header, body)
+  local effects = self.in_flight[header.batch]
+  if not effects then return end
+  self.in_flight[header.batch] = nil
+  self.model:committed(effects, header.status, body)
+end
+
+local function make_report(self, header)
+  local snapshot = self.model:snapshot(header.now or 0)
+  local result = engine.decide(snapshot, self.policy, { limits = self.limits, policy_error = self.policy_error })
+  local message = report.build(snapshot, result, self.deps.json)
+  message.type, message.problems = "report", self.deps.json.array(self.model:problems())
+  return message
+end
+
+local HANDLERS = {
+  configure = configure, feed = feed, decide = decide, committed = committed, report = make_report,
+}
+
+--- Handles one message.
+-- @tparam table header see frame.lua
+-- @tparam string body
+-- @treturn ?table header of the answer, if there is one
+-- @treturn ?string body of the answer
+function Desk:handle(header, body)
+  local handler = HANDLERS[header.type]
+  if not handler then
+    return { type = "error", message = "unknown message " .. tostring(header.type) }
+  end
+  if not self.model and header.type ~= "configure" then
+    return { type = "error", message = header.type .. " came before configure" }
+  end
+  return handler(self, header, body)
+end
+
+return Desk

@@ -1,0 +1,215 @@
+--- The cluster as the planner sees it: fed with Consul's raw answers, kept
+-- between decisions, changed by deltas. A key whose value did not change is not
+-- parsed again.
+local Holdings = require("appmgr.planner.holdings")
+local Nodes = require("appmgr.planner.nodes")
+local Tasks = require("appmgr.planner.tasks")
+local guard = require("appmgr.planner.guard")
+local listing = require("appmgr.planner.listing")
+
+local Model = {}
+Model.__index = Model
+
+--- @tparam table deps `json`, `codec`, `prefix` (without or with a slash at its end)
+-- @treturn Model
+function Model.new(deps)
+  local reading = { json = deps.json, codec = deps.codec, prefix = deps.prefix:gsub("/*$", "") .. "/" }
+  return setmetatable({
+    reading = reading, prefix = reading.prefix, tasks = Tasks.new(deps), nodes = Nodes.new(deps),
+    holdings = Holdings.new(deps), indexes = {}, feed_errors = {}, needs_audit = false, commit_error = nil,
+  }, Model)
+end
+
+-- 404 is an empty listing here; what an empty one means is for each topic to say.
+local function entries_of(self, header, body)
+  if header.status == 404 then return {} end
+  return listing.read(body, self.reading)
+end
+
+local FEED = {}
+
+function FEED.task(self, header, body)
+  local entries, reason = entries_of(self, header, body)
+  if not entries then return nil, reason end
+  self.tasks:feed(entries)
+  return true
+end
+
+function FEED.live(self, header, body)
+  local entries, reason = entries_of(self, header, body)
+  if not entries then return nil, reason end
+  self.nodes:feed_live(entries)
+  return true
+end
+
+function FEED.node(self, header, body)
+  local entries, reason = entries_of(self, header, body)
+  if not entries then return nil, reason end
+  self.nodes:feed_intents(entries)
+  return true
+end
+
+function FEED.version(self, header, body)
+  local keys, reason = {}, nil
+  if header.status ~= 404 then keys, reason = listing.read_keys(body, self.reading) end
+  if not keys then return nil, reason end
+  self.holdings:feed_versions(keys)
+  return true
+end
+
+function FEED.status(self, header, body)
+  local entries, reason = entries_of(self, header, body)
+  if not entries then return nil, reason end
+  self.nodes:feed_status(header.host, entries[1])
+  return true
+end
+
+function FEED.audit(self, _, body)
+  local entries, reason = listing.read_transaction(body, self.reading)
+  if not entries then return nil, reason end
+  self.holdings:feed_audit(entries)
+  self.needs_audit, self.commit_error = false, nil
+  return true
+end
+
+--- Takes one of Consul's answers. One that cannot be read changes nothing.
+-- @tparam table header `topic`, `status` 200 or 404, `index`, `host` for a status
+-- @tparam string body the raw answer
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string why it was not taken
+function Model:feed(header, body)
+  local topic = header.topic
+  local feed = FEED[topic]
+  if not feed then
+    return nil, "unknown topic " .. tostring(topic)
+  end
+  local done, reason
+  if header.status == 200 or (header.status == 404 and topic ~= "audit") then
+    done, reason = feed(self, header, body)
+  else
+    reason = "answered with status " .. tostring(header.status)
+  end
+  self.feed_errors[topic] = not done and reason or nil
+  if not done then return nil, reason end
+  self.indexes[topic] = header.index
+  return true
+end
+
+local HAS_READ = {
+  task = function(self) return self.tasks.read end,
+  live = function(self) return self.nodes.live_read end,
+  node = function(self) return self.nodes.intents_read end,
+  version = function(self) return self.holdings.versions_read end,
+  audit = function(self) return self.holdings.audited end,
+}
+
+--- Whether a topic has been fed since the model, or its term, began.
+-- @tparam string topic
+-- @treturn boolean
+function Model:has_read(topic)
+  return HAS_READ[topic](self)
+end
+
+--- Starts a term: what an earlier one decided is no longer ours to defend.
+-- @param term any value that differs from term to term
+function Model:begin_term(term)
+  if self.term ~= nil and self.term ~= term then
+    self.holdings:forget()
+    self.needs_audit = true
+  end
+  self.term = term
+end
+
+local function recover_unreadable(self, nodes)
+  for _, node in ipairs(nodes) do
+    if self.holdings.unreadable[node.name] and node.status then
+      self.holdings:recover(node.name, node.status.rows)
+    end
+  end
+end
+
+--- What the engine decides on. Nothing in it may be changed, but `nodes`.
+-- @tparam integer now unix s
+-- @treturn table `now`, `tasks`, `nodes`, `held` (replicas by host),
+--   `assignment_index` (by host), `unreadable` (set of hosts)
+function Model:snapshot(now)
+  local nodes = self.nodes:list()
+  guard.mark_strangers(self, nodes)
+  recover_unreadable(self, nodes)
+  local assignment_index, unreadable = {}, {}
+  for host, stored in pairs(self.holdings.store) do assignment_index[host] = stored.index end
+  for _, node in ipairs(nodes) do
+    unreadable[node.name] = self.holdings.unreadable[node.name] and true or nil
+  end
+  return {
+    now = now, tasks = self.tasks:list(), nodes = nodes, held = self.holdings.decided,
+    assignment_index = assignment_index, unreadable = unreadable,
+  }
+end
+
+local function index_by_key(entries)
+  local index_of = {}
+  for _, entry in ipairs(entries) do index_of[entry.key] = entry.index end
+  return index_of
+end
+
+local function fail_commit(self, text)
+  self.needs_audit, self.commit_error = true, text
+end
+
+--- Takes Consul's answer to a batch. Whatever is not a plain success leaves
+-- unknown what the store holds: an audit has to say.
+-- @tparam {table,...} effects of the batch, see batches.build
+-- @tparam integer status HTTP status
+-- @tparam string body Consul's answer
+function Model:committed(effects, status, body)
+  local entries, errors = listing.read_transaction(body, self.reading)
+  if status == 200 and entries then
+    local index_of = index_by_key(entries)
+    for _, effect in ipairs(effects) do
+      if effect and effect.kind == "assignment" and not index_of[effect.key] then
+        return fail_commit(self, "Consul's answer lacks " .. effect.key)
+      end
+    end
+    self.holdings:apply(effects, index_of)
+    return
+  end
+  local texts = {}
+  for _, err in ipairs(entries and errors or {}) do
+    texts[#texts + 1] = err.text
+    local effect = effects[err.operation]
+    -- Somebody made this version before us; it is immutable, so it is right.
+    if effect and effect.kind == "version" and not err.text:find("ermission denied") then
+      self.holdings:apply({ effect }, {})
+    end
+  end
+  fail_commit(self, ("Consul answered %s to a commit: %s"):format(tostring(status), table.concat(texts, "; ")))
+end
+
+--- What operators should hear about what was read and written.
+-- @treturn {table,...} `key`, `text`, sorted by key
+function Model:problems()
+  local list = {}
+  for _, part in ipairs({ self.tasks, self.nodes, self.holdings }) do
+    table.move(part:problems(), 1, #part:problems(), #list + 1, list)
+  end
+  for topic, reason in pairs(self.feed_errors) do
+    local text = ("the answer for %s/ was not used: %s"):format(topic, reason)
+    list[#list + 1] = { key = "feed/" .. topic, text = text }
+  end
+  if self.tasks.read and not self.tasks.has_folder then
+    list[#list + 1] = {
+      key = "feed/task",
+      text = "the listing of task/ lacks its folder key, so it is no answer; if this lasts, "
+        .. "check that the token may read " .. self.prefix .. "task/",
+    }
+  end
+  if self.commit_error then
+    list[#list + 1] = { key = "commit", text = self.commit_error }
+  end
+  table.sort(list, function(a, b) return a.key < b.key or (a.key == b.key and a.text < b.text) end)
+  return list
+end
+
+return Model

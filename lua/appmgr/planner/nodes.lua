@@ -1,0 +1,175 @@
+--- The model's nodes: who is alive (`live/`), what operators want of them
+-- (`node/`), and what they show to run (`status/<host>/applications`).
+local names = require("appmgr.names")
+
+local Nodes = {}
+Nodes.__index = Nodes
+
+--- @tparam table deps `json`
+-- @treturn Nodes
+function Nodes.new(deps)
+  return setmetatable({
+    json = deps.json, live = {}, intents = {}, status = {}, bad_keys = { live = {}, node = {} },
+    live_read = false, intents_read = false,
+  }, Nodes)
+end
+
+local function strings(values)
+  local map = {}
+  for key, value in pairs(type(values) == "table" and values or {}) do
+    if type(key) == "string" and (type(value) == "string" or math.type(value)) then map[key] = tostring(value) end
+  end
+  return map
+end
+
+local function set_of(list)
+  local set = {}
+  for _, name in ipairs(type(list) == "table" and list or {}) do set[name] = true end
+  return set
+end
+
+local function read_live(text, json)
+  local document = text and json.decode(text)
+  if type(document) ~= "table" then
+    return { error = "is no JSON object", labels = {}, capacity = {}, local_names = {} }
+  end
+  return {
+    cluster = document.cluster, incarnation = document.incarnation, version = document.version,
+    candidate = document.candidate, labels = strings(document.labels),
+    capacity = type(document.capacity) == "table" and document.capacity or {},
+    local_names = set_of(document.local_applications),
+  }
+end
+
+local function read_intent(text, json)
+  local document = text and json.decode(text)
+  if type(document) ~= "table" then
+    return { error = "is no JSON object", labels = {} }
+  end
+  return { drain = document.drain == true, eligible = document.eligible ~= false, labels = strings(document.labels) }
+end
+
+-- Parses each value under a folder once per change; `accept` may refuse an entry.
+local function update(known, entries, parse, accept)
+  local result, bad_keys = {}, {}
+  for _, entry in ipairs(entries) do
+    local host = entry.key:match("^%w+/(.*)$") or ""
+    local ok, reason = names.check(host, "node name")
+    if ok and accept(entry) then
+      local before = known[host]
+      if not before or before.text ~= entry.value then
+        before = parse(entry.value)
+        before.text = entry.value
+      end
+      result[host] = before
+    elseif not ok and entry.value then
+      bad_keys[entry.key] = reason
+    end
+  end
+  return result, bad_keys
+end
+
+--- Takes a listing of `live/`. A key that no session holds is nobody's.
+-- @tparam {entry,...} entries see listing.read
+function Nodes:feed_live(entries)
+  self.live_read = true
+  self.live, self.bad_keys.live = update(self.live, entries,
+    function(text) return read_live(text, self.json) end,
+    function(entry) return entry.session ~= nil end)
+end
+
+--- Takes a listing of `node/`.
+-- @tparam {entry,...} entries see listing.read
+function Nodes:feed_intents(entries)
+  self.intents_read = true
+  self.intents, self.bad_keys.node = update(self.intents, entries,
+    function(text) return read_intent(text, self.json) end,
+    function(entry) return entry.value ~= nil end)
+end
+
+--- Names one slot of one task.
+-- @tparam string task
+-- @tparam integer slot
+-- @treturn string
+function Nodes.slot_id(task, slot)
+  return task .. "." .. slot
+end
+
+--- Takes the status key of one host.
+-- @tparam string host
+-- @tparam ?entry entry nil when there is none
+function Nodes:feed_status(host, entry)
+  local document = entry and entry.value and self.json.decode(entry.value)
+  if type(document) ~= "table" then
+    self.status[host] = nil
+    return
+  end
+  local rows = {}
+  for _, row in pairs(document) do
+    if type(row) == "table" and type(row.task) == "string" and math.type(row.slot) == "integer" then
+      rows[Nodes.slot_id(row.task, row.slot)] = row
+    end
+  end
+  self.status[host] = { index = entry.index, rows = rows }
+end
+
+--- Forgets the status of every host that nobody watches: what is not watched goes stale.
+-- @tparam table watched set of hosts
+function Nodes:keep_status(watched)
+  for host in pairs(self.status) do
+    if not watched[host] then self.status[host] = nil end
+  end
+end
+
+local NO_INTENT = { drain = false, eligible = true, labels = {} }
+
+local function merged(own, intended)
+  local labels = {}
+  for name, value in pairs(own) do labels[name] = value end
+  for name, value in pairs(intended) do labels[name] = value end
+  return labels
+end
+
+--- The live nodes, by name.
+-- @treturn {table,...} `name`, `labels` (intent wins), `capacity`, `drain`,
+--   `eligible`, `local_names` (set), `cluster`, `error` (nil while its
+--   documents can be read), `status` (nil or `index`, `rows` by slot id)
+function Nodes:list()
+  local list = {}
+  for name, live in pairs(self.live) do
+    local intent = self.intents[name] or NO_INTENT
+    list[#list + 1] = {
+      name = name, labels = merged(live.labels, intent.labels), capacity = live.capacity,
+      local_names = live.local_names, cluster = live.cluster, incarnation = live.incarnation, version = live.version,
+      candidate = live.candidate, drain = intent.drain or false,
+      -- A document that cannot be read moves nothing and attracts nothing.
+      eligible = intent.eligible == true and not live.error, error = live.error or intent.error,
+      status = self.status[name],
+    }
+  end
+  table.sort(list, function(a, b) return a.name < b.name end)
+  return list
+end
+
+--- What operators should hear about the documents.
+-- @treturn {table,...} `key`, `text`
+function Nodes:problems()
+  local list = {}
+  for _, bad_keys in pairs(self.bad_keys) do
+    for key, reason in pairs(bad_keys) do
+      list[#list + 1] = { key = key, text = ("%s: %s; it is ignored"):format(key, reason) }
+    end
+  end
+  for folder, documents in pairs({ live = self.live, node = self.intents }) do
+    for name, document in pairs(documents) do
+      if document.error then
+        local key = folder .. "/" .. name
+        local text = ("%s %s; node \"%s\" gets nothing new until it can be read"):format(key, document.error, name)
+        list[#list + 1] = { key = key, text = text }
+      end
+    end
+  end
+  return list
+end
+
+return Nodes

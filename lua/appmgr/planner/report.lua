@@ -1,0 +1,126 @@
+--- The cluster as people look at it: tasks with their slots, nodes with their load.
+local Nodes = require("appmgr.planner.nodes")
+local reasons = require("appmgr.planner.reasons")
+
+local M = {}
+
+local function row_of(node, replica)
+  return node.status and node.status.rows[Nodes.slot_id(replica.task, replica.slot)]
+end
+
+-- A state only counts when it is about the version that was assigned.
+local function state_of(holder)
+  if holder.replica.leaving then return "leaving" end
+  local row = row_of(holder.node, holder.replica)
+  if not row then return holder.node.status and "assigned" or "unknown" end
+  if row.version ~= holder.replica.version then return "updating" end
+  return row.state or "unknown"
+end
+
+local function holders_by_task(snapshot)
+  local by_task = {}
+  for _, node in ipairs(snapshot.nodes) do
+    for _, replica in ipairs(snapshot.held[node.name] or {}) do
+      local list = by_task[replica.task] or {}
+      by_task[replica.task] = list
+      list[#list + 1] = { node = node, replica = replica }
+    end
+  end
+  return by_task
+end
+
+local function slot_rows(holders)
+  local rows, running, assigned = {}, 0, 0
+  for position, holder in ipairs(holders) do
+    local replica, state = holder.replica, state_of(holder)
+    rows[position] = {
+      slot = replica.slot, node = holder.node.name, version = replica.version, since = replica.since, state = state,
+    }
+    if not replica.leaving then assigned = assigned + 1 end
+    if state == "running" then running = running + 1 end
+  end
+  table.sort(rows, function(a, b)
+    if a.slot ~= b.slot then return a.slot < b.slot end
+    return a.node < b.node
+  end)
+  return rows, running, assigned
+end
+
+local function reason_rows(list)
+  local rows = {}
+  for position, reason in ipairs(list) do
+    rows[position] = { code = reason.code, args = reason.args, count = reason.count, text = reasons.text(reason) }
+  end
+  return rows
+end
+
+local function task_row(state, holders, nodes, json)
+  local entry = state.entry
+  local task = entry.task
+  local slots, running, assigned = slot_rows(holders)
+  return {
+    name = entry.name, replication = task and task.replication, priority = task and task.priority,
+    version = task and task.version, running = running, assigned = assigned, pending = #state.pending,
+    reasons = json.array(reason_rows(state.reasons)),
+    reason = #state.reasons > 0 and reasons.sentence(state.reasons, nodes) or nil,
+    error = #entry.errors > 0 and table.concat(entry.errors, "; ") or nil,
+    warnings = json.array(table.move(entry.warnings, 1, #entry.warnings, 1, {})), slots = json.array(slots),
+  }
+end
+
+-- What of a removed task is still there is worth a row until it is gone.
+local function removed_row(name, holders, json)
+  local slots, running, assigned = slot_rows(holders)
+  return {
+    name = name, removed = true, running = running, assigned = assigned, pending = 0, reasons = json.array({}),
+    warnings = json.array({}), slots = json.array(slots),
+  }
+end
+
+local function sorted_names(set, json)
+  local list = {}
+  for name in pairs(set) do list[#list + 1] = name end
+  table.sort(list)
+  return json.array(list)
+end
+
+local function node_row(node, held, json)
+  local leaving, running = 0, 0
+  for _, replica in ipairs(held) do
+    if replica.leaving then leaving = leaving + 1 end
+    local row = row_of(node, replica)
+    if row and row.state == "running" then running = running + 1 end
+  end
+  return {
+    name = node.name, labels = node.labels, capacity = node.capacity, eligible = node.eligible, drain = node.drain,
+    stranger = node.stranger or nil, error = node.error, cluster = node.cluster, incarnation = node.incarnation,
+    version = node.version, candidate = node.candidate, replicas = #held - leaving, leaving = leaving,
+    running = running, local_applications = sorted_names(node.local_names, json),
+  }
+end
+
+--- Builds the report.
+-- @tparam table snapshot see model.snapshot
+-- @tparam table result of engine.decide on that snapshot
+-- @tparam table json appmgr.json
+-- @treturn table `tasks` and `nodes`, both sorted by name
+function M.build(snapshot, result, json)
+  local by_task, tasks, nodes = holders_by_task(snapshot), {}, {}
+  for _, state in ipairs(result.states) do
+    if state.entry then
+      local name = state.entry.name
+      tasks[#tasks + 1] = task_row(state, by_task[name] or {}, #snapshot.nodes, json)
+      by_task[name] = nil
+    end
+  end
+  for name, holders in pairs(by_task) do
+    tasks[#tasks + 1] = removed_row(name, holders, json)
+  end
+  table.sort(tasks, function(a, b) return a.name < b.name end)
+  for position, node in ipairs(snapshot.nodes) do
+    nodes[position] = node_row(node, snapshot.held[node.name] or {}, json)
+  end
+  return { tasks = json.array(tasks), nodes = json.array(nodes) }
+end
+
+return M

@@ -1,0 +1,44 @@
+--- Moves a task's slots to its current version, one at a time: the next when all
+-- that have it are shown to run.
+local Nodes = require("appmgr.planner.nodes")
+
+local M = {}
+
+local function runs(holder, version)
+  local status = holder.node.status
+  local row = status and status.rows[Nodes.slot_id(holder.result.task, holder.result.slot)]
+  return row ~= nil and row.version == version and row.state == "running"
+end
+
+local function with_version(replica, version, now)
+  return { task = replica.task, slot = replica.slot, version = version, since = now }
+end
+
+--- Takes the next step of a task's rollout, if one is due.
+-- @tparam table task the parsed task
+-- @tparam {holder,...} staying its slots in order, with those just placed; the
+--   `result` of each that moves is replaced
+-- @tparam integer now unix s
+-- @treturn {holder,...} those that get the new version now
+-- @treturn {holder,...} those whose status has to be seen before the next step
+function M.advance(task, staying, now)
+  local old, unproven = {}, {}
+  for _, holder in ipairs(staying) do
+    if holder.result.version ~= task.version then
+      old[#old + 1] = holder
+    elseif not runs(holder, task.version) then
+      unproven[#unproven + 1] = holder
+    end
+  end
+  if #old == 0 then return {}, {} end
+  -- What is disabled never runs: there is nothing to wait for.
+  local is_disabled = task.application.status == 0
+  if #unproven > 0 and not is_disabled then return {}, unproven end
+  local moved = is_disabled and old or { old[1] }
+  for _, holder in ipairs(moved) do
+    holder.result = with_version(holder.result, task.version, now)
+  end
+  return moved, #moved < #old and moved or {}
+end
+
+return M
