@@ -14,16 +14,10 @@ local views = require("appmgr.control.views")
 
 local M = {}
 
-local function new_status(core)
-  local started_ms = core.timer.now_ms()
-  return function(agent, request)
-    request:reply(views.status(agent, {
-      version = core.runtime.version,
-      pid = core.runtime.pid,
-      started_ms = started_ms,
-      now_ms = core.timer.now_ms(),
-    }))
-  end
+--- policy.current {} → {name, source, options}: what this agent places with when it leads
+local function policy(agent, request)
+  local current = agent.policy
+  request:reply({ name = current.name, source = current.source, options = current.options })
 end
 
 local function leave(agent, request)
@@ -33,12 +27,15 @@ local function leave(agent, request)
   end)
 end
 
---- @tparam table core the core modules by name: codec, runtime, sandbox, timer
+--- @tparam table core the core modules by name: codec, sandbox, timer
 -- @treturn table handlers by method name
 function M.new(core)
   local shell = repl.new(core)
   return {
-    ["status"] = new_status(core),
+    ["status"] = function(agent, request)
+      request:reply(views.status(agent, core.timer.now_ms()))
+    end,
+    ["policy.current"] = policy,
     ["app.list"] = applications.list,
     ["app.show"] = applications.show,
     ["app.logs"] = logs.new(core).show,

@@ -143,7 +143,7 @@ end
 --- Listens on the agent's socket.
 -- @tparam table deps
 --   agent     the agent object that handlers are given
---   core      control and log are used, and what handlers need (codec, runtime, sandbox, timer)
+--   core      control and log are used, and what handlers need (codec, sandbox, timer)
 --   path      the socket
 --   handlers  (optional) function(agent, request) by method name; default: all of control/handlers.lua
 -- @treturn[1] table server, with `close()`

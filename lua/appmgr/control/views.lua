@@ -20,11 +20,12 @@ end
 --- This node's view of the cluster.
 -- @tparam table agent
 -- @tparam integer now_ms of core.timer
--- @treturn table {node, consul=boolean, cluster, leader, is_leader, session={id,lease_seconds}}
+-- @treturn table {node, consul=boolean, id, prefix, leader, is_leader, session={id,lease_seconds}}
 function M.cluster(agent, now_ms)
   return {
     node = agent.node,
     consul = agent.client ~= nil,
+    prefix = agent.config.Consul and agent.config.Consul.prefix,
     id = agent.cluster and agent.cluster:id(),
     leader = agent.election and agent.election:leader(),
     is_leader = M.is_leader(agent),
@@ -50,16 +51,17 @@ end
 
 --- What `appmgr status` shows.
 -- @tparam table agent
--- @tparam table process {version, pid, now_ms, started_ms}
-function M.status(agent, process)
+-- @tparam integer now_ms of core.timer
+function M.status(agent, now_ms)
   local rows = agent.apps:list()
   return {
     node = agent.node,
-    version = process.version,
-    pid = process.pid,
-    uptime_seconds = (process.now_ms - process.started_ms) // 1000,
-    state_dir = agent.state.path,
-    cluster = M.cluster(agent, process.now_ms),
+    version = agent.version,
+    pid = agent.pid,
+    uptime_seconds = (now_ms - agent.started_ms) // 1000,
+    state_dir = agent.state_dir,
+    cluster = M.cluster(agent, now_ms),
+    policy = agent.policy.name,
     applications = { total = #rows, states = count_states(rows) },
     problems = json.array(agent.problems:list()),
   }

@@ -1,5 +1,7 @@
 --- `appmgr leave`: this node gives up its slots and goes.
 
+local grid = require("appmgr.cli.grid")
+
 local TEXT = [[
 appmgr leave
 Take this node out of the cluster: stop its applications and end its agent.
@@ -16,7 +18,9 @@ local function run(context, arguments)
   if arguments.json then
     context:print_json(result)
   else
-    context:print("this node has left: its applications are stopped, its agent ends")
+    context:print(('node "%s" has left: %s stopped, its agent ends'):format(result.node,
+      grid.count(result.stopped, "application")))
+    if result.warning then context:warn(result.warning) end
   end
   return 0
 end

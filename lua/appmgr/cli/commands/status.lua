@@ -1,5 +1,6 @@
 --- `appmgr status`: how this node is.
 
+local cluster_report = require("appmgr.cli.cluster_report")
 local grid = require("appmgr.cli.grid")
 
 local TEXT = [[
@@ -23,7 +24,7 @@ end
 
 local function describe_leader(cluster)
   if cluster.is_leader then return cluster.leader .. " (this node)" end
-  return cluster.leader or "none known"
+  return cluster.leader or "nobody leads at the moment"
 end
 
 local function describe_session(session)
@@ -59,6 +60,10 @@ end
 local function run(context, arguments)
   local status, err = context:call("status")
   if not status then return context:fail(err) end
+  if status.cluster.consul and not status.cluster.leader then
+    local leader, leader_error = cluster_report.leader(context)
+    status.cluster.leader = leader or (leader_error and "unknown: " .. leader_error) or nil
+  end
   if arguments.json then
     context:print_json(status)
   else
