@@ -1,0 +1,192 @@
+--- This node's place among the live: `live/<host>`, held by its session.
+--
+-- Who holds the key is the node of that name. An agent that finds it held by
+-- another session runs only its local applications, says who holds the name,
+-- and waits until it is free.
+--
+-- States: off → joining → joined ⇄ (checked each minute) | refused → joining …
+local Watch = require("appmgr.consul.watch")
+
+local M = {}
+
+local Membership = {}
+Membership.__index = Membership
+
+-- One request a minute finds and repairs a key that somebody deleted.
+local CHECK_MS = 60000
+-- A refusal while the key looks free (a lock-delay) wakes nobody when it ends.
+local RETRY_MS = 1000
+local LEAVE_TIMEOUT_MS = 2000
+
+--- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `json`, `node` (name), `fields`
+--   (the document: incarnation, cluster, version, labels, capacity {cpu (millicores), memory_mb}, candidate,
+--   local_applications; `node` and `api` are added), `fallback_ms`, `on_joined` (function()), `on_refused`
+--   (function(holder): a text)
+-- @treturn Membership
+function M.new(deps)
+  local self = setmetatable({
+    client = deps.client, timer = deps.timer, random = deps.random or math.random, log = deps.log,
+    problems = deps.problems, json = deps.json, node = deps.node, fields = {}, fallback_ms = deps.fallback_ms,
+    on_joined = deps.on_joined, on_refused = deps.on_refused,
+    key = "live/" .. deps.node, phase = "off", generation = 0, failures = 0,
+  }, Membership)
+  self:merge(deps.fields or {})
+  return self
+end
+
+local function while_current(self, callback)
+  local generation = self.generation
+  return function(...)
+    if generation == self.generation then callback(...) end
+  end
+end
+
+local function enter(self, phase)
+  self.generation = self.generation + 1
+  if self.request then self.request:cancel() end
+  if self.wait then self.wait:cancel() end
+  if self.watch then self.watch:stop() end
+  self.request, self.wait, self.watch = nil, nil, nil
+  self.phase = phase
+end
+
+local function after(self, delay_ms, fn)
+  self.wait = self.timer.after(delay_ms, while_current(self, function()
+    self.wait = nil
+    fn(self)
+  end))
+end
+
+--- Takes over fields of the document.
+-- @treturn boolean whether its text is another one than before
+function Membership:merge(fields)
+  for name, value in pairs(fields) do self.fields[name] = value end
+  local document = { node = self.node, api = 1 }
+  for name, value in pairs(self.fields) do document[name] = value end
+  document.local_applications = self.json.array(document.local_applications or {})
+  local text = self.json.encode(document)
+  local changed = text ~= self.text
+  self.text = text
+  return changed
+end
+
+local acquire
+
+-- Joined --------------------------------------------------------------------
+
+local function joined(self)
+  local was_joined = self.phase == "joined"
+  enter(self, "joined")
+  self.failures = 0
+  self.problems:clear("membership")
+  after(self, math.floor(CHECK_MS * (1 - self.random() / 10)), acquire)
+  if was_joined then return end
+  self.log.info(('joined the cluster as node "%s"'):format(self.node))
+  if self.on_joined then self.on_joined() end
+end
+
+-- Refused -------------------------------------------------------------------
+
+--- Who holds the name, in words.
+local function describe_holder(self, entry)
+  local document = entry.value and self.json.decode(entry.value)
+  if type(document) ~= "table" then return ("session %s"):format(entry.session) end
+  return ("session %s (incarnation %s, version %s)"):format(
+    entry.session, tostring(document.incarnation), tostring(document.version))
+end
+
+local function refused(self, entry)
+  local holder = describe_holder(self, entry)
+  self.problems:set("membership", ('the node name "%s" is held by %s; only local applications run here. If that is another'
+    .. " agent, give this one a name of its own with --node; if it is gone, its session ends by itself"):format(
+    self.node, holder))
+  if self.refused_by == entry.session then return end
+  self.refused_by = entry.session
+  if self.on_refused then self.on_refused(holder) end
+end
+
+--- Follows the key until it is free.
+local function wait_for_name(self)
+  enter(self, "refused")
+  self.watch = Watch.new({
+    client = self.client, timer = self.timer, random = self.random, key = self.key, fallback_ms = self.fallback_ms,
+    deliver = function(answer)
+      local entries = answer.status == 200 and self.client.entries(answer.body) or {}
+      local entry = entries[1]
+      if entry and entry.session and entry.session ~= self.session_id then return refused(self, entry) end
+      enter(self, "joining")
+      after(self, self.refused_by and 0 or RETRY_MS, acquire)
+      self.refused_by = nil
+    end,
+  })
+  self.watch:start()
+end
+
+-- Joining -------------------------------------------------------------------
+
+local function failed(self, err)
+  self.problems:set("membership", ("%s cannot be held: %s; it is tried on"):format(self.key, err.message))
+  local longest = math.min(self.fallback_ms or 5000, 500 * 2 ^ math.min(self.failures, 8))
+  self.failures = self.failures + 1
+  after(self, math.ceil(longest * (1 - self.random() / 4)), acquire)
+end
+
+--- Takes the key, or writes it again: to Consul the same, and without an effect when nothing changed.
+function acquire(self)
+  if self.request then self.request:cancel() end
+  if self.wait then self.wait:cancel() end
+  self.wait = nil
+  self.request = self.client:put(self.key, self.text, { acquire = self.session_id }, while_current(self,
+    function(held, err)
+      self.request = nil
+      if held then return joined(self) end
+      if held == false then return wait_for_name(self) end
+      failed(self, err)
+    end))
+end
+
+-- Public --------------------------------------------------------------------
+
+--- The session is held (again): takes the name.
+-- @tparam string id
+function Membership:session_held(id)
+  self.session_id, self.refused_by = id, nil
+  enter(self, "joining")
+  acquire(self)
+end
+
+--- The session is lost, and with it the key; nothing is asked until there is another.
+function Membership:session_lost()
+  enter(self, "off")
+  self.session_id = nil
+end
+
+--- Whether this agent holds the node's name.
+-- @treturn boolean
+function Membership:is_joined()
+  return self.phase == "joined"
+end
+
+--- Changes fields of the document; written only when its text changes.
+-- @tparam table fields as of `new`
+function Membership:update(fields)
+  if self:merge(fields) and self.phase == "joined" then acquire(self) end
+end
+
+--- Ends without a word to Consul; the key stays with the session.
+function Membership:stop()
+  enter(self, "off")
+end
+
+--- Gives the name up.
+-- @tparam function callback (true | nil, err)
+function Membership:leave(callback)
+  local was_joined = self.phase == "joined"
+  enter(self, "off")
+  if not was_joined then return callback(true) end
+  self.client:delete(self.key, { timeout_ms = LEAVE_TIMEOUT_MS }, function(deleted, err)
+    callback(deleted ~= nil or nil, err)
+  end)
+end
+
+return M

@@ -1,0 +1,198 @@
+local Client = require("appmgr.consul.client")
+local core = require("spec.support.core")
+local fake_consul = require("spec.support.fake_consul")
+local fake_log = require("spec.support.fake_log")
+local fake_timer = require("spec.support.fake_timer")
+local Membership = require("appmgr.node.membership")
+local Problems = require("appmgr.problems")
+
+local KEY = "appmgr/live/alpha"
+
+describe("membership", function()
+  local timer, consul, log
+
+  before_each(function()
+    timer, log = fake_timer.new(), fake_log.new()
+    consul = fake_consul.new(timer)
+  end)
+
+  local function agent(session_id)
+    local self = { joined = 0, holders = {}, session_id = session_id }
+    consul.store.sessions[session_id] = {}
+    self.problems = Problems.new({ log = log, now = function() return 0 end })
+    self.membership = Membership.new({
+      client = Client.new({
+        http = consul.http, log = log, codec = core.codec, json = core.json, config = {}, environment = function() end,
+      }),
+      timer = timer, random = function() return 0 end, log = log, problems = self.problems, json = core.json,
+      node = "alpha", fallback_ms = 5000,
+      fields = { incarnation = 3, cluster = "c", version = "0.1.0", labels = { zone = "a" }, candidate = true,
+        capacity = { cpu = 2000, memory_mb = 512 }, local_applications = {} },
+      on_joined = function() self.joined = self.joined + 1 end,
+      on_refused = function(holder) self.holders[#self.holders + 1] = holder end,
+    })
+    return self
+  end
+
+  it("holds live/<host> with what placement needs", function()
+    local a = agent("s1")
+    a.membership:session_held("s1")
+    assert.is_false(a.membership:is_joined())
+    timer.advance(2)
+    assert.equal(1, a.joined)
+    assert.is_true(a.membership:is_joined())
+    assert.equal("s1", consul.holder(KEY))
+    assert.same({ node = "alpha", incarnation = 3, cluster = "c", api = 1, version = "0.1.0", labels = { zone = "a" },
+      capacity = { cpu = 2000, memory_mb = 512 }, candidate = true, local_applications = {} },
+      core.json.decode(consul.value(KEY)))
+    assert.truthy(consul.value(KEY):find('"local_applications":[]', 1, true))
+  end)
+
+  it("asks once a minute and repairs a key that was deleted", function()
+    local a = agent("s1")
+    a.membership:session_held("s1")
+    timer.advance(2)
+    timer.advance(30000)
+    consul.delete(KEY)
+    timer.advance(31000)
+    assert.equal("s1", consul.holder(KEY))
+    assert.equal(2, #consul.http.requests)
+    assert.equal(1, a.joined)
+  end)
+
+  it("writes a change at once, and nothing when nothing changed", function()
+    local a = agent("s1")
+    a.membership:session_held("s1")
+    timer.advance(2)
+    a.membership:update({ labels = { zone = "a" } })
+    timer.advance(2)
+    assert.equal(1, #consul.http.requests)
+    a.membership:update({ labels = { zone = "b" } })
+    timer.advance(2)
+    assert.equal("b", core.json.decode(consul.value(KEY)).labels.zone)
+    assert.equal(1, a.joined)
+  end)
+
+  it("remembers a change made before it joined", function()
+    local a = agent("s1")
+    a.membership:update({ cluster = "d" })
+    a.membership:session_held("s1")
+    timer.advance(2)
+    assert.equal("d", core.json.decode(consul.value(KEY)).cluster)
+  end)
+
+  describe("of a name that another holds", function()
+    local a, b
+
+    before_each(function()
+      a, b = agent("s1"), agent("s2")
+      a.membership:session_held("s1")
+      timer.advance(2)
+      b.membership:session_held("s2")
+      timer.advance(10)
+    end)
+
+    it("is refused once, with the holder named", function()
+      timer.advance(200000)
+      assert.equal(1, #b.holders)
+      assert.truthy(b.holders[1]:find("session s1 (incarnation 3", 1, true))
+      assert.truthy(b.problems:list()[1].text:find("--node", 1, true))
+      assert.equal(0, b.joined)
+      assert.equal(1, log.count("is held by"))
+    end)
+
+    it("is taken as soon as the name is free", function()
+      consul.expire("s1")
+      timer.advance(10)
+      assert.equal(1, b.joined)
+      assert.equal("s2", consul.holder(KEY))
+      assert.same({}, b.problems:list())
+    end)
+
+    it("ends when the session is lost", function()
+      b.membership:session_lost("gone")
+      consul.expire("s1")
+      timer.advance(5000)
+      assert.equal(0, b.joined)
+    end)
+
+    it("gives nothing up when it leaves", function()
+      local done
+      b.membership:leave(function(result) done = result end)
+      timer.advance(10)
+      assert.is_true(done)
+      assert.equal("s1", consul.holder(KEY))
+    end)
+
+    it("is noticed by one who had joined", function()
+      consul.store:write(KEY, "{}", "s2")
+      timer.advance(60000)
+      assert.equal(1, #a.holders)
+      assert.is_false(a.membership:is_joined())
+    end)
+  end)
+
+  it("tries each second through a lock-delay", function()
+    local refused, put = 0, consul.store.put
+    consul.store.put = function(self, key, value, query)
+      if query.acquire and refused < 3 then
+        refused = refused + 1
+        return false
+      end
+      return put(self, key, value, query)
+    end
+    local a = agent("s1")
+    a.membership:session_held("s1")
+    timer.advance(2500)
+    assert.equal(0, a.joined)
+    timer.advance(1000)
+    assert.equal(1, a.joined)
+    assert.same({}, a.holders)
+  end)
+
+  it("tries on while Consul is away, told once", function()
+    consul.down = true
+    local a = agent("s1")
+    a.membership:session_held("s1")
+    timer.advance(30000)
+    assert.equal(1, log.count("cannot be held"))
+    consul.down = false
+    timer.advance(6000)
+    assert.equal(1, a.joined)
+    assert.same({}, a.problems:list())
+  end)
+
+  it("stays joined when a check fails", function()
+    local a = agent("s1")
+    a.membership:session_held("s1")
+    timer.advance(2)
+    consul.down = true
+    timer.advance(70000)
+    assert.is_true(a.membership:is_joined())
+  end)
+
+  it("drops an answer that comes after the session was lost", function()
+    local a = agent("s1")
+    a.membership:session_held("s1")
+    consul.http.requests[1].cancel = function() end
+    a.membership:session_lost("gone")
+    timer.advance(10)
+    assert.equal(0, a.joined)
+  end)
+
+  it("leaves by deleting its key, and stops without a word", function()
+    local a, done = agent("s1"), nil
+    a.membership:session_held("s1")
+    timer.advance(2)
+    a.membership:leave(function(result) done = result end)
+    timer.advance(2)
+    assert.is_true(done)
+    assert.is_nil(consul.value(KEY))
+    a.membership:session_held("s1")
+    timer.advance(2)
+    a.membership:stop()
+    timer.advance(200000)
+    assert.equal(3, #consul.http.requests)
+    assert.equal("s1", consul.holder(KEY))
+  end)
+end)
