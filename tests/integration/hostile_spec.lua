@@ -51,7 +51,8 @@ describe("a Consul that answers", function()
 
   teardown(function() test:close() end)
 
-  for _, lie in ipairs{"error500", "forbidden", "not_found", "moved", "html", "empty200", "empty_list", "false200", "half", "garbage", "cut"} do
+  local LIES = "error500 forbidden not_found moved html empty200 empty_list false200 half garbage cut"
+  for lie in LIES:gmatch("%S+") do
     it(lie .. " to every read stops nothing", function()
       local rule = proxy:lie("^GET /v1/kv/", lie)
       proxy:lie('^PUT /v1/txn', lie)

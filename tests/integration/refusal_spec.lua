@@ -1,6 +1,5 @@
 --- What an agent refuses to start with, and what it says about it.
 local uv = require("luv")
-local Agent = require("tests.lib.agent")
 local harness = require("tests.lib.harness")
 local loop = require("tests.lib.loop")
 local process = require("tests.lib.process")
@@ -43,7 +42,10 @@ describe("an agent refuses", function()
     refused(test:agent("alpha", {config = {
       LogLevel = "LOUD",
       Consul = {url = 7, session_TTL = 2, report_interval = -1},
-      Applications = {{name = "../up", command = "true"}, {name = "twice", command = "true"}, {name = "twice", command = "true"}, {name = "empty"}},
+      Applications = {
+        {name = "../up", command = "true"}, {name = "empty"},
+        {name = "twice", command = "true"}, {name = "twice", command = "true"},
+      },
     }}), {"LogLevel", "url", "session_TTL", "report_interval", "../up", "twice", "command"})
   end)
 
@@ -67,7 +69,8 @@ describe("an agent refuses", function()
     local second = test:agent("alpha", {state_dir = first.state_dir})
     second:launch()
     assert.not_equal(0, second.process:wait(10000))
-    assert.truthy(second:log():find(first.state_dir, 1, true) and second:log():find(tostring(first.process.pid), 1, true), second:log())
+    local log = second:log()
+    assert.truthy(log:find(first.state_dir, 1, true) and log:find(tostring(first.process.pid), 1, true), log)
     assert.equal(1, #test:sleepers("own"))
     assert.equal(0, first:cli("status").code)
   end)

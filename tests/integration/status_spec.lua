@@ -147,7 +147,10 @@ describe("the status of a node", function()
       assert.is_nil(consul:get(key):find("hunter2-secret", 1, true), key)
     end
     assert.is_nil(alpha:log():find("hunter2-secret", 1, true))
-    for _, command in ipairs{{"app", "show", "ping"}, {"app", "ls", "--json"}, {"status"}, {"repl", "-e", "config"}, {"repl", "-e", "dump(apps)"}} do
+    local commands = {
+      {"app", "show", "ping"}, {"app", "ls", "--json"}, {"status"}, {"repl", "-e", "config"}, {"repl", "-e", "dump(apps)"},
+    }
+    for _, command in ipairs(commands) do
       local result = alpha:cli(table.unpack(command))
       assert.is_nil((result.stdout .. result.stderr):find("hunter2-secret", 1, true), table.concat(command, " "))
     end
