@@ -28,7 +28,9 @@ int lua_http_open(lua_State *L);
 int lua_json_open(lua_State *L);
 int lua_log_open(lua_State *L);
 int lua_loop_open(lua_State *L);
+int lua_notify_open(lua_State *L);
 int lua_runtime_open(lua_State *L);
+int lua_sandbox_open(lua_State *L);
 int lua_timer_open(lua_State *L);
 
 /* What some of them must let go of. */

@@ -36,6 +36,12 @@ function M.new(texts)
     return nil, path .. ": No such file or directory"
   end
 
+  function file.remove(path)
+    if not file.texts[path] then return nil, path .. ": No such file or directory" end
+    file.texts[path] = nil
+    return true
+  end
+
   function file.list(path)
     local names = {}
     for name in pairs(file.texts) do

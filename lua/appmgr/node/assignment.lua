@@ -36,7 +36,10 @@ function M.new(deps)
   self.watch = deps.watch.new({
     client = deps.client, timer = deps.timer, random = deps.random, key = self.key, fallback_ms = deps.fallback_ms,
     deliver = function(answer) self:deliver(answer) end,
-    on_error = function(err) self:tell("follow", err and ("cannot be followed: " .. err.message)) end,
+    on_error = function(err)
+      self:tell("follow", err and ("cannot be followed: " .. err.message))
+      if err then self:recall() end
+    end,
   })
   return self
 end
@@ -110,7 +113,9 @@ end
 
 local fetch
 
+--- What Consul says cannot be used now: what is remembered is, and it is read again later.
 local function retry_later(self)
+  self:recall()
   if self.retry then self.retry:cancel() end
   self.retry = self.timer.after(self.retry_ms, function()
     self.retry = nil
@@ -215,29 +220,36 @@ function fetch(self)
   read_some(self, self.generation, lacking(self), false)
 end
 
+--- The document cannot be used: that is told, and what is in force stays.
+local function unusable(self, reason)
+  self:recall()
+  self:tell("read", reason)
+end
+
 --- What the long poll delivers.
 function Assignment:deliver(answer)
   self:tell("follow", nil)
   local text
   if answer.status == 200 then
     local entries, err = self.client.entries(answer.body)
-    if not entries then return self:tell("read", "cannot be read: " .. err) end
+    if not entries then return unusable(self, "cannot be read: " .. err) end
     for _, entry in ipairs(entries) do
       if entry.key == self.key then text = entry.value or "" end
     end
   end
   if not text then
     -- A node that was never given anything waits for its first assignment; that is no problem.
+    self:recall()
     return self:tell("read", self.replicas and "is not there any more" or nil)
   end
   local replicas, reason = assignment.parse(text, self.json)
-  if not replicas then return self:tell("read", "cannot be read: " .. reason) end
+  if not replicas then return unusable(self, "cannot be read: " .. reason) end
   self:tell("read", nil)
   self.wanted, self.retry_ms = replicas, RETRY_FIRST_MS
   fetch(self)
 end
 
---- Begins with what the state directory remembers: nothing is stopped by it.
+--- Reads what the state directory remembers, for `recall`.
 function Assignment:restore()
   local kept = self.state:load_assignment()
   if not kept then return end
@@ -249,8 +261,14 @@ function Assignment:restore()
       self.contents[content_key(replica)] = read_content(self, replica.task, replica.version, document)
     end
   end
-  self.replicas = replicas
-  apply(self, replicas, false)
+  self.remembered = replicas
+end
+
+--- Uses what was remembered, if Consul has not said anything usable yet. Nothing is stopped by it.
+function Assignment:recall()
+  if self.replicas or not self.remembered then return end
+  self.replicas = self.remembered
+  apply(self, self.replicas, false)
 end
 
 --- Begins to follow.

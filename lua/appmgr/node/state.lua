@@ -155,6 +155,14 @@ function State:save_assignment(replicas, versions)
   })
 end
 
+--- Forgets the assignment: this node gave its slots up.
+function State:forget_assignment()
+  local removed, err = self.file.remove(self.path .. "/" .. ASSIGNMENT_FILE)
+  if not removed and self.file.stat(self.path .. "/" .. ASSIGNMENT_FILE) then
+    self.problems:set("state/" .. ASSIGNMENT_FILE, ("cannot forget the last assignment: %s"):format(err))
+  end
+end
+
 --- The tasks an agent saw when it led, for a store that was lost.
 -- @treturn ?table as given to `save_tasks`
 function State:load_tasks()

@@ -1,0 +1,416 @@
+--- The agent of a node: builds its parts, wires them to each other, and ends them.
+--
+-- The only module that knows all others. What happens, in the order it happens:
+--
+--   start    configuration → state directory (lock, whose it is) → control socket → keeper
+--            → local applications → Consul, when it answers
+--   Consul   session held → live/<host> acquired (membership) → reports, assignment, election
+--   reload   SIGHUP: Applications, Labels, Policy, LogLevel; a broken file changes nothing
+--   stop     SIGTERM: resigns, keeps its session, leaves the applications to the keeper
+--   leave    SIGINT, `appmgr leave`: resigns, stops the applications, ends its session
+--
+-- With Consul, what the state directory remembers of the last assignment is used
+-- when Consul does not answer soon: it may have given the slots away meanwhile.
+local Apps = require("appmgr.node.apps")
+local Assignment = require("appmgr.node.assignment")
+local Problems = require("appmgr.problems")
+local Report = require("appmgr.node.report")
+local State = require("appmgr.node.state")
+local clock = require("appmgr.clock")
+local configuration = require("appmgr.config")
+local json = require("appmgr.json")
+local launch = require("appmgr.node.launch")
+
+local M = {}
+
+local Agent = {}
+Agent.__index = Agent
+
+--- How long Consul may take before what is remembered is used.
+local RECALL_MS <const> = 3000
+--- How long the answer to `leave` may take to reach its client.
+local FAREWELL_MS <const> = 50
+local MIB <const> = 1024 * 1024
+
+-- Parts that need no Consul --------------------------------------------------
+
+--- The name behind a user number, as shown for applications that name no user.
+local function user_name(file, uid)
+  for line in (file.read("/etc/passwd") or ""):gmatch("[^\n]+") do
+    local name, number = line:match("^([^:]*):[^:]*:(%d+):")
+    if tonumber(number) == uid then return name end
+  end
+  return tostring(uid)
+end
+
+local function open_state(self)
+  local core = self.core
+  local state, err = State.open({
+    file = core.file, json = json, problems = self.problems, uuid = core.codec.uuid,
+    path = self.state_dir, node = self.node, machine_id = core.host.machine_id(),
+  })
+  if not state then return nil, err end
+  self.state = state
+  local log_dir = self.state_dir .. "/log"
+  local made, reason = core.file.mkdir(log_dir, 448) -- 0700
+  if not made then return nil, ("no folder for the output of applications: %s"):format(reason) end
+  self.log_dir = log_dir
+  return true
+end
+
+local function build_apps(self)
+  local core = self.core
+  self.apps = Apps.new({
+    json = json, codec = core.codec, log = core.log, problems = self.problems, clock = clock, host = core.host,
+    node = self.node, uid = self.state:get("uid"), log_dir = self.log_dir,
+    inherited = launch.inherited(core.file.read("/proc/self/environ") or ""),
+    owner = user_name(core.file, (core.file.stat("/proc/self") or {}).uid or 0),
+    on_change = function()
+      if self.report then self.report:changed() end
+    end,
+  })
+end
+
+--- Tells the service manager; that there is none, or that it does not listen, changes nothing.
+local function notify(self, state)
+  local told, err = self.core.notify.send(state)
+  if told == nil then self.core.log.warn("service manager: " .. err) end
+end
+
+local function open_keeper(self)
+  local apps = self.apps
+  local keeper, err = self.core.process.open({
+    keeper_path = self.core.runtime.keeper_path, state_dir = self.state_dir,
+    on_ready = function(list)
+      apps:keeper_ready(list)
+      if self.is_ready then return end
+      self.is_ready = true
+      notify(self, "READY=1")
+    end,
+    on_event = function(event) apps:keeper_event(event) end,
+    on_lost = function(reason) apps:keeper_lost(reason) end,
+  })
+  if not keeper then return nil, "the keeper cannot be used: " .. err end
+  apps:connect(keeper)
+  apps:set_local(self.config.Applications)
+  return true
+end
+
+local function open_control(self, path)
+  local server, err = require("appmgr.control.server").new({ agent = self, core = self.core, path = path })
+  if not server then return nil, ("control socket: %s; choose another with --socket"):format(err) end
+  self.control = server
+  return true
+end
+
+-- Parts that speak with Consul -----------------------------------------------
+
+local function open_client(self)
+  local core = self.core
+  local client, err = require("appmgr.consul.client").new({
+    http = core.http, timer = core.timer, log = core.log, codec = core.codec, json = json, file = core.file,
+    config = self.config.Consul, environment = os.getenv,
+  })
+  if not client then return nil, err end
+  self.client = client
+  return true
+end
+
+local function open_session(self)
+  local core = self.core
+  self.session = require("appmgr.node.session").new({
+    client = self.client, timer = core.timer, log = core.log, problems = self.problems, random = math.random,
+    state = self.state, host = core.host, config = self.config.Consul, node = self.node,
+    on_held = function(id)
+      self.cluster:session_held(id)
+      self.membership:session_held(id)
+      self.report:session_changed()
+      if self.election then self.election:session_held() end
+    end,
+    on_lost = function(reason)
+      if self.election then self.election:session_lost(reason) end
+      self.membership:session_lost(reason)
+      self.cluster:session_lost(reason)
+      self.report:session_changed()
+    end,
+  })
+end
+
+local function open_cluster(self)
+  local core = self.core
+  self.cluster = require("appmgr.node.cluster").new({
+    client = self.client, timer = core.timer, log = core.log, problems = self.problems, json = json, codec = core.codec,
+    state = self.state, session = self.session, node = self.node,
+    on_settled = function() self.assignment:refresh() end,
+  })
+end
+
+--- What `live/<host>` says beside the node's identity.
+local function live_fields(self)
+  local resource, names = self.core.host.resource(), {}
+  for index, app in ipairs(self.config.Applications) do names[index] = app.name end
+  table.sort(names)
+  return {
+    incarnation = self.state:get("incarnation"), version = self.version, cluster = self.cluster:id(),
+    labels = self.config.Labels,
+    capacity = { cpu = resource.cpu_processors * 1000, memory_mb = resource.mem_total_bytes // MIB },
+    candidate = self.config.Consul.candidate,
+    local_applications = json.array(names),
+  }
+end
+
+--- This node has its name to itself: it takes part.
+local function joined(self)
+  self.report:start()
+  self.assignment:start()
+  if self.election and not self.election_started then
+    self.election_started = true
+    self.election:start()
+  end
+end
+
+--- Another agent has this node's name: what is this node's to do is not ours. What runs goes on.
+local function refused(self)
+  self.assignment:stop()
+  self.report:stop()
+end
+
+local function open_membership(self)
+  local core = self.core
+  self.membership = require("appmgr.node.membership").new({
+    client = self.client, timer = core.timer, random = math.random, log = core.log, problems = self.problems,
+    json = json, node = self.node, fields = live_fields(self),
+    fallback_ms = self.config.Consul.topology_interval * 1000,
+    on_joined = function() joined(self) end,
+    on_refused = function() refused(self) end,
+  })
+end
+
+local function open_assignment(self)
+  local core = self.core
+  self.assignment = Assignment.new({
+    client = self.client, watch = require("appmgr.consul.watch"), timer = core.timer, random = math.random,
+    problems = self.problems, json = json, codec = core.codec, state = self.state, cluster = self.cluster,
+    node = self.node, fallback_ms = self.config.Consul.topology_interval * 1000,
+    on_assignment = function(list, decided) self.apps:set_replicas(list, decided) end,
+  })
+end
+
+local function open_report(self)
+  local core, started = self.core, clock.text(clock.now())
+  self.report = Report.new({
+    client = self.client, timer = core.timer, problems = self.problems, json = json, clock = clock, node = self.node,
+    interval_ms = self.config.Consul.report_interval * 1000,
+    session = function() return self.session:id() end,
+    resource = function()
+      local fields = core.host.resource()
+      fields.pid, fields.appmgr_start_time = core.runtime.pid, started
+      return fields
+    end,
+    rows = function() return self.apps:rows() end,
+    sample = function() self.apps:sample() end,
+  })
+end
+
+local function open_election(self)
+  if not self.config.Consul.candidate then return end
+  local core = self.core
+  self.leader = require("appmgr.leader.leader").new({
+    client = self.client, timer = core.timer, random = math.random, log = core.log, problems = self.problems,
+    json = json, codec = core.codec, planner = core.planner, state = self.state, cluster = self.cluster,
+    session = self.session, node = self.node, prefix = self.config.Consul.prefix, policy = self.policy,
+    fallback_ms = self.config.Consul.topology_interval * 1000,
+    is_leading = function(term) return self.election:is_leading(term) end,
+  })
+  self.election = require("appmgr.leader.election").new({
+    client = self.client, timer = core.timer, random = math.random, log = core.log, problems = self.problems,
+    json = json, node = self.node, session = self.session,
+    fallback_ms = self.config.Consul.topology_interval * 1000,
+    on_elected = function(term) self.leader:start(term) end,
+    on_deposed = function(reason) self.leader:stop(reason) end,
+  })
+end
+
+--- Uses what is remembered when Consul cannot say soon what is to run.
+local function recall_later(self)
+  local function recall()
+    if not self.is_ending then self.assignment:recall() end
+  end
+  self.assignment:restore()
+  self.recall_timer = self.core.timer.after(RECALL_MS, recall)
+  self.probe = self.client:get("live/" .. self.node, {}, function(_, err)
+    self.probe = nil
+    if err then recall() end
+  end)
+end
+
+local function open_consul(self)
+  local opened, err = open_client(self)
+  if not opened then return nil, err end
+  open_session(self)
+  open_cluster(self)
+  open_assignment(self)
+  open_report(self)
+  open_membership(self)
+  open_election(self)
+  recall_later(self)
+  self.session:start()
+  return true
+end
+
+-- Reload ---------------------------------------------------------------------
+
+local RELOADABLE = {}
+for _, name in ipairs(configuration.RELOADABLE) do RELOADABLE[name] = true end
+
+local function same(a, b)
+  return a == b or (a ~= nil and b ~= nil and json.encode({ a }) == json.encode({ b }))
+end
+
+--- Says what changed in the file but is only read at a start.
+local function tell_restart(self, fresh)
+  local changed = {}
+  for _, name in ipairs({ "Consul", "Description" }) do
+    if not same(fresh[name], self.config[name]) then changed[#changed + 1] = name end
+  end
+  if #changed == 0 then return self.problems:clear("config/restart") end
+  self.problems:set("config/restart", ("%s: %s changed; restart the agent for it"):format(self.config.path,
+    table.concat(changed, " and ")))
+end
+
+--- Reads the configuration again. Applications, Labels, Policy and LogLevel come into force; a file that is
+-- broken changes nothing and is told.
+-- @treturn boolean|nil, string
+function Agent:reload()
+  local fresh, err = configuration.read(self.core.file, self.config.path)
+  local policy
+  if fresh then policy, err = configuration.load_policy(fresh.Policy, self.core.file, self.core.runtime.share_dir) end
+  if not policy then
+    self.problems:set("config", err .. "\nthe configuration stays as it was; repair the file and send SIGHUP again")
+    return nil, err
+  end
+  self.problems:clear("config")
+  tell_restart(self, fresh)
+  for name in pairs(RELOADABLE) do self.config[name] = fresh[name] end
+  self.policy = policy
+  self.core.log.set_level(fresh.LogLevel)
+  self.apps:set_local(fresh.Applications)
+  if self.membership then self.membership:update(live_fields(self)) end
+  if self.leader then self.leader:set_policy(policy) end
+  self.core.log.info("configuration read again: " .. self.config.path)
+  return true
+end
+
+-- Endings --------------------------------------------------------------------
+
+--- Ends what runs by itself, so that nothing begins any more.
+local function quiesce(self)
+  for _, name in ipairs({ "recall_timer", "probe" }) do
+    if self[name] then self[name]:cancel() end
+    self[name] = nil
+  end
+  for _, name in ipairs({ "leader", "assignment", "membership" }) do
+    if self[name] then self[name]:stop() end
+  end
+end
+
+local function finish(self)
+  if self.is_finished then return end
+  self.is_finished = true
+  for _, name in ipairs({ "report", "election", "session" }) do
+    if self[name] then self[name]:stop() end
+  end
+  self.apps:close()
+  self.control:close()
+  self.core.log.info(('agent of node "%s" ends'):format(self.node))
+  self.core.loop.stop()
+end
+
+local function resign(self, callback)
+  if not self.election_started then return callback() end
+  self.election:resign(callback)
+end
+
+--- Ends this agent for a restart or an upgrade: it resigns; session, keys and applications stay.
+-- A second call does not wait for Consul.
+function Agent:stop()
+  if self.is_ending then return finish(self) end
+  self.is_ending = true
+  notify(self, "STOPPING=1")
+  self.core.log.info("ending; applications go on under the keeper")
+  resign(self, function() finish(self) end)
+  quiesce(self)
+end
+
+--- Takes this node out of the cluster: resigns, stops its applications, removes its keys, session and catalog
+-- node, and ends.
+-- @tparam[opt] function callback ({node, stopped=number} | nil, err), called before the agent ends
+function Agent:leave(callback)
+  callback = callback or function() end
+  if self.is_ending then return callback(nil, "this agent is already ending") end
+  self.is_ending = true
+  notify(self, "STOPPING=1")
+  local count = #self.apps:list()
+  self.core.log.info(("leaving; %d applications are stopped"):format(count))
+  local function farewell(err)
+    if err then self.core.log.warn("leaving: " .. err) end
+    callback({ node = self.node, stopped = count, warning = err })
+    self.core.timer.after(FAREWELL_MS, function() finish(self) end)
+  end
+  local function give_up_session()
+    self.state:forget_assignment()
+    if not self.session then return farewell() end
+    self.report:stop()
+    self.session:destroy(function(_, err)
+      farewell(err and "the session ends by itself, it could not be removed: " .. err.message)
+    end)
+  end
+  resign(self, function() self.apps:stop_all(give_up_session) end)
+  quiesce(self)
+end
+
+local function on_interrupt(self)
+  if self.is_ending then return self:stop() end
+  self:leave()
+end
+
+-- Start ----------------------------------------------------------------------
+
+--- Starts the agent of a node. The caller runs the loop afterwards; it returns when the agent has ended.
+-- @tparam table options `config` (from appmgr.config.read), `node` (checked name), `state_dir`, `socket`, `core` (the
+--   core modules by name)
+-- @treturn ?Agent with `config`, `node`, `problems`, `state`, `apps` and, with Consul, `client`, `session`, `cluster`,
+--   `membership`, `assignment`, `report`, and of a candidate `election` and `leader`
+-- @treturn ?string why not, with the next step
+function M.start(options)
+  local core = options.core
+  core.log.set_level(options.config.LogLevel)
+  core.log.set_name(options.node)
+  local self = setmetatable({
+    config = options.config, node = options.node, state_dir = options.state_dir, core = core,
+    version = core.runtime.version, pid = core.runtime.pid, started_ms = core.timer.now_ms(),
+    problems = Problems.new({ log = core.log, now = clock.now }),
+  }, Agent)
+  local policy, err = configuration.load_policy(self.config.Policy, core.file, core.runtime.share_dir)
+  if not policy then return nil, ("%s: %s"):format(self.config.path, err) end
+  self.policy = policy
+  local opened
+  opened, err = open_state(self)
+  if not opened then return nil, err end
+  build_apps(self)
+  opened, err = open_control(self, options.socket)
+  if opened then opened, err = open_keeper(self) end
+  if opened and self.config.Consul then opened, err = open_consul(self) end
+  if not opened then
+    if self.control then self.control:close() end
+    return nil, err
+  end
+  core.loop.on_signal("TERM", function() self:stop() end)
+  core.loop.on_signal("INT", function() on_interrupt(self) end)
+  core.loop.on_signal("HUP", function() self:reload() end)
+  core.log.info(('agent %s of node "%s" runs%s'):format(self.version, self.node,
+    self.config.Consul and "" or "; it works without Consul, as its configuration has no Consul block"))
+  return self
+end
+
+return M

@@ -1,0 +1,280 @@
+local Apps = require("appmgr.node.apps")
+local Problems = require("appmgr.problems")
+local application = require("appmgr.application")
+local clock = require("appmgr.clock")
+local core = require("spec.support.core")
+local fake_log = require("spec.support.fake_log")
+local fake_process = require("spec.support.fake_process")
+
+local function locals(...)
+  local list = {}
+  for index, document in ipairs({ ... }) do list[index] = assert(application.read_local(document)) end
+  return list
+end
+
+local contents = {}
+
+local function replica(task, slot, version, command)
+  local key = task .. version
+  contents[key] = contents[key] or assert(application.read({ command = command or "sleep " .. version }))
+  return { task = task, slot = slot, version = version, application = contents[key] }
+end
+
+describe("the applications of a node", function()
+  local keeper, apps, problems, log, changes
+
+  local function new_apps()
+    log = fake_log.new()
+    problems = Problems.new({ log = log, now = os.time })
+    changes = 0
+    local made = Apps.new({
+      json = core.json, codec = core.codec, log = log, problems = problems, clock = clock, node = "alpha", uid = "u",
+      inherited = { PATH = "/bin" }, log_dir = "/log", owner = "root",
+      host = { process = function(pid) return pid % 2 == 1 and { memory_bytes = pid * 1000 } or nil end },
+      on_change = function() changes = changes + 1 end,
+    })
+    keeper.on_event = function(event) made:keeper_event(event) end
+    made:connect(keeper)
+    return made
+  end
+
+  before_each(function()
+    contents = {}
+    keeper = fake_process.new()
+    apps = new_apps()
+  end)
+
+  local function states()
+    local by_name = {}
+    for _, shown in ipairs(apps:list()) do by_name[shown.name] = shown.state end
+    return by_name
+  end
+
+  local function run_all()
+    for id, record in pairs(keeper.records) do
+      if record.state == "starting" then keeper.run(id) end
+    end
+  end
+
+  it("wait for the keeper's list, and are not shown before it", function()
+    apps:set_local(locals({ name = "ping", command = "ping" }))
+    assert.same({}, keeper.calls)
+    assert.is_nil(apps:rows())
+    apps:keeper_ready({})
+    assert.same({ "spawn ping" }, keeper.calls)
+    assert.equal("starting", apps:rows().ping.state)
+  end)
+
+  it("are named by their slots, and keep their names", function()
+    apps:keeper_ready({})
+    apps:set_replicas({ replica("web", 0, "1"), replica("web", 1, "1"), replica("web", 4, "1") }, true)
+    run_all()
+    assert.same({ web = "running", ["web#2"] = "running", ["web#3"] = "running" }, states())
+    local id = apps:rows()["web#2"].id
+    apps:set_replicas({ replica("web", 1, "1"), replica("web", 7, "1") }, true)
+    keeper.finish(keeper.id_of("web"))
+    keeper.finish(keeper.id_of("web#3"))
+    run_all()
+    assert.equal(1, apps:rows()["web#2"].slot)
+    assert.equal(id, apps:rows()["web#2"].id)
+    assert.equal("/log/web#2.log", apps:output_path("web#2"))
+  end)
+
+  it("are stopped before others are started", function()
+    apps:keeper_ready({})
+    apps:set_replicas({ replica("a", 0, "1") }, true)
+    run_all()
+    apps:set_replicas({ replica("b", 0, "1") }, true)
+    assert.same({ "spawn a", "stop a", "spawn b" }, keeper.calls)
+    keeper.finish(keeper.id_of("a"))
+    assert.same({ b = "starting" }, states())
+    assert.equal("forget", keeper.calls[4]:match("^%a+"))
+  end)
+
+  it("that leave are stopped and shown until they are gone", function()
+    apps:keeper_ready({})
+    apps:set_replicas({ replica("web", 0, "1") }, true)
+    run_all()
+    local leaving = replica("web", 0, "1")
+    leaving.leaving = true
+    apps:set_replicas({ leaving }, true)
+    assert.same({ web = "stopping" }, states())
+    keeper.finish(keeper.id_of("web"))
+    assert.same({}, states())
+  end)
+
+  it("are restarted for another version, updated for one whose process is the same", function()
+    apps:keeper_ready({})
+    apps:set_replicas({ replica("web", 0, "1", "sleep 1") }, true)
+    run_all()
+    apps:set_replicas({ replica("web", 0, "2", "sleep 1") }, true)
+    assert.same({ "spawn web", "update web" }, keeper.calls)
+    assert.equal("2", apps:rows().web.version)
+    apps:set_replicas({ replica("web", 0, "3", "sleep 3") }, true)
+    assert.equal("2", apps:rows().web.version)
+    assert.equal("stopping", apps:rows().web.state)
+    keeper.finish(keeper.id_of("web"))
+    run_all()
+    assert.equal("3", apps:rows().web.version)
+    assert.equal("running", apps:rows().web.state)
+  end)
+
+  it("whose version cannot be used go on as they are", function()
+    apps:keeper_ready({})
+    apps:set_replicas({ replica("web", 0, "1") }, true)
+    run_all()
+    apps:set_replicas({ { task = "web", slot = 0, version = "2", error = "version/web/2 is not in Consul" },
+      { task = "new", slot = 0, version = "1", error = "version/new/1 is not in Consul" } }, true)
+    assert.same({ "spawn web" }, keeper.calls)
+    assert.same({ web = "running", new = "blocked" }, states())
+    assert.equal("1", apps:rows().web.version)
+    assert.equal("1", apps:rows().new.version)
+    assert.matches("is not in Consul", apps:rows().web.error)
+  end)
+
+  it("that run are found again by a new agent, and nothing is started twice", function()
+    apps:keeper_ready({})
+    apps:set_local(locals({ name = "ping", command = "ping" }))
+    apps:set_replicas({ replica("web", 0, "1"), replica("web", 1, "1") }, true)
+    run_all()
+    local before = apps:rows()
+    keeper.calls = {}
+    apps = new_apps()
+    apps:set_local(locals({ name = "ping", command = "ping" }))
+    apps:keeper_ready(keeper.list())
+    assert.same({}, keeper.calls)
+    assert.equal(before["web#2"].id, apps:rows()["web#2"].id)
+    assert.equal(before["web#2"].pid, apps:rows()["web#2"].pid)
+    apps:set_replicas({ replica("web", 0, "1"), replica("web", 1, "1") }, true)
+    assert.same({}, keeper.calls)
+    assert.same({ ping = "running", web = "running", ["web#2"] = "running" }, states())
+  end)
+
+  it("are stopped by what Consul says, never by what is remembered or not known", function()
+    apps:keeper_ready({})
+    apps:set_replicas({ replica("web", 0, "1"), replica("db", 0, "1") }, true)
+    run_all()
+    keeper.calls = {}
+    apps = new_apps()
+    apps:keeper_ready(keeper.list())
+    apps:set_replicas({ replica("db", 0, "1") }, false)
+    assert.same({}, keeper.calls)
+    apps:set_replicas({ replica("db", 0, "1") }, true)
+    assert.same({ "stop web" }, keeper.calls)
+  end)
+
+  it("of a configuration that no longer names them are stopped at once", function()
+    apps:set_local(locals({ name = "a", command = "x" }, { name = "b", command = "x" }))
+    apps:keeper_ready({})
+    run_all()
+    keeper.calls = {}
+    apps:set_local(locals({ name = "b", command = "x" }, { name = "c", command = "x" }))
+    assert.same({ "stop a", "spawn c" }, keeper.calls)
+  end)
+
+  it("that are disabled are shown and do not run", function()
+    apps:set_local(locals({ name = "a", command = "x", status = 0 }))
+    apps:keeper_ready({})
+    assert.same({}, keeper.calls)
+    assert.same({ a = "disabled" }, states())
+    assert.equal(0, apps:rows().a.status)
+    apps:set_local(locals({ name = "a", command = "x" }))
+    assert.same({ "spawn a" }, keeper.calls)
+    run_all()
+    apps:set_local(locals({ name = "a", command = "x", status = 0 }))
+    keeper.finish(keeper.id_of("a"))
+    assert.same({ a = "disabled" }, states())
+  end)
+
+  it("with the name of a local one are not run, which is told once", function()
+    apps:set_local(locals({ name = "web", command = "x" }))
+    apps:keeper_ready({})
+    apps:set_replicas({ replica("web", 0, "1") }, true)
+    apps:set_replicas({ replica("web", 0, "1"), replica("web", 1, "1") }, true)
+    assert.same({ "spawn web" }, keeper.calls)
+    assert.equal(1, log.count("a local application has the same name"))
+    apps:set_local({})
+    assert.equal(0, #problems:list())
+  end)
+
+  it("make room for a local one of their name", function()
+    apps:keeper_ready({})
+    apps:set_replicas({ replica("web", 0, "1") }, true)
+    run_all()
+    apps:set_local(locals({ name = "web", command = "x" }))
+    assert.same({ web = "starting", ["web#2"] = "stopping" }, states())
+    assert.is_nil(apps:rows().web.task)
+  end)
+
+  it("are started once by a keeper that was killed", function()
+    apps:set_local(locals({ name = "a", command = "x" }))
+    apps:keeper_ready({})
+    run_all()
+    apps:keeper_lost("connection closed")
+    assert.equal(1, #problems:list())
+    apps:set_replicas({ replica("web", 0, "1") }, true)
+    keeper.records, keeper.calls = {}, {}
+    apps:keeper_ready({})
+    table.sort(keeper.calls)
+    assert.same({ "spawn a", "spawn web" }, keeper.calls)
+    assert.equal(0, #problems:list())
+  end)
+
+  it("acknowledge exits, and log what happens", function()
+    apps:set_local(locals({ name = "a", command = "x" }))
+    apps:keeper_ready({})
+    run_all()
+    keeper.exit(keeper.id_of("a"), { code = 3, next = "restart", delay_ms = 2000 })
+    assert.same({ 1 }, keeper.acknowledged)
+    assert.equal(1, log.count("a: exited with 3, started again in 2 s"))
+    assert.equal(3, apps:rows().a["return"])
+    assert.equal("backoff", apps:rows().a.state)
+  end)
+
+  it("started by nobody known are left alone", function()
+    keeper.records.x = { id = "x", tag = "?", state = "running", pid = 5, starts = 1 }
+    apps:keeper_ready({ { id = "x", tag = "?", state = "running", pid = 5, starts = 1 } })
+    apps:set_replicas({}, true)
+    assert.same({}, keeper.calls)
+    assert.equal(1, log.count("was not started by an agent"))
+  end)
+
+  it("are all stopped by the keeper when the node leaves, and none comes back", function()
+    apps:set_local(locals({ name = "a", command = "x" }))
+    apps:keeper_ready({})
+    run_all()
+    local done = false
+    apps:stop_all(function() done = true end)
+    keeper.finish(keeper.id_of("a"))
+    apps:set_local(locals({ name = "b", command = "x" }))
+    keeper.shutdown_callback(true)
+    assert.is_true(done)
+    assert.same({ "spawn a" }, keeper.calls)
+  end)
+
+  it("are measured, a bounded number at a time", function()
+    local list = {}
+    for i = 1, 250 do list[i] = { name = "a" .. i, command = "x" } end
+    apps:set_local(locals(table.unpack(list)))
+    apps:keeper_ready({})
+    run_all()
+    local function measured()
+      local count = 0
+      for _, app in pairs(apps.by_id) do
+        if app.seen then count = count + 1 end
+      end
+      return count
+    end
+    apps.host = { process = function(pid)
+      for _, app in pairs(apps.by_id) do
+        if app.pid == pid then app.seen = true end
+      end
+      return { memory_bytes = pid }
+    end }
+    apps:sample()
+    assert.equal(200, measured())
+    apps:sample()
+    assert.equal(250, measured())
+    assert.equal(apps:rows().a7.pid, apps:rows().a7.memory)
+  end)
+end)

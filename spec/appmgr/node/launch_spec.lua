@@ -1,0 +1,137 @@
+local application = require("appmgr.application")
+local core = require("spec.support.core")
+local launch = require("appmgr.node.launch")
+local row = require("appmgr.node.row")
+
+local context = {
+  json = core.json, codec = core.codec, node = "alpha", inherited = { PATH = "/bin", KEY = "agent" }, log_dir = "/log",
+}
+
+local function read(document)
+  return assert(application.read(document))
+end
+
+local REPLICA = { id = "i", kind = "replica", name = "web#2", task = "web", slot = 1, version = "v1" }
+
+describe("what an application inherits", function()
+  it("is the agent's environment without what is the agent's alone", function()
+    local block = "PATH=/bin\0NOTIFY_SOCKET=/run/n\0CONSUL_HTTP_TOKEN=s3cr3t\0CONSUL_HTTP_ADDR=a:1\0CONSUL_HTTP_AUTH=u:p\0"
+      .. "EMPTY=\0LONG=a=b\nc\0"
+    assert.same({ PATH = "/bin", CONSUL_HTTP_ADDR = "a:1", EMPTY = "", LONG = "a=b\nc" }, launch.inherited(block))
+  end)
+end)
+
+describe("a definition", function()
+  it("holds all that the keeper needs", function()
+    local definition = launch.definition(read({
+      command = "sleep 5", env = { KEY = "own" }, user = "nobody", stop_signal = "INT", stop_timeout = 2.5,
+      restart = { attempts = 3, interval_seconds = 10, delay_seconds = 0.5, max_delay_seconds = 8 },
+    }), REPLICA, context)
+    local spawn = definition.spawn
+    assert.same({ "sleep", "5" }, spawn.argv)
+    assert.same({
+      "APPMGR_INSTANCE=web.1", "APPMGR_NODE=alpha", "APPMGR_SLOT=1", "APPMGR_TASK=web", "KEY=own", "PATH=/bin",
+    }, spawn.env)
+    assert.equal("nobody", spawn.user)
+    assert.equal("/", spawn.working_dir)
+    assert.equal(2, spawn.stop_signal)
+    assert.equal(2500, spawn.stop_timeout_ms)
+    assert.same({ enabled = true, attempts = 3, interval_ms = 10000, delay_ms = 500, max_delay_ms = 8000 }, spawn.restart)
+    assert.equal("/log/web#2.log", spawn.output_path)
+    assert.same({ kind = "replica", name = "web#2", task = "web", slot = 1, version = "v1", hash = definition.hash,
+      settings = "2/2500/3/10000/500/8000" }, launch.read_tag(definition.tag, core.json))
+  end)
+
+  it("has another hash only when the process must be another", function()
+    local base = { command = "sleep 5" }
+    local function hash_with(changes)
+      local document = { command = "sleep 5" }
+      for key, value in pairs(changes) do document[key] = value end
+      return launch.definition(read(document), REPLICA, context).hash
+    end
+    local hash = launch.definition(read(base), REPLICA, context).hash
+    for _, changes in ipairs({ { stop_timeout = 3 }, { restart = { attempts = 1 } }, { comments = "x" },
+      { cache_lines = 3 } }) do
+      assert.equal(hash, hash_with(changes))
+    end
+    for _, changes in ipairs({ { command = "sleep 6" }, { env = { A = "1" } }, { user = "nobody" },
+      { working_dir = "/tmp" } }) do
+      assert.not_equal(hash, hash_with(changes))
+    end
+  end)
+
+  it("never restarts what may be restarted no more than never", function()
+    local spawn = launch.definition(read({ command = "x", restart = { attempts = 0 } }), REPLICA, context).spawn
+    assert.is_false(spawn.restart.enabled)
+  end)
+end)
+
+describe("an id", function()
+  it("is the same for the same slot, another for any other, and looks like a UUID", function()
+    local id = launch.id(core.codec, "uid", { kind = "replica", task = "web", slot = 1, version = "v1" })
+    assert.matches("^%x+%-%x%x%x%x%-8%x%x%x%-a%x%x%x%-%x+$", id)
+    assert.equal(36, #id)
+    assert.equal(id, launch.id(core.codec, "uid", { kind = "replica", task = "web", slot = 1, version = "v2" }))
+    for _, other in ipairs({ { kind = "replica", task = "web", slot = 2 }, { kind = "replica", task = "we", slot = 1 },
+      { kind = "local", name = "web" } }) do
+      assert.not_equal(id, launch.id(core.codec, "uid", other))
+    end
+    assert.not_equal(id, launch.id(core.codec, "other", { kind = "replica", task = "web", slot = 1 }))
+  end)
+end)
+
+describe("a tag", function()
+  it("of somebody else is none", function()
+    for _, text in ipairs({ "", "x", "[]", '{"name":"a"}', '{"kind":"replica","name":"a","hash":"h"}' }) do
+      assert.is_nil(launch.read_tag(text, core.json))
+    end
+    assert.is_nil(launch.read_tag(nil, core.json))
+  end)
+end)
+
+describe("a row", function()
+  local clock = { text = function(time) return "T" .. time end }
+
+  local function row_of(changes)
+    local definition = launch.definition(read({
+      command = { "sleep", "5" }, env = { KEY = "s3cr3t" }, comments = "c",
+    }), REPLICA, context)
+    local app = { id = "i", kind = "replica", name = "web#2", task = "web", slot = 1, mode = "run", state = "running",
+      shown = definition, kept = { version = "v1", definition = definition }, pid = 7, starts = 3, started_at = 5, memory = 9 }
+    for key, value in pairs(changes or {}) do app[key] = value end
+    return row.of(app, { clock = clock, owner = "root" })
+  end
+
+  it("has the fields of the status key", function()
+    local shown = row_of()
+    assert.equal("sleep 5", shown.command)
+    assert.same({ KEY = "(hidden)" }, shown.env)
+    assert.same({ "web#2", "web", 1, "v1", "i", 7, 9, 2, 0, 1, "root", "/", 20, "T5", "running", "c" }, {
+      shown.name, shown.task, shown.slot, shown.version, shown.id, shown.pid, shown.memory, shown.restarts, shown.health,
+      shown.status, shown.user, shown.working_dir, shown.cache_lines, shown.last_start_time, shown.state, shown.comments,
+    })
+    assert.is_nil(core.json.encode(shown):find("s3cr3t", 1, true))
+  end)
+
+  it("says how the last process ended", function()
+    local shown = row_of({ state = "backoff", last_exit = { signal = 9 }, next_start_at = 8 })
+    assert.equal(137, shown["return"])
+    assert.equal("ended by signal 9", shown.error)
+    assert.equal("T8", shown.next_start_time)
+    assert.equal(1, shown.health)
+    assert.equal(3, row_of({ last_exit = { code = 3 } })["return"])
+  end)
+
+  it("says why nothing runs", function()
+    assert.equal("disabled", row_of({ state = "idle", mode = "off" }).state)
+    local blocked = row_of({ state = "idle", mode = "keep", blocked = "version lacks" })
+    assert.equal("blocked", blocked.state)
+    assert.equal("version lacks", blocked.error)
+    assert.equal("stopping", row_of({ state = "replacing" }).state)
+    assert.matches("not started again", row_of({ state = "gave_up" }).error)
+  end)
+
+  it("shows the version that runs while another one is wanted", function()
+    assert.equal("v0", row_of({ state = "replacing", kept = { version = "v0" } }).version)
+  end)
+end)
