@@ -87,8 +87,8 @@ function Test:wait_for_sleepers(name, count, deadline_ms)
 end
 
 --- Ends everything and removes the folder.
--- Raises when a sanitizer complained in any daemon.
-function Test:close()
+-- @treturn {string,...} what sanitizers said, and what would not end
+function Test:end_all()
   local complaints = {}
   for _, agent in ipairs(self.agents) do
     local ok, reason = pcall(agent.destroy, agent)
@@ -98,13 +98,20 @@ function Test:close()
     proxy:close()
   end
   process.stop_all()
-  loop.close_all()
   if os.getenv("APPMGR_TEST_KEEP") then
     io.stderr:write("kept: ", self.dir, "\n")
   else
-    -- Nothing of the loop is alive any more, so blocking is fine here.
+    -- Nothing of this test is alive any more, so blocking is fine here.
     os.execute("rm -rf '" .. self.dir .. "'")
   end
+  return complaints
+end
+
+--- Ends everything, at the end of the test's process.
+-- Raises when a sanitizer complained in any daemon.
+function Test:close()
+  local complaints = self:end_all()
+  loop.close_all()
   if #complaints > 0 then
     error(table.concat(complaints, "\n"), 0)
   end

@@ -20,6 +20,9 @@ local alarm = uv.new_timer()
 
 --- Runs the loop for one turn, at most `longest_ms` (a whole number).
 function M.turn(longest_ms)
+  if alarm:is_closing() then
+    alarm = uv.new_timer()
+  end
   alarm:start(longest_ms, 0, function() end)
   uv.run("once")
   alarm:stop()
