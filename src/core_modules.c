@@ -22,6 +22,7 @@ static const struct core_module modules[] = {
     {"core.timer", lua_timer_open, lua_timer_shutdown},
     {"core.http", lua_http_open, lua_http_shutdown},
     {"core.host", lua_host_open, NULL},
+    {"core.process", lua_process_open, lua_process_shutdown},
     {"core.notify", lua_notify_open, NULL},
     {"core.control", lua_control_open, lua_control_shutdown},
     {"core.sandbox", lua_sandbox_open, NULL},

@@ -41,14 +41,12 @@ static void store(uint8_t *data, unsigned bytes, uint64_t value)
 /* Room for `bytes` more in the current frame, or NULL. */
 static uint8_t *claim(struct wire_writer *writer, size_t bytes)
 {
-    uint8_t *place = writer->data + writer->size;
-
-    if (writer->overflow || bytes > writer->capacity - writer->size) {
-        writer->overflow = true;
+    if (!writer->overflow && bytes > writer->capacity - writer->size)
+        writer->overflow = !writer->grow || writer->grow(writer, bytes) != 0;
+    if (writer->overflow)
         return NULL;
-    }
     writer->size += bytes;
-    return place;
+    return writer->data + writer->size - bytes;
 }
 
 void wire_begin(struct wire_writer *writer, enum wire_type type)

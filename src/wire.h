@@ -64,13 +64,15 @@ enum wire_state {
     WIRE_STATE_FAILED, WIRE_STATE_GAVE_UP, WIRE_STATE_LIMIT
 };
 
-/* Writes frames one after the other into `data`. All fields are the caller's to set before the first frame. */
+/* Writes frames one after the other into `data`. Zero but for data, capacity and grow before the first frame. */
 struct wire_writer {
     uint8_t *data;
     size_t capacity;
     size_t size;      /* bytes of complete frames, and of the one being written */
     size_t frame;     /* where the frame being written begins */
     bool overflow;    /* the frame being written does not fit */
+    /* NULL, or makes room for `bytes` more and returns 0. */
+    int (*grow)(struct wire_writer *writer, size_t bytes);
 };
 
 /* A frame as found in a buffer. */

@@ -1,0 +1,33 @@
+/*
+ * keeper_link: one connection to a keeper's socket, frames in and frames out.
+ *
+ * Finds and decodes what the keeper sends, encodes and queues what it is sent. Owned by process.c, which opens a new
+ * one after each loss. Never reconnects.
+ */
+#ifndef APPMGR_KEEPER_LINK_H
+#define APPMGR_KEEPER_LINK_H
+
+#include "wire.h"
+
+struct keeper_link;
+
+/* A message has come; borrowed. Returns -1 when the link was closed meanwhile. */
+typedef int (*keeper_link_message_fn)(const struct wire_message *message, void *data);
+/* The connection has ended or cannot be used any more; the receiver closes the link. */
+typedef void (*keeper_link_lost_fn)(const char *reason, void *data);
+
+/* Connects to <state_dir>/keeper.sock, whose owner must be this user or root. Returns 0 or -errno: -ECONNREFUSED and
+ * -ENOENT when no keeper listens. */
+int keeper_link_open(const char *state_dir, keeper_link_message_fn on_message, keeper_link_lost_fn on_lost, void *data,
+                     struct keeper_link **link);
+
+/* Closes and frees it; neither callback is called any more. */
+void keeper_link_close(struct keeper_link *link);
+
+/* Begins a frame in the link's writer, which takes any number of fields; keeper_link_end sends it. */
+struct wire_writer *keeper_link_begin(struct keeper_link *link, enum wire_type type);
+
+/* Returns 0, or -E2BIG when the frame is larger than the protocol takes, or -ENOMEM. A loss is told on the loop. */
+int keeper_link_end(struct keeper_link *link);
+
+#endif

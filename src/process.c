@@ -1,0 +1,370 @@
+#include "process.h"
+
+#include "keeper_link.h"
+#include "keeper_start.h"
+#include "timer.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FIRST_RETRY_MS = 10, LAST_RETRY_MS = 5000, REASON_SIZE = 512 };
+
+struct process_client {
+    struct process_callbacks callbacks;
+    void *data;
+    char *keeper_path, *state_dir;
+    struct keeper_link *link;       /* NULL while not connected */
+    struct keeper_start *start;     /* NULL when no keeper is being started */
+    struct timer retry;
+    uint64_t retry_ms;
+    bool welcome, ready;
+    bool ending;                    /* process_shutdown was called */
+    bool closed;
+    unsigned depth;                 /* callbacks on the stack: the client is freed when the last has returned */
+    uint64_t instance, sequence;    /* which keeper, and its newest exit that was passed on */
+    char reason[REASON_SIZE];       /* why it is not connected, as told to the owner */
+};
+
+static void connect_now(struct process_client *client);
+
+/* --- lives --- */
+
+static void destroy(struct process_client *client)
+{
+    free(client->keeper_path);
+    free(client->state_dir);
+    free(client);
+}
+
+static void enter(struct process_client *client)
+{
+    client->depth++;
+}
+
+static void leave(struct process_client *client)
+{
+    if (--client->depth == 0 && client->closed)
+        destroy(client);
+}
+
+static void drop_link(struct process_client *client)
+{
+    if (client->link)
+        keeper_link_close(client->link);
+    client->link = NULL;
+    client->ready = client->welcome = false;
+}
+
+/* --- losing and trying again --- */
+
+static void on_retry(struct timer *timer, void *data)
+{
+    (void)timer;
+    enter(data);
+    connect_now(data);
+    leave(data);
+}
+
+static void end(struct process_client *client)
+{
+    client->ending = false;
+    client->callbacks.on_ended(client->data);
+}
+
+static void lose(struct process_client *client, const char *reason)
+{
+    bool is_news = client->ready || strcmp(client->reason, reason) != 0;
+
+    snprintf(client->reason, sizeof client->reason, "%s", reason);
+    drop_link(client);
+    if (client->ending) {
+        end(client);
+        return;
+    }
+    timer_start(&client->retry, client->retry_ms, 0, on_retry, client);
+    client->retry_ms = client->retry_ms * 2 < LAST_RETRY_MS ? client->retry_ms * 2 : LAST_RETRY_MS;
+    if (is_news)
+        client->callbacks.on_lost(client->reason, client->data);
+}
+
+/* --- what the keeper says --- */
+
+static void send_simple(struct process_client *client, enum wire_type type)
+{
+    struct wire_writer *writer = keeper_link_begin(client->link, type);
+
+    if (type == WIRE_HELLO) {
+        wire_put_number(writer, WIRE_TAG_VERSION, WIRE_VERSION);
+        wire_put_number(writer, WIRE_TAG_OLDEST, WIRE_OLDEST);
+        wire_put_number(writer, WIRE_TAG_ROLE, WIRE_ROLE_CONTROLLER);
+    }
+    keeper_link_end(client->link);
+}
+
+static void handle_welcome(struct process_client *client, const struct wire_message *message)
+{
+    uint64_t instance = wire_number(message, WIRE_TAG_INSTANCE, 0);
+
+    if (instance != client->instance)
+        client->sequence = 0;
+    client->instance = instance;
+    client->welcome = true;
+    send_simple(client, client->ending ? WIRE_SHUTDOWN : WIRE_LIST);
+}
+
+static void handle_list_end(struct process_client *client)
+{
+    client->ready = true;
+    client->retry_ms = FIRST_RETRY_MS;
+    client->reason[0] = '\0';
+    client->callbacks.on_ready(client->data);
+}
+
+/* An exit that was passed on comes again when its acknowledgement was lost with the connection. */
+static void handle_event(struct process_client *client, const struct wire_message *message)
+{
+    uint64_t sequence = wire_number(message, WIRE_TAG_SEQUENCE, UINT64_MAX);
+
+    if (sequence <= client->sequence)
+        return;
+    if (sequence != UINT64_MAX)
+        client->sequence = sequence;
+    client->callbacks.on_event(message, client->data);
+}
+
+static int handle_message(struct process_client *client, const struct wire_message *message)
+{
+    if (!client->welcome && message->type != WIRE_WELCOME) {
+        const char *why = message->type == WIRE_ERROR ? wire_text(message, WIRE_TAG_ERROR) : NULL;
+
+        lose(client, why ? why : "the keeper's answer is not understood");
+        return -1;
+    }
+    switch (message->type) {
+    case WIRE_WELCOME: handle_welcome(client, message); break;
+    case WIRE_CHILD: client->callbacks.on_child(message, client->data); break;
+    case WIRE_LIST_END: handle_list_end(client); break;
+    case WIRE_STARTED: case WIRE_EXITED: case WIRE_SPAWN_FAILED: case WIRE_STOPPING: case WIRE_STOPPED:
+    case WIRE_GAVE_UP: case WIRE_ERROR: handle_event(client, message); break;
+    default: break; /* WIRE_BYE: the end of the connection follows; a later version's: not for us */
+    }
+    return 0;
+}
+
+/* Returns -1 when the link has been given up meanwhile. */
+static int on_message(const struct wire_message *message, void *data)
+{
+    struct process_client *client = data;
+    const struct keeper_link *link = client->link;
+    int result;
+
+    enter(client);
+    result = handle_message(client, message);
+    if (client->closed || client->link != link)
+        result = -1;
+    leave(client);
+    return result;
+}
+
+static void on_link_lost(const char *reason, void *data)
+{
+    struct process_client *client = data;
+
+    enter(client);
+    lose(client, reason);
+    leave(client);
+}
+
+/* --- connecting --- */
+
+static void on_keeper_started(const char *failure, void *data)
+{
+    struct process_client *client = data;
+
+    enter(client);
+    client->start = NULL;
+    if (failure)
+        lose(client, failure);
+    else
+        connect_now(client);
+    leave(client);
+}
+
+static void start_keeper(struct process_client *client)
+{
+    char reason[REASON_SIZE];
+
+    if (client->ending) {
+        end(client);
+        return;
+    }
+    client->start = keeper_start(client->keeper_path, client->state_dir, on_keeper_started, client, reason, sizeof reason);
+    if (!client->start)
+        lose(client, reason);
+}
+
+static void connect_now(struct process_client *client)
+{
+    char reason[REASON_SIZE];
+    int status = keeper_link_open(client->state_dir, on_message, on_link_lost, client, &client->link);
+
+    if (status == -ECONNREFUSED || status == -ENOENT) {
+        start_keeper(client);
+    } else if (status != 0) {
+        snprintf(reason, sizeof reason, "%s/keeper.sock: %s", client->state_dir, strerror(-status));
+        lose(client, reason);
+    } else {
+        send_simple(client, WIRE_HELLO);
+    }
+}
+
+struct process_client *process_open(const char *keeper_path, const char *state_dir,
+                                    const struct process_callbacks *callbacks, void *data, char *error,
+                                    size_t error_size)
+{
+    struct process_client *client;
+    const char *unusable = access(state_dir, W_OK | X_OK) != 0 ? state_dir
+                           : access(keeper_path, X_OK) != 0    ? keeper_path
+                                                               : NULL;
+
+    if (unusable) {
+        snprintf(error, error_size, "%s: %s", unusable, strerror(errno));
+        return NULL;
+    }
+    client = calloc(1, sizeof *client);
+    if (!client || !(client->keeper_path = strdup(keeper_path)) || !(client->state_dir = strdup(state_dir)) ||
+        timer_start(&client->retry, 0, 0, on_retry, client) != 0) {
+        snprintf(error, error_size, "out of memory or file descriptors");
+        if (client)
+            destroy(client);
+        return NULL;
+    }
+    client->callbacks = *callbacks;
+    client->data = data;
+    client->retry_ms = FIRST_RETRY_MS;
+    return client;
+}
+
+void process_shutdown(struct process_client *client)
+{
+    client->ending = true;
+    if (client->welcome)
+        send_simple(client, WIRE_SHUTDOWN);
+    else if (!client->link && !client->start)
+        timer_start(&client->retry, 0, 0, on_retry, client);
+}
+
+void process_close(struct process_client *client)
+{
+    enter(client);
+    client->closed = true;
+    timer_stop(&client->retry);
+    drop_link(client);
+    if (client->start)
+        keeper_start_forget(client->start);
+    leave(client);
+}
+
+/* --- requests --- */
+
+static struct wire_writer *begin(struct process_client *client, enum wire_type type, const char *id)
+{
+    struct wire_writer *writer = client->ready ? keeper_link_begin(client->link, type) : NULL;
+
+    if (writer)
+        wire_put_text(writer, WIRE_TAG_ID, id);
+    return writer;
+}
+
+static void put_optional(struct wire_writer *writer, enum wire_tag tag, uint64_t value)
+{
+    if (value)
+        wire_put_number(writer, tag, value);
+}
+
+static void put_restart(struct wire_writer *writer, const struct process_restart *restart)
+{
+    wire_put_number(writer, WIRE_TAG_RESTART_ENABLED, restart->enabled);
+    if (restart->limited)
+        wire_put_number(writer, WIRE_TAG_RESTART_ATTEMPTS, restart->attempts);
+    put_optional(writer, WIRE_TAG_RESTART_INTERVAL_MS, restart->interval_ms);
+    put_optional(writer, WIRE_TAG_RESTART_DELAY_MS, restart->delay_ms);
+    put_optional(writer, WIRE_TAG_RESTART_MAX_DELAY_MS, restart->max_delay_ms);
+    put_optional(writer, WIRE_TAG_RESTART_RESET_MS, restart->reset_ms);
+}
+
+static void put_policy(struct wire_writer *writer, const struct process_spec *spec)
+{
+    wire_put_text(writer, WIRE_TAG_LABEL, spec->tag);
+    put_optional(writer, WIRE_TAG_STOP_SIGNAL, (uint64_t)spec->stop_signal);
+    if (spec->has_stop_timeout)
+        wire_put_number(writer, WIRE_TAG_STOP_TIMEOUT_MS, spec->stop_timeout_ms);
+    if (spec->restart)
+        put_restart(writer, spec->restart);
+}
+
+static void put_texts(struct wire_writer *writer, enum wire_tag tag, const char *const *texts)
+{
+    for (; texts && *texts; texts++)
+        wire_put_text(writer, tag, *texts);
+}
+
+int process_spawn(struct process_client *client, const struct process_spec *spec)
+{
+    struct wire_writer *writer = begin(client, WIRE_SPAWN, spec->id);
+
+    if (!writer)
+        return -ENOTCONN;
+    put_policy(writer, spec);
+    put_texts(writer, WIRE_TAG_ARGUMENT, spec->arguments);
+    put_texts(writer, WIRE_TAG_ENVIRONMENT, spec->environment);
+    wire_put_text(writer, WIRE_TAG_WORKING_DIR, spec->working_dir);
+    wire_put_text(writer, WIRE_TAG_USER, spec->user);
+    wire_put_text(writer, WIRE_TAG_OUTPUT_PATH, spec->output_path);
+    put_optional(writer, WIRE_TAG_MAX_OUTPUT_BYTES, spec->max_output_bytes);
+    return keeper_link_end(client->link);
+}
+
+int process_update(struct process_client *client, const struct process_spec *spec)
+{
+    struct wire_writer *writer = begin(client, WIRE_UPDATE, spec->id);
+
+    if (!writer)
+        return -ENOTCONN;
+    put_policy(writer, spec);
+    return keeper_link_end(client->link);
+}
+
+static int request(struct process_client *client, enum wire_type type, const char *id, enum wire_tag tag, uint64_t value)
+{
+    struct wire_writer *writer = begin(client, type, id);
+
+    if (!writer)
+        return -ENOTCONN;
+    put_optional(writer, tag, value);
+    return keeper_link_end(client->link);
+}
+
+int process_stop(struct process_client *client, const char *id)
+{
+    return request(client, WIRE_STOP, id, WIRE_TAG_NONE, 0);
+}
+
+int process_forget(struct process_client *client, const char *id)
+{
+    return request(client, WIRE_FORGET, id, WIRE_TAG_NONE, 0);
+}
+
+int process_signal(struct process_client *client, const char *id, int number)
+{
+    return request(client, WIRE_SIGNAL, id, WIRE_TAG_SIGNAL, (uint64_t)number);
+}
+
+int process_acknowledge(struct process_client *client, uint64_t sequence)
+{
+    return request(client, WIRE_ACKNOWLEDGE, NULL, WIRE_TAG_SEQUENCE, sequence);
+}

@@ -1,0 +1,66 @@
+/*
+ * process: the agent's connection to its keeper.
+ *
+ * Connects to the keeper of a state directory, starts one where none listens, shakes hands, lists what runs, and then
+ * passes on what happens. When the connection is lost it starts over by itself, with a growing delay, and lists
+ * everything again: the owner compares that with what it wants. The keeper and its children stay when the client is
+ * closed. It keeps no record of children: the keeper does.
+ */
+#ifndef APPMGR_PROCESS_H
+#define APPMGR_PROCESS_H
+
+#include "wire.h"
+
+struct process_client;
+
+/*
+ * What the client says; none may be NULL. They run on the loop and may use and close the client. Messages are
+ * borrowed for the call.
+ */
+struct process_callbacks {
+    void (*on_child)(const struct wire_message *child, void *data);  /* WIRE_CHILD, for each before on_ready */
+    void (*on_ready)(void *data);
+    void (*on_event)(const struct wire_message *event, void *data);  /* WIRE_STARTED … WIRE_GAVE_UP, WIRE_ERROR */
+    void (*on_lost)(const char *reason, void *data);                 /* each new reason once */
+    void (*on_ended)(void *data);                                    /* after process_shutdown: the keeper has ended */
+};
+
+/* Zero or NULL where there is nothing to say. */
+struct process_restart {
+    bool enabled, limited;      /* limited: at most `attempts` within interval_ms */
+    uint64_t attempts, interval_ms, delay_ms, max_delay_ms, reset_ms;
+};
+
+struct process_spec {
+    const char *id, *tag, *working_dir, *user, *output_path;
+    const char *const *arguments, *const *environment; /* NULL at the end */
+    uint64_t max_output_bytes;
+    int stop_signal;                        /* 0: default, or as it is */
+    bool has_stop_timeout;
+    uint64_t stop_timeout_ms;
+    const struct process_restart *restart;  /* NULL: no restart, or as it is */
+};
+
+/*
+ * Opens a client. The strings are copied, `callbacks` too; nothing is called before the loop turns. Returns NULL with
+ * a text when the state directory or the keeper's program cannot be used.
+ */
+struct process_client *process_open(const char *keeper_path, const char *state_dir,
+                                    const struct process_callbacks *callbacks, void *data, char *error,
+                                    size_t error_size);
+
+/* Requests. 0, or -ENOTCONN (before on_ready, or lost), -E2BIG (larger than a frame), -ENOMEM. */
+int process_spawn(struct process_client *client, const struct process_spec *spec);
+int process_update(struct process_client *client, const struct process_spec *spec);
+int process_stop(struct process_client *client, const char *id);
+int process_forget(struct process_client *client, const char *id);
+int process_signal(struct process_client *client, const char *id, int number);
+int process_acknowledge(struct process_client *client, uint64_t sequence);
+
+/* Stops everything and ends the keeper; on_ended is called when it is gone, connected or not. */
+void process_shutdown(struct process_client *client);
+
+/* Disconnects and frees the client; no callback is called any more. */
+void process_close(struct process_client *client);
+
+#endif
