@@ -118,7 +118,8 @@ describe("versions", function()
     end
     local base = hash({})
     for _, same in ipairs({ { stop_timeout = 1 }, { cache_lines = 1 }, { comments = "x" },
-      { restart = { attempts = 1 } }, { name = "n" }, { stop_signal = 1 }, { status = 0 }, { command = { "a", "b" } }, { env = {} } }) do
+      { restart = { attempts = 1 } }, { name = "n" }, { stop_signal = 1 }, { status = 0 },
+      { command = { "a", "b" } }, { env = {} } }) do
       assert.equal(base, hash(same))
     end
     for _, other in ipairs({ { command = "a c" }, { user = "u" }, { working_dir = "/" }, { env = { A = "1" } } }) do

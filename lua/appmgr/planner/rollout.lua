@@ -1,5 +1,8 @@
---- Moves a task's slots to its current version, one at a time: the next when all
--- that have it are shown to run.
+--- Moves a task's slots to its current version, one at a time: the next when the
+-- previous one is shown to run it.
+--
+-- The previous one is whichever got the version last, by its `since`: so a new leader
+-- goes on where the old one stopped, and no more than one node has to be watched.
 local Nodes = require("appmgr.planner.nodes")
 
 local M = {}
@@ -8,6 +11,16 @@ local function runs(holder, version)
   local status = holder.node.status
   local row = status and status.rows[Nodes.slot_id(holder.result.task, holder.result.slot)]
   return row ~= nil and row.version == version and row.state == "running"
+end
+
+local function latest(holders)
+  local since = -math.huge
+  for _, holder in ipairs(holders) do since = math.max(since, holder.result.since) end
+  local list = {}
+  for _, holder in ipairs(holders) do
+    if holder.result.since == since then list[#list + 1] = holder end
+  end
+  return list
 end
 
 local function with_version(replica, version, now)
@@ -22,15 +35,15 @@ end
 -- @treturn {holder,...} those that get the new version now
 -- @treturn {holder,...} those whose status has to be seen before the next step
 function M.advance(task, staying, now)
-  local old, unproven = {}, {}
+  local old, new, unproven = {}, {}, {}
   for _, holder in ipairs(staying) do
-    if holder.result.version ~= task.version then
-      old[#old + 1] = holder
-    elseif not runs(holder, task.version) then
-      unproven[#unproven + 1] = holder
-    end
+    local list = holder.result.version == task.version and new or old
+    list[#list + 1] = holder
   end
   if #old == 0 then return {}, {} end
+  for _, holder in ipairs(latest(new)) do
+    if not runs(holder, task.version) then unproven[#unproven + 1] = holder end
+  end
   -- What is disabled never runs: there is nothing to wait for.
   local is_disabled = task.application.status == 0
   if #unproven > 0 and not is_disabled then return {}, unproven end

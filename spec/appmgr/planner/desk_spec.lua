@@ -1,0 +1,661 @@
+local Cluster = require("spec.support.cluster")
+local assignment = require("appmgr.assignment")
+local core = require("spec.support.core")
+
+local json = core.json
+
+local function count(slots, host)
+  local total = 0
+  for _, name in pairs(slots) do
+    if name == host or host == nil then total = total + 1 end
+  end
+  return total
+end
+
+local function three_nodes(options)
+  local cluster = Cluster.new(options)
+  for _, name in ipairs({ "alpha", "beta", "gamma" }) do cluster:node(name) end
+  return cluster
+end
+
+describe("a new cluster", function()
+  it("gets its identity and the folder of tasks before anything else", function()
+    local cluster = three_nodes()
+    cluster:task("web")
+    local header = cluster:turn()
+    assert.equal("ok", header.outcome)
+    assert.is_nil(header.frozen)
+    assert.equal('{"cluster":"cluster-1","schema":1}', cluster.store:value("meta"))
+    assert.equal("", cluster.store:value("task/"))
+    assert.is_nil(cluster.store:value("assignment/alpha"))
+    cluster:turn()
+    assert.equal(1, count(cluster:slots()))
+  end)
+
+  it("gives every live node its keys, even empty ones", function()
+    local cluster = three_nodes()
+    cluster:settle()
+    assert.equal('{"replicas":[]}', cluster.store:value("assignment/gamma"))
+    assert.equal("[]", cluster.store:value("topology/gamma"))
+  end)
+
+  it("does nothing before everything was read", function()
+    local cluster = three_nodes()
+    local header = cluster:decide()
+    assert.equal("not everything has been read yet: task, live, node, version, audit", header.frozen)
+  end)
+end)
+
+describe("placing", function()
+  it("writes the version, the assignment and the seed's topology", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 2 })
+    cluster:settle()
+    local replicas = assignment.parse(cluster.store:value("assignment/alpha"), json)
+    assert.equal("web", replicas[1].task)
+    assert.equal('{"command":"sleep 30"}', cluster.store:value("version/web/" .. replicas[1].version))
+    assert.equal('["web"]', cluster.store:value("topology/alpha"))
+    assert.same({ ["web.0"] = "alpha", ["web.1"] = "beta" }, cluster:slots())
+    assert.truthy(#cluster.last.summary == 0)
+  end)
+
+  it("writes nothing a second time", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 5, max_per_node = 2 })
+    cluster:settle()
+    local index = cluster.store.index
+    local header, written = cluster:turn()
+    assert.equal(0, written)
+    assert.same({}, header.status_hosts)
+    assert.equal(index, cluster.store.index)
+  end)
+
+  it("puts one on each eligible node for \"all\", and on one that joins", function()
+    local cluster = three_nodes()
+    cluster.store:put("node/beta", '{"eligible":false}')
+    cluster:task("log", { replication = "all" })
+    cluster:settle()
+    assert.same({ ["log.0"] = "alpha", ["log.1"] = "gamma" }, cluster:slots())
+    cluster:node("delta")
+    cluster:settle()
+    assert.same({ ["log.0"] = "alpha", ["log.1"] = "gamma", ["log.2"] = "delta" }, cluster:slots())
+    cluster:lose("alpha")
+    cluster.store:put("node/beta", '{"eligible":true}')
+    cluster:settle()
+    assert.same({ ["log.0"] = "beta", ["log.1"] = "gamma", ["log.2"] = "delta" }, cluster:slots())
+  end)
+
+  it("takes scarce room by priority, then by name", function()
+    local cluster = Cluster.new({ limits = { max_replicas_per_node = 2 } })
+    cluster:node("alpha")
+    for name, priority in pairs({ a = 0, b = 0, c = 5 }) do cluster:task(name, { priority = priority }) end
+    cluster:settle()
+    assert.same({ ["c.0"] = "alpha", ["a.0"] = "alpha" }, cluster:slots())
+    assert.equal('task "b": 1 of 1 pending: 1 of 1 nodes: have 2 replicas, the most an assignment can hold',
+      cluster:problem("task/b"))
+  end)
+
+  it("counts why not", function()
+    local cluster = Cluster.new()
+    cluster:node("alpha", { labels = { zone = "a" } })
+    cluster:node("beta", { labels = { zone = "b1" } })
+    cluster:node("gamma", { labels = { zone = "b2" }, local_applications = { "web" } })
+    cluster:node("delta")
+    cluster.store:put("node/beta", '{"drain":true}')
+    cluster:task("web", { condition = { zone = "b*" } })
+    cluster:settle()
+    assert.equal('task "web": 1 of 1 pending: 2 of 4 nodes: label zone does not match "b*"; 1: being drained; '
+      .. "1: have an application of their own with that name", cluster:problem("task/web"))
+  end)
+
+  it("lets an operator's labels win over the node's own", function()
+    local cluster = three_nodes()
+    cluster.store:put("node/gamma", '{"labels":{"zone":"c"}}')
+    cluster:node("alpha", { labels = { zone = "a" } })
+    cluster:task("web", { condition = { zone = "c" } })
+    cluster:settle()
+    assert.same({ ["web.0"] = "gamma" }, cluster:slots())
+  end)
+end)
+
+describe("moving", function()
+  it("moves only what a lost node had, and takes its keys away", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 6, max_per_node = 3 })
+    cluster:settle()
+    local before = cluster:slots()
+    cluster:lose("beta")
+    cluster:settle()
+    local after = cluster:slots()
+    assert.equal(6, count(after))
+    for slot, host in pairs(before) do
+      if host ~= "beta" then assert.equal(host, after[slot]) end
+    end
+    assert.is_nil(cluster.store:value("assignment/beta"))
+    assert.is_nil(cluster.store:value("topology/beta"))
+  end)
+
+  it("marks a slot as leaving and places it only when the node stopped showing it", function()
+    local cluster = three_nodes()
+    cluster:task("web")
+    cluster:settle()
+    cluster.store:put("node/alpha", '{"drain":true}')
+    cluster:feed_all()
+    local header, batches = cluster:decide()
+    assert.same({ "alpha" }, header.status_hosts)
+    assert.same({ "web.0 leaves alpha" }, header.summary)
+    cluster:commit(batches)
+    assert.truthy(cluster.store:value("assignment/alpha"):find('"leaving":true', 1, true))
+    assert.equal("[]", cluster.store:value("topology/alpha"))
+    -- Absence says nothing: no status, and one that still shows it, keep it there.
+    for _, body in ipairs({ false, cluster.store:listing("status/alpha/applications") }) do
+      cluster:feed("status", body or nil, "alpha")
+      local _, none = cluster:decide()
+      assert.same({}, none)
+    end
+    cluster:run("alpha")
+    cluster:feed("status", cluster.store:listing("status/alpha/applications"), "alpha")
+    header, batches = cluster:decide()
+    assert.same({ "web.0 has left alpha", "web.0 → beta (new)" }, header.summary)
+    cluster:commit(batches)
+    assert.same({ ["web.0"] = "beta" }, cluster:slots())
+  end)
+
+  it("does not believe a status from before the assignment", function()
+    local cluster = three_nodes()
+    cluster:task("web")
+    cluster:turn()
+    local old_status = cluster.store:listing("status/alpha/applications")
+    cluster:feed_all()
+    local _, batches = cluster:decide()
+    cluster:commit(batches)
+    cluster.store:delete("task/web")
+    cluster:feed_all()
+    _, batches = cluster:decide()
+    cluster:commit(batches)
+    cluster:feed("status", old_status, "alpha")
+    local header, none = cluster:decide()
+    assert.same({}, none)
+    assert.is_true(header.retry)
+    cluster.now = cluster.now + 6
+    header, batches = cluster:decide()
+    assert.equal(1, #batches)
+    assert.is_nil(header.retry)
+  end)
+
+  it("keeps a leaving slot when the reason goes away in time", function()
+    local cluster = three_nodes()
+    cluster:task("web")
+    cluster:settle()
+    cluster.store:put("node/alpha", '{"drain":true}')
+    cluster:feed_all()
+    cluster:commit(select(2, cluster:decide()))
+    cluster.store:delete("node/alpha")
+    cluster:settle()
+    assert.same({ ["web.0"] = "alpha" }, cluster:slots())
+  end)
+
+  it("takes the highest slots when a task shrinks, all when it is removed", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    local before = cluster:slots()
+    cluster:task("web", { replication = 1 })
+    cluster:settle()
+    assert.same({ ["web.0"] = before["web.0"] }, cluster:slots())
+    cluster.store:delete("task/web")
+    cluster:settle()
+    assert.same({}, cluster:slots())
+    assert.is_nil(cluster.store:key_listing("version/"))
+  end)
+
+  it("moves what may not stay: a label that changed, a local application with the name", function()
+    local cluster = three_nodes()
+    cluster:node("alpha", { labels = { zone = "a" } })
+    cluster:node("beta", { labels = { zone = "a" } })
+    cluster:task("web", { condition = { zone = "a" } })
+    cluster:settle()
+    assert.same({ ["web.0"] = "alpha" }, cluster:slots())
+    cluster:node("alpha", { labels = { zone = "b" } })
+    cluster:settle()
+    assert.same({ ["web.0"] = "beta" }, cluster:slots())
+    cluster:node("alpha", { labels = { zone = "a" } })
+    cluster:node("beta", { labels = { zone = "a" }, local_applications = { "web" } })
+    cluster:settle()
+    assert.same({ ["web.0"] = "alpha" }, cluster:slots())
+  end)
+end)
+
+describe("rollout", function()
+  local function versions(cluster)
+    local list = {}
+    for name in pairs(cluster.nodes) do
+      for _, replica in ipairs(assignment.parse(cluster.store:value("assignment/" .. name), json) or {}) do
+        list[replica.slot + 1] = replica.version
+      end
+    end
+    return list
+  end
+
+  it("moves one slot at a time, the next when the previous runs", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    local old = versions(cluster)[1]
+    local places = cluster:slots()
+    cluster:task("web", { replication = 3, content = { command = "sleep 60" } })
+    for moved = 1, 3 do
+      cluster:turn()
+      local fresh = 0
+      for _, version in ipairs(versions(cluster)) do
+        if version ~= old then fresh = fresh + 1 end
+      end
+      assert.equal(moved, fresh)
+      assert.not_equal(old, versions(cluster)[moved])
+    end
+    assert.same(places, cluster:slots())
+    cluster:settle()
+    assert.same(places, cluster:slots())
+  end)
+
+  it("stops at a version that does not run, and goes on with a better one", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    local old = versions(cluster)[1]
+    local bad = core.codec.sha256('{"command":"false"}'):sub(1, 16)
+    cluster.refuses[bad] = true
+    cluster:task("web", { replication = 3, content = { command = "false" } })
+    for _ = 1, 5 do cluster:turn() end
+    assert.same({ bad, old, old }, versions(cluster))
+    assert.same({ cluster:slots()["web.0"] }, cluster.last.status_hosts)
+    cluster:task("web", { replication = 3, content = { command = "true" } })
+    cluster:settle()
+    assert.equal(versions(cluster)[1], versions(cluster)[3])
+    assert.not_equal(bad, versions(cluster)[1])
+  end)
+
+  it("does not wait for what is disabled", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    cluster:task("web", { replication = 3, content = { command = "sleep 30", status = 0 } })
+    cluster:turn()
+    local list = versions(cluster)
+    assert.equal(list[1], list[3])
+  end)
+
+  it("keeps the last ten versions", function()
+    local cluster = three_nodes()
+    for number = 1, 15 do
+      cluster:task("web", { content = { command = "sleep " .. number } })
+      cluster:settle()
+    end
+    local _, kept = cluster.store:key_listing("version/"):gsub("version/", "")
+    assert.equal(10, kept)
+    cluster:turn()
+    assert.truthy(cluster.store:value("version/web/" .. versions(cluster)[1]))
+  end)
+end)
+
+describe("bad documents", function()
+  it("freeze their own task and nothing else", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 2 })
+    cluster:task("db")
+    cluster:settle()
+    local before = cluster:slots()
+    cluster.store:put("task/web", "{ broken")
+    cluster:task("new")
+    cluster:settle()
+    before["new.0"] = cluster:slots()["new.0"]
+    assert.is_string(before["new.0"])
+    assert.same(before, cluster:slots())
+    assert.truthy(cluster:problem("task/web"):find("no valid JSON", 1, true))
+    cluster:lose(before["web.1"])
+    cluster:settle()
+    assert.is_nil(cluster:slots()["web.1"])
+    cluster:task("web", { replication = 2 })
+    cluster:settle()
+    assert.truthy(cluster:slots()["web.1"])
+    assert.is_nil(cluster:problem("task/web"))
+  end)
+
+  it("hold back a task that asks for what cannot be honoured", function()
+    local cluster = three_nodes()
+    cluster:task("web", { constraints = json.array({ { attribute = "zone" } }) })
+    cluster:settle()
+    assert.same({}, cluster:slots())
+    assert.equal('task "web": pending: it asks for what this version does not honour: constraints',
+      cluster:problem("task/web"))
+  end)
+
+  it("are said under their key when they stand too deep or have a bad name", function()
+    local cluster = three_nodes()
+    cluster.store:put("task/a/b", '{"content":{"command":"x"}}')
+    cluster.store:put("task/folder/", "")
+    cluster.store:put("task/a b", '{"content":{"command":"x"}}')
+    cluster:settle()
+    assert.truthy(cluster:problem("task/a/b"))
+    assert.truthy(cluster:problem("task/a b"))
+    assert.is_nil(cluster:problem("task/folder/"))
+  end)
+
+  it("of a node keep what it has and give it nothing new", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    cluster.store:put("live/beta", "nonsense", "session-beta")
+    cluster.store:put("node/gamma", "nonsense")
+    cluster:task("db", { replication = 3 })
+    cluster:settle()
+    local slots = cluster:slots()
+    assert.equal(3 + 1, count(slots))
+    assert.equal("alpha", slots["db.0"])
+    assert.truthy(cluster:problem("live/beta"))
+    assert.truthy(cluster:problem("node/gamma"))
+  end)
+end)
+
+describe("answers that say nothing", function()
+  local function settled()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    return cluster
+  end
+
+  local function nothing_changes(cluster)
+    local before = cluster.store.index
+    local header, batches = cluster:decide()
+    cluster:commit(batches)
+    assert.equal(before, cluster.store.index)
+    cluster.last = header
+    return header
+  end
+
+  it("change nothing: half a body, HTML, no JSON", function()
+    local cluster = settled()
+    for _, topic in ipairs({ "task", "live", "node", "version", "audit" }) do
+      for _, body in ipairs({ "", "[", "<html>", "7", "null", '[{"Key":"other/x"}]', '[{"Key":"appmgr/task/","Value":"%%"}]' }) do
+        cluster:feed(topic, body)
+        nothing_changes(cluster)
+      end
+    end
+    assert.truthy(cluster:problem("feed/task"))
+    cluster:feed_all()
+    nothing_changes(cluster)
+    assert.is_nil(cluster:problem("feed/task"))
+  end)
+
+  it("change nothing: a listing of tasks without its folder key, an empty live/", function()
+    local cluster = settled()
+    cluster:feed("task", nil)
+    local header = cluster:decide()
+    assert.truthy(json.encode(header.problems):find("folder key", 1, true))
+    cluster:feed_all()
+    cluster:feed("live", nil)
+    assert.truthy(nothing_changes(cluster).frozen:find("lists no node", 1, true))
+    cluster:feed_all()
+    assert.is_nil(nothing_changes(cluster).frozen)
+  end)
+
+  it("keep out a live key that no session holds", function()
+    local cluster = settled()
+    cluster.store:put("live/ghost", "{}")
+    cluster:settle()
+    assert.is_nil(cluster.store:value("assignment/ghost"))
+  end)
+end)
+
+describe("identity", function()
+  it("freezes a store without meta while anybody knows a cluster", function()
+    local cluster = three_nodes()
+    cluster:node("beta", { cluster = "cluster-0" })
+    assert.truthy(cluster:turn().frozen:find("beta knows a cluster", 1, true))
+    cluster:node("beta")
+    cluster.known_cluster = "cluster-0"
+    assert.truthy(cluster:turn().frozen:find("this agent knows cluster cluster-0", 1, true))
+    assert.is_nil(cluster.store:value("meta"))
+  end)
+
+  it("freezes a store of another cluster, until it is accepted", function()
+    local cluster = three_nodes()
+    cluster:task("web")
+    cluster:settle()
+    cluster.known_cluster = "cluster-0"
+    cluster.store:put("task/web", '{"content":{"command":"x"},"replication":0}')
+    assert.truthy(cluster:turn().frozen)
+    assert.equal(1, count(cluster:slots()))
+    cluster.store:put("meta", '{"schema":1,"cluster":"cluster-1","accepted":["cluster-0"]}')
+    cluster:settle()
+    assert.equal(0, count(cluster:slots()))
+  end)
+
+  it("freezes when most nodes know another cluster, leaves out one that is a stranger", function()
+    local cluster = three_nodes()
+    cluster.known_cluster = "cluster-1"
+    for _, name in ipairs({ "alpha", "beta", "gamma" }) do cluster:node(name, { cluster = "cluster-1" }) end
+    cluster.store:put("meta", '{"schema":1,"cluster":"cluster-1"}')
+    cluster:node("delta", { cluster = "cluster-9" })
+    cluster:task("web", { replication = 4 })
+    cluster:settle()
+    assert.equal(3, count(cluster:slots()))
+    assert.truthy(cluster:problem("live/delta"):find("cluster accept", 1, true))
+    for _, name in ipairs({ "alpha", "beta" }) do cluster:node(name, { cluster = "cluster-9" }) end
+    assert.truthy(cluster:turn().frozen:find("alpha, beta, delta", 1, true))
+  end)
+
+  it("freezes on a meta it does not understand", function()
+    local cluster = three_nodes()
+    for _, text in ipairs({ "x", "{}", '{"schema":2,"cluster":"c"}' }) do
+      cluster.store:put("meta", text)
+      assert.truthy(cluster:turn().frozen)
+    end
+  end)
+end)
+
+describe("foreign writes", function()
+  local function settled()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    return cluster
+  end
+
+  it("to assignments and topologies are undone, nothing moves", function()
+    local cluster = settled()
+    local before, text = cluster:slots(), cluster.store:value("assignment/beta")
+    for _, damage in ipairs({
+      function() cluster.store:put("assignment/beta", '{"replicas":[]}') end,
+      function() cluster.store:put("assignment/beta", "garbage") end,
+      function() cluster.store:delete("assignment/beta") end,
+      function() cluster.store:put("topology/beta", '["other"]') end,
+      function() cluster.store:put("topology/beta", "garbage") end,
+      function() cluster.store:delete("topology/beta") end,
+    }) do
+      damage()
+      cluster:settle()
+      assert.same(before, cluster:slots())
+      assert.equal(text, cluster.store:value("assignment/beta"))
+      assert.equal('["web"]', cluster.store:value("topology/beta"))
+    end
+  end)
+
+  it("that add a replica make it leave as anything else does", function()
+    local cluster = settled()
+    local list = assignment.parse(cluster.store:value("assignment/beta"), json)
+    list[#list + 1] = { task = "evil", slot = 0, version = "00", since = 0 }
+    cluster.store:put("assignment/beta", assignment.encode(list, json))
+    cluster:feed_all()
+    cluster:commit(select(2, cluster:decide()))
+    assert.truthy(cluster.store:value("assignment/beta"):find('"leaving":true', 1, true))
+    cluster:settle()
+    assert.is_nil(cluster.store:value("assignment/beta"):find("evil", 1, true))
+  end)
+
+  it("to a host that is not there are taken away", function()
+    local cluster = settled()
+    cluster.store:put("assignment/ghost", "x")
+    cluster.store:put("topology/other", "[]")
+    cluster:settle()
+    assert.is_nil(cluster.store:value("assignment/ghost"))
+    assert.is_nil(cluster.store:value("topology/other"))
+  end)
+
+  it("between look and commit make the batch fail and ask for an audit", function()
+    local cluster = settled()
+    cluster:task("db")
+    cluster:feed_all()
+    local _, batches = cluster:decide()
+    cluster.store:put("assignment/alpha", '{"replicas":[]}')
+    assert.equal(0, cluster:commit(batches))
+    local header, none = cluster:decide()
+    assert.is_true(header.audit)
+    assert.same({}, none)
+    cluster:settle()
+    assert.equal(4, count(cluster:slots()))
+  end)
+
+  it("of a later leader win: a deposed one writes nothing", function()
+    local cluster = settled()
+    cluster:task("db")
+    cluster:feed_all()
+    local _, batches = cluster:decide()
+    cluster.store:put("leader", '"beta"', "another session")
+    assert.equal(0, cluster:commit(batches))
+  end)
+end)
+
+describe("a new term", function()
+  it("decides the same from the store alone", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 5, max_per_node = 2 })
+    cluster:task("log", { replication = "all" })
+    cluster:settle()
+    local index = cluster.store.index
+    cluster:elect()
+    cluster:settle()
+    assert.equal(index, cluster.store.index)
+  end)
+
+  it("goes on with a rollout and with slots that leave", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    cluster:task("web", { replication = 3, content = { command = "true" } })
+    cluster.store:put("node/gamma", '{"drain":true}')
+    cluster:turn()
+    cluster:elect()
+    cluster:settle()
+    assert.equal(2, count(cluster:slots()))
+    assert.equal(0, count(cluster:slots(), "gamma"))
+  end)
+
+  it("recovers an unreadable assignment from what the node shows", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    local before = cluster:slots()
+    cluster.store:put("assignment/beta", "garbage")
+    cluster:task("db")
+    cluster:elect()
+    cluster:feed_all()
+    local header, batches = cluster:decide()
+    assert.same({ "beta" }, header.status_hosts)
+    for _, batch in ipairs(batches) do assert.is_nil(batch:find("assignment/beta", 1, true)) end
+    cluster:settle()
+    local after = cluster:slots()
+    assert.truthy(after["db.0"])
+    after["db.0"] = nil
+    assert.same(before, after)
+  end)
+
+  it("in the same planner forgets what the earlier one decided", function()
+    local cluster = three_nodes()
+    cluster:task("web")
+    cluster:settle()
+    cluster.term = cluster.term + 1
+    local header, batches = cluster:decide()
+    assert.truthy(header.frozen:find("audit", 1, true))
+    assert.is_true(header.audit)
+    assert.same({}, batches)
+    cluster:settle()
+    assert.equal(1, count(cluster:slots()))
+  end)
+end)
+
+describe("transactions", function()
+  it("hold at most 64 operations and 480 KiB, and settle all the same", function()
+    local cluster = Cluster.new()
+    for number = 1, 150 do cluster:node(("n%03d"):format(number)) end
+    local long = ("x"):rep(100000)
+    for number = 1, 12 do
+      cluster:task("big" .. number, { replication = 20, content = { command = "true", comments = long .. number } })
+    end
+    cluster:turn()
+    cluster:feed_all()
+    local _, batches = cluster:decide()
+    assert.truthy(#batches > 5)
+    for _, batch in ipairs(batches) do
+      assert.truthy(#batch <= 480 * 1024)
+      local operations = json.decode(batch)
+      assert.truthy(#operations <= 64)
+      assert.equal("check-session", operations[1].KV.Verb)
+      assert.equal("appmgr/leader", operations[1].KV.Key)
+    end
+    cluster:commit(batches)
+    cluster:settle()
+    assert.equal(240, count(cluster:slots()))
+  end)
+
+  it("survive the loss of any answer", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    local before = cluster:slots()
+    cluster:task("db", { replication = 2 })
+    cluster:feed_all()
+    local _, batches = cluster:decide()
+    for position, batch in ipairs(batches) do
+      cluster.store:transaction(batch)
+      cluster.desk:handle({ type = "committed", batch = position, status = 500 }, "oops")
+    end
+    assert.is_true(cluster:decide().audit)
+    cluster:settle()
+    for slot, host in pairs(before) do assert.equal(host, cluster:slots()[slot]) end
+    assert.equal(5, count(cluster:slots()))
+  end)
+end)
+
+describe("the desk", function()
+  it("answers what it does not know", function()
+    local cluster = three_nodes()
+    assert.equal("error", cluster.desk:handle({ type = "dance" }, "").type)
+    local fresh = require("appmgr.planner.desk").new(core)
+    assert.equal("error", fresh:handle({ type = "decide" }, "").type)
+  end)
+
+  it("reports tasks and nodes", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 4 })
+    cluster:task("broken", { replication = -1 })
+    cluster:settle()
+    for name in pairs(cluster.nodes) do
+      cluster:feed("status", cluster.store:listing("status/" .. name .. "/applications"), name)
+    end
+    local report = cluster.desk:handle({ type = "report", now = cluster.now }, "")
+    local broken, web = report.tasks[1], report.tasks[2]
+    assert.truthy(broken.error:find("replication", 1, true))
+    assert.same({ "web", 4, 3, 3, 1 }, { web.name, web.replication, web.running, web.assigned, web.pending })
+    assert.same({ slot = 0, node = "alpha", version = web.version, since = web.slots[1].since, state = "running" },
+      web.slots[1])
+    assert.equal("max_per_node", web.reasons[1].code)
+    assert.equal(3, web.reasons[1].count)
+    assert.equal("3 of 3 nodes: have max_per_node (1) of it", web.reason)
+    assert.same({ "alpha", 1, 1, true }, {
+      report.nodes[1].name, report.nodes[1].replicas, report.nodes[1].running, report.nodes[1].eligible,
+    })
+    assert.truthy(json.encode(report))
+  end)
+end)

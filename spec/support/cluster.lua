@@ -1,0 +1,200 @@
+--- A cluster around a planner's desk: a store, nodes that obey their assignments,
+-- and a leader that feeds, decides and commits.
+--
+--     local cluster = require("spec.support.cluster").new{ policy = "spread" }
+--     cluster:node("alpha")  cluster:task("web", { replication = 2 })
+--     cluster:settle()       until nothing changes any more
+--     cluster:slots()        { ["web.0"] = "alpha", … }
+local Desk = require("appmgr.planner.desk")
+local Store = require("spec.support.store")
+local assignment = require("appmgr.assignment")
+local core = require("spec.support.core")
+
+local json = core.json
+
+local Cluster = {}
+Cluster.__index = Cluster
+
+local SESSION = "11111111-2222-3333-4444-555555555555"
+
+local function policy_source(name)
+  local file = assert(io.open("policies/" .. name .. ".lua"))
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+--- Gives the desk to a (new) leader.
+-- @tparam[opt] string source of a policy, else that of the options
+function Cluster:elect(source)
+  self.term = self.term + 1
+  self.desk = Desk.new(core)
+  self.policy_source = source or self.policy_source
+  self.configured = self.desk:handle({
+    type = "configure", node = "alpha", prefix = "appmgr", policy = { name = "test", hash = "0" }, limits = self.limits,
+  }, self.policy_source)
+  return self.configured
+end
+
+--- @tparam[opt] table options `policy` (file name), `source`, `limits`
+-- @treturn Cluster
+function Cluster.new(options)
+  options = options or {}
+  local self = setmetatable({
+    store = Store.new("appmgr/"), term = 0, snapshot = 0, now = 1700000000, nodes = {}, limits = options.limits,
+    policy_source = options.source or policy_source(options.policy or "spread"), refuses = {}, known_cluster = nil,
+  }, Cluster)
+  self.store:put("leader", '"alpha"', SESSION)
+  self:elect()
+  return self
+end
+
+--- Brings a node up, or changes what it says of itself.
+function Cluster:node(name, fields)
+  self.nodes[name] = self.nodes[name] or { running = {} }
+  fields = fields or {}
+  self.store:put("live/" .. name, json.encode({
+    node = name, labels = fields.labels, local_applications = fields.local_applications, cluster = fields.cluster,
+    capacity = { cpu = 4000 },
+  }), "session-" .. name)
+  self:run(name)
+end
+
+--- Takes a node down as a crash does.
+function Cluster:lose(name)
+  self.nodes[name] = nil
+  self.store:delete("live/" .. name)
+  self.store:delete("status/" .. name .. "/applications")
+end
+
+--- Writes a task; `fields` without content get a command of their own.
+function Cluster:task(name, fields)
+  local document = { content = { command = "sleep 30" }, replication = 1 }
+  for key, value in pairs(fields or {}) do document[key] = value end
+  self.store:put("task/" .. name, json.encode(document))
+end
+
+--- A node does what its assignment says, unless its document cannot be read,
+-- and reports. Versions in `refuses` never run.
+function Cluster:run(name)
+  local node = self.nodes[name]
+  local replicas = assignment.parse(self.store:value("assignment/" .. name), json)
+  if replicas then
+    node.running = {}
+    for _, replica in ipairs(replicas) do
+      if not replica.leaving then node.running[replica.task .. "." .. replica.slot] = replica end
+    end
+  end
+  local rows = {}
+  for slot, replica in pairs(node.running) do
+    local state = self.refuses[replica.version] and "backoff" or "running"
+    rows[slot] = { task = replica.task, slot = replica.slot, version = replica.version, state = state }
+  end
+  self.store:put("status/" .. name .. "/applications", json.encode(rows), "session-" .. name)
+end
+
+function Cluster:feed(topic, body, host)
+  local status = body and 200 or 404
+  self.desk:handle({ type = "feed", topic = topic, status = status, index = self.store.index, host = host }, body or "")
+end
+
+--- Feeds everything but statuses.
+function Cluster:feed_all()
+  for _, topic in ipairs({ "task", "live", "node" }) do self:feed(topic, self.store:listing(topic .. "/")) end
+  self:feed("version", self.store:key_listing("version/"))
+  self:feed("audit", self.store:audit())
+end
+
+--- Asks for a decision.
+-- @treturn table header
+-- @treturn {string,...} batches
+function Cluster:decide()
+  self.snapshot = self.snapshot + 1
+  local header, body = self.desk:handle({
+    type = "decide", term = self.term, snapshot = self.snapshot, session = SESSION, now = self.now,
+    known_cluster = self.known_cluster, new_cluster = "cluster-1",
+  }, "")
+  local batches, position = {}, 1
+  for _, size in ipairs(header.batch_bytes) do
+    batches[#batches + 1] = body:sub(position, position + size - 1)
+    position = position + size
+  end
+  assert(position == #(body or "") + 1, "the sizes of the batches are not those of the body")
+  return header, batches
+end
+
+--- Commits batches until one fails.
+-- @treturn integer how many were written
+function Cluster:commit(batches)
+  for position, batch in ipairs(batches) do
+    local status, answer = self.store:transaction(batch)
+    self.desk:handle({ type = "committed", batch = position, status = status }, answer)
+    if status ~= 200 then return position - 1 end
+  end
+  return #batches
+end
+
+--- One turn of the leader, after which the nodes do what they are told.
+-- @treturn table the decision
+-- @treturn integer how many batches were written
+function Cluster:turn()
+  self:feed_all()
+  local header, batches = self:decide()
+  local written = self:commit(batches)
+  for name in pairs(self.nodes) do
+    if self.store:value("live/" .. name) then self:run(name) end
+  end
+  for _, host in ipairs(header.status_hosts) do
+    self:feed("status", self.store:listing("status/" .. host .. "/applications"), host)
+  end
+  self.now = self.now + 1
+  self.last = header
+  return header, written
+end
+
+--- Turns until nothing is written any more.
+-- @treturn integer how many turns it took
+function Cluster:settle(max)
+  for count = 1, max or 100 do
+    local header, written = self:turn()
+    if written == 0 and #header.status_hosts == 0 then return count end
+    if written == 0 and count > 20 then return count end
+  end
+  error("the cluster does not settle")
+end
+
+--- Where slots are assigned, those that leave left out.
+-- @treturn table host by "task.slot"
+function Cluster:slots()
+  local slots = {}
+  for name in pairs(self.nodes) do
+    for _, replica in ipairs(assignment.parse(self.store:value("assignment/" .. name), json) or {}) do
+      local slot = replica.task .. "." .. replica.slot
+      assert(replica.leaving or not slots[slot], slot .. " is on two hosts")
+      if not replica.leaving then slots[slot] = name end
+    end
+  end
+  return slots
+end
+
+--- What really runs where, by the nodes' own account.
+-- @treturn table list of hosts by "task.slot"
+function Cluster:running()
+  local running = {}
+  for name, node in pairs(self.nodes) do
+    for slot in pairs(node.running) do
+      running[slot] = running[slot] or {}
+      table.insert(running[slot], name)
+    end
+  end
+  return running
+end
+
+--- The last decision's problem under a key.
+function Cluster:problem(key)
+  for _, problem in ipairs(self.last.problems) do
+    if problem.key == key then return problem.text end
+  end
+end
+
+return Cluster
