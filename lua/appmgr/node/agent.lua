@@ -217,10 +217,11 @@ local function open_election(self)
   local core = self.core
   self.leader = require("appmgr.leader.leader").new({
     client = self.client, timer = core.timer, random = math.random, log = core.log, problems = self.problems,
-    json = json, codec = core.codec, planner = core.planner, state = self.state, cluster = self.cluster,
-    session = self.session, node = self.node, prefix = self.config.Consul.prefix, policy = self.policy,
-    fallback_ms = self.config.Consul.topology_interval * 1000,
-    is_leading = function(term) return self.election:is_leading(term) end,
+    codec = core.codec, now = clock.now, planner = core.planner, cluster = self.cluster, session = self.session,
+    node = self.node, fallback_ms = self.config.Consul.topology_interval * 1000,
+    policy = function() return self.policy end,
+    may_write = function(term) return self.election:is_leading(term) end,
+    remember_tasks = function(body) self.state:save_tasks({ listing = body }) end,
   })
   self.election = require("appmgr.leader.election").new({
     client = self.client, timer = core.timer, random = math.random, log = core.log, problems = self.problems,
@@ -296,7 +297,7 @@ function Agent:reload()
   self.core.log.set_level(fresh.LogLevel)
   self.apps:set_local(fresh.Applications)
   if self.membership then self.membership:update(live_fields(self)) end
-  if self.leader then self.leader:set_policy(policy) end
+  if self.leader then self.leader:reconfigure() end
   self.core.log.info("configuration read again: " .. self.config.path)
   return true
 end

@@ -1,0 +1,173 @@
+local core = require("spec.support.core")
+local Agent = require("appmgr.node.agent")
+local clock = require("appmgr.clock")
+local configuration = require("appmgr.config")
+local fake_file = require("spec.support.fake_file")
+local fake_log = require("spec.support.fake_log")
+local fake_process = require("spec.support.fake_process")
+local fake_timer = require("spec.support.fake_timer")
+
+local CONFIG = "/etc/appmgr.json"
+
+--- All of the core that an agent without Consul needs.
+local function fake_core()
+  local log, keeper = fake_log.new(), fake_process.new()
+  function log.set_level(level) log.level = level end
+  function log.set_name(name) log.name = name end
+  local fake = {
+    log = log, timer = fake_timer.new(), keeper = keeper, told = {}, signals = {}, codec = setmetatable({
+      uuid = function() return "uid" end,
+    }, { __index = core.codec }),
+    file = fake_file.new({ ["/share/policies/spread.lua"] = "return {}", ["/proc/self/environ"] = "PATH=/bin\0" }),
+    runtime = { version = "0.1.0", pid = 7, share_dir = "/share", keeper_path = "/bin/keeper" },
+    host = { machine_id = function() return "m" end, process = function() end },
+  }
+  fake.notify = { send = function(state) fake.told[#fake.told + 1] = state; return true end }
+  fake.loop = {
+    on_signal = function(name, fn) fake.signals[name] = fn end,
+    stop = function() fake.is_stopped = true end,
+  }
+  fake.control = { listen = function(options)
+    if fake.refuse_socket then return nil, fake.refuse_socket end
+    fake.socket = options.path
+    return { close = function() fake.socket = nil end }
+  end }
+  fake.process = { open = function(options)
+    keeper.options, keeper.on_event = options, options.on_event
+    return keeper
+  end }
+  return fake
+end
+
+describe("an agent without Consul", function()
+  local fake, agent
+
+  local function configure(text)
+    fake.file.texts[CONFIG] = text
+  end
+
+  local function start()
+    return Agent.start({
+      config = assert(configuration.read(fake.file, CONFIG)), node = "alpha", state_dir = "/state",
+      socket = "/run/s", core = fake,
+    })
+  end
+
+  before_each(function()
+    fake = fake_core()
+    configure('{ "Applications": [ { "name": "a", "command": "sleep 1" } ] }')
+  end)
+
+  local function started()
+    agent = assert(start())
+    fake.keeper.options.on_ready({})
+    return agent
+  end
+
+  it("listens, runs its applications, and says that it is ready", function()
+    agent = assert(start())
+    assert.equal("/run/s", fake.socket)
+    assert.same({}, fake.told)
+    fake.keeper.options.on_ready({})
+    assert.same({ "spawn a" }, fake.keeper.calls)
+    assert.same({ "READY=1" }, fake.told)
+    assert.equal("alpha", fake.log.name)
+    assert.is_nil(agent.client)
+    assert.equal(448, fake.file.directories["/state/log"])
+  end)
+
+  it("is not started twice on one state directory, and takes nothing down when it is refused", function()
+    fake.file.locks["/state/lock"] = 4711
+    local refused, err = start()
+    assert.is_nil(refused)
+    assert.matches("4711", err)
+    assert.is_nil(fake.socket)
+    fake.file.locks = {}
+    fake.refuse_socket = "/run/s: in use by pid 5"
+    refused, err = start()
+    assert.is_nil(refused)
+    assert.matches("in use by pid 5; choose another with %-%-socket", err)
+    assert.is_nil(fake.keeper.options)
+  end)
+
+  it("refuses a policy that is not there", function()
+    configure('{ "Policy": { "name": "spraed" } }')
+    local refused, err = start()
+    assert.is_nil(refused)
+    assert.matches('/etc/appmgr.json: Policy: there is no policy "spraed"', err)
+  end)
+
+  it("reads applications, labels, policy and log level again", function()
+    started()
+    configure([[{ "LogLevel": "DEBUG", "Labels": { "zone": "b" },
+      "Applications": [ { "name": "b", "command": "sleep 2" } ] }]])
+    fake.signals.HUP()
+    assert.same({ "spawn a", "stop a", "spawn b" }, fake.keeper.calls)
+    assert.equal("DEBUG", fake.log.level)
+    assert.same({ zone = "b" }, agent.config.Labels)
+    assert.equal(0, #agent.problems:list())
+  end)
+
+  it("keeps what it has when the file is broken, and says so until it is repaired", function()
+    started()
+    configure('{ "Applications": [ { "name": "b" } ] }')
+    fake.signals.HUP()
+    assert.same({ "spawn a" }, fake.keeper.calls)
+    assert.matches("command: is missing", agent.problems:list()[1].text)
+    configure('{ "Policy": { "name": "none" } }')
+    fake.signals.HUP()
+    assert.same({ "spawn a" }, fake.keeper.calls)
+    configure('{ "Applications": [ { "name": "a", "command": "sleep 1" } ] }')
+    fake.signals.HUP()
+    assert.equal(0, #agent.problems:list())
+    assert.same({ "spawn a" }, fake.keeper.calls)
+  end)
+
+  it("says what needs a restart", function()
+    started()
+    configure('{ "Consul": {}, "Description": "x" }')
+    fake.signals.HUP()
+    assert.matches("Consul and Description changed; restart the agent", agent.problems:list()[1].text)
+    assert.is_nil(agent.config.Consul)
+  end)
+
+  it("on SIGTERM goes and leaves its applications to the keeper", function()
+    started()
+    fake.signals.TERM()
+    assert.same({ "READY=1", "STOPPING=1" }, fake.told)
+    assert.same({ "spawn a" }, fake.keeper.calls)
+    assert.is_true(fake.keeper.is_closed)
+    assert.is_true(fake.is_stopped)
+    assert.is_nil(fake.socket)
+  end)
+
+  it("on SIGINT stops its applications first; a second one does not wait", function()
+    started()
+    fake.signals.INT()
+    assert.is_nil(fake.is_stopped)
+    fake.signals.INT()
+    assert.is_true(fake.is_stopped)
+  end)
+
+  it("leaves when asked, answers, forgets its assignment, and ends", function()
+    started()
+    fake.file.texts["/state/assignment.json"] = "{}"
+    local answer, refusal
+    agent:leave(function(result) answer = result end)
+    agent:leave(function(_, err) refusal = err end)
+    assert.matches("already ending", refusal)
+    assert.is_nil(answer)
+    fake.keeper.shutdown_callback(true)
+    assert.same({ node = "alpha", stopped = 1 }, answer)
+    assert.is_nil(fake.file.texts["/state/assignment.json"])
+    fake.timer.advance(100)
+    assert.is_true(fake.is_stopped)
+  end)
+
+  it("counts what status shows from its own clocks", function()
+    started()
+    assert.equal(fake.timer.now_ms(), agent.started_ms)
+    assert.equal(7, agent.pid)
+    assert.truthy(clock.now() > 0)
+  end)
+end)
