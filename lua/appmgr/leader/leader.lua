@@ -1,0 +1,372 @@
+--- What the elected agent does: it feeds a planner and commits what that decides.
+--
+-- One pass, stage by stage:
+--
+--   stage      file                        input                     output                   trigger
+--   elect      leader/election.lua         leader key, session       a term begins, ends      key released, gone; lease
+--   feed       leader/feeds.lua            Consul's answers          the same bytes           long polls, audit
+--   plan       planner/main.lua (process)  feeds, "decide"           batches, problems        here: feeds since last pass
+--   check      leader/leader.lua           decision                  batches or nothing       term, snapshot unchanged
+--   commit     leader/commit.lua           batches                   Consul's answers         lease valid, one by one
+--   feed back  leader/leader.lua           Consul's answers          "committed"              each batch
+--   audit      leader/feeds.lua            assignment/ topology/     a feed                   each 50 s, a refusal
+--
+-- The first feed is acted on at once; what arrives while a pass runs is taken
+-- together by the next. This agent parses none of it and remembers none of it:
+-- a planner that dies, or that is killed because it does not answer in time, is
+-- replaced by one that is fed everything again. The last topology stays meanwhile.
+local bucket = require("appmgr.consul.bucket")
+local commit = require("appmgr.leader.commit")
+local Feeds = require("appmgr.leader.feeds")
+local frame = require("appmgr.planner.frame")
+local outcome = require("appmgr.leader.outcome")
+
+local M = {}
+
+local Leader = {}
+Leader.__index = Leader
+
+local DEADLINE_MS = 5000
+local AUDIT_MS = 50000
+local DECIDE_AGAIN_MS = 1000
+local RETRY_FIRST_MS, RETRY_CEILING_MS = 200, 60000
+local REFUSED_CEILING_MS = 5000
+-- Passes may take a tenth of a core, and a second at once.
+local WORK_BURST_MS, WORK_PER_MS = 1000, 0.1
+local REQUIRED = { "audit", "version", "task", "live", "node" }
+
+--- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `codec` (sha256, uuid), `now`
+--   (function → unix s), `planner` (core.planner), `policy` (function → {name, source, options} | nil, err), `limits`
+--   (for the planner), `memory_mb` (of the planner), `node`, `session` (id()), `cluster` (id(), verify()), `fallback_ms`,
+--   `may_write` (function(term) → boolean), `on_refused` (function(): a write was refused), `remember_tasks`
+--   (function(body): the listing of task/ that a decision was made from)
+-- @treturn Leader
+function M.new(deps)
+  local self = setmetatable({ deps = deps, timer = deps.timer, problems = deps.problems, log = deps.log }, Leader)
+  self.random = deps.random or math.random
+  self.feeds = Feeds.new({
+    client = deps.client, timer = deps.timer, random = self.random, problems = deps.problems,
+    fallback_ms = deps.fallback_ms, on_feed = function(header, body) self:take_feed(header, body) end,
+  })
+  self.decisions = outcome.new({
+    timer = deps.timer, problems = deps.problems, now = deps.now, remember_tasks = deps.remember_tasks,
+  })
+  self.snapshot = 0
+  return self
+end
+
+local start_planner, consider
+
+-- The planner's life --------------------------------------------------------
+
+local function cancel(self, name)
+  if self[name] then self[name]:cancel() end
+  self[name] = nil
+end
+
+local function end_pass(self)
+  cancel(self, "deadline")
+  cancel(self, "commit")
+  self.pass = nil
+end
+
+--- Forgets the planner and all it knew.
+local function drop_planner(self)
+  local planner = self.planner
+  self.planner, self.configured = nil, false
+  end_pass(self)
+  cancel(self, "pause")
+  cancel(self, "retry")
+  self.feeds:stop()
+  self.fed, self.held, self.is_dirty = {}, {}, false
+  if planner then planner:kill() end
+end
+
+--- Ends a planner that went wrong and has another one made, later each time.
+local function replace_planner(self, reason)
+  drop_planner(self)
+  self.problems:set("planner", ("the planner was ended: %s; the last topology stays, and another planner is started")
+    :format(reason))
+  local longest = math.min(RETRY_CEILING_MS, RETRY_FIRST_MS * 2 ^ math.min(self.failures, 16))
+  self.failures = self.failures + 1
+  self.restart = self.timer.after(math.ceil(longest * (1 - self.random() / 4)), function()
+    self.restart = nil
+    start_planner(self)
+  end)
+end
+
+local function send(self, header, body)
+  self.planner:send(frame.encode(header, body))
+end
+
+--- Ends the planner unless it answers in time: a policy may hang where no hook reaches.
+local function expect_answer(self, what)
+  cancel(self, "deadline")
+  self.deadline = self.timer.after(DEADLINE_MS, function()
+    self.deadline = nil
+    replace_planner(self, ("it did not %s within %d s"):format(what, DEADLINE_MS // 1000))
+  end)
+end
+
+--- Sends the policy that is configured.
+local function configure(self)
+  local policy, err = self.deps.policy()
+  if not policy then
+    self.problems:set("policy", ("the policy cannot be read: %s; %s"):format(err,
+      self.configured and "the one before stays in use" or "nothing is decided"))
+    return
+  end
+  send(self, {
+    type = "configure", node = self.deps.node, prefix = self.deps.client.prefix, limits = self.deps.limits,
+    policy = { name = policy.name, options = policy.options, hash = self.deps.codec.sha256(policy.source) },
+  }, policy.source)
+  if not self.pass then expect_answer(self, "read its policy") end
+end
+
+function start_planner(self)
+  local planner, err
+  planner, err = self.deps.planner.start({
+    memory_mb = self.deps.memory_mb,
+    on_message = function(bytes)
+      if planner and planner == self.planner then self:take_message(bytes) end
+    end,
+    on_exit = function(reason)
+      if planner and planner == self.planner then
+        self.planner = nil
+        replace_planner(self, tostring(reason))
+      end
+    end,
+  })
+  if not planner then return replace_planner(self, "it cannot be started: " .. tostring(err)) end
+  self.planner = planner
+  configure(self)
+  self.feeds:start()
+end
+
+-- Feeding -------------------------------------------------------------------
+
+local function feed(self, header, body)
+  self.snapshot = self.snapshot + 1
+  self.is_dirty = true
+  self.fed[header.topic] = true
+  if header.topic == "task" and header.status == 200 then self.decisions:tasks_read(body) end
+  send(self, { type = "feed", topic = header.topic, host = header.host, status = header.status, index = header.index },
+    body)
+end
+
+--- Takes one of Consul's answers. During a pass only the last of each topic is kept.
+function Leader:take_feed(header, body)
+  if not self.planner then return end
+  if self.pass then
+    local place = header.topic .. "/" .. (header.host or "")
+    self.held[#self.held + 1] = not self.held[place] and place or nil
+    self.held[place] = { header, body }
+    return
+  end
+  feed(self, header, body)
+  consider(self)
+end
+
+local function feed_held(self)
+  local held = self.held
+  self.held = {}
+  for _, place in ipairs(held) do feed(self, held[place][1], held[place][2]) end
+end
+
+-- Passes --------------------------------------------------------------------
+
+local function is_fed(self)
+  for _, topic in ipairs(REQUIRED) do
+    if not self.fed[topic] then return false end
+  end
+  return true
+end
+
+local function decide(self)
+  self.is_dirty = false
+  self.pass = { began_ms = self.timer.now_ms(), snapshot = self.snapshot }
+  send(self, {
+    type = "decide", term = self.term, snapshot = self.snapshot, session = self.deps.session:id(),
+    known_cluster = self.deps.cluster:id(), new_cluster = self.new_cluster, now = self.deps.now(),
+  })
+  expect_answer(self, "decide")
+end
+
+--- Starts a pass when there is something to decide, and everything to decide it from.
+function consider(self)
+  if not self.planner or self.pass or self.pause or not self.configured then return end
+  if not self.is_dirty or not is_fed(self) or not self.deps.may_write(self.term) then return end
+  local wait_ms = self.work:wait_ms(0)
+  if wait_ms == 0 then return decide(self) end
+  self.pause = self.timer.after(wait_ms, function()
+    self.pause = nil
+    consider(self)
+  end)
+end
+
+--- Asks for an audit: at once at first, later each time while writes are refused.
+local function audit_after_refusal(self)
+  local delay_ms = self.refusals == 0 and 0 or math.min(REFUSED_CEILING_MS, RETRY_FIRST_MS * 2 ^ math.min(self.refusals, 10))
+  self.refusals = self.refusals + 1
+  cancel(self, "audit_wait")
+  self.audit_wait = self.timer.after(math.ceil(delay_ms), function()
+    self.audit_wait = nil
+    if self.planner then self.feeds:audit() end
+  end)
+end
+
+local function finish_pass(self)
+  self.work:take(self.timer.now_ms() - self.pass.began_ms)
+  end_pass(self)
+  self.failures = 0
+  self.problems:clear("planner")
+  feed_held(self)
+  consider(self)
+end
+
+local ON_COMMIT_END = {
+  done = function(self)
+    self.refusals = 0
+    self.problems:clear("commit/write")
+    -- The first decision of a new cluster gave it its id.
+    if not self.deps.cluster:id() then self.deps.cluster:verify() end
+  end,
+  refused = function(self)
+    if self.deps.on_refused then self.deps.on_refused() end
+    audit_after_refusal(self)
+  end,
+  failed = function(self, err)
+    self.problems:set("commit/write", ("a decision was not written: %s; what stands there is read again"):format(err.message))
+    audit_after_refusal(self)
+  end,
+  stopped = function() end,
+}
+
+local function commit_batches(self, batches)
+  local term = self.term
+  self.commit = commit.run({
+    client = self.deps.client, batches = batches,
+    may_write = function() return self.term == term and self.deps.may_write(term) end,
+    on_answer = function(number, status, body)
+      send(self, { type = "committed", batch = number, status = status }, body)
+    end,
+    on_end = function(how, err)
+      self.commit = nil
+      ON_COMMIT_END[how](self, err)
+      if self.pass then finish_pass(self) end
+    end,
+  })
+end
+
+--- Time alone will change the decision: a slot rests before it may go back to where it was.
+local function decide_again_later(self)
+  cancel(self, "retry")
+  self.retry = self.timer.after(DECIDE_AGAIN_MS, function()
+    self.retry = nil
+    self.is_dirty = true
+    consider(self)
+  end)
+end
+
+local ON_MESSAGE = {}
+
+function ON_MESSAGE.configured(self, header)
+  if not self.pass then cancel(self, "deadline") end
+  if header.ok then
+    self.configured, self.is_dirty = true, true
+    self.problems:clear("policy")
+    return consider(self)
+  end
+  self.problems:set("policy", ("the policy cannot be used: %s; %s"):format(tostring(header.error),
+    self.configured and "the one before stays in use" or "nothing is decided"))
+end
+
+function ON_MESSAGE.decision(self, header, body)
+  local pass = self.pass
+  -- Of an earlier term or snapshot: somebody else decides by now, or on something else.
+  if not pass or pass.decided or header.term ~= self.term or header.snapshot ~= pass.snapshot then
+    self.decisions:dropped()
+    return
+  end
+  local batches, err = outcome.batches(header, body)
+  if not batches then return replace_planner(self, err) end
+  pass.decided = true
+  cancel(self, "deadline")
+  self.decisions:take(header, #batches, self.timer.now_ms() - pass.began_ms)
+  self.feeds:follow_status(outcome.status_hosts(header))
+  if header.audit and not self.audit_wait then self.feeds:audit() end
+  if header.retry then decide_again_later(self) end
+  if header.frozen then self.deps.cluster:verify() end
+  if #batches == 0 then return finish_pass(self) end
+  commit_batches(self, batches)
+end
+
+function ON_MESSAGE.error(self, header)
+  replace_planner(self, "it said: " .. tostring(header.message))
+end
+
+--- Takes a message of the planner; one that makes no sense ends it.
+function Leader:take_message(bytes)
+  local header, body = frame.decode(bytes)
+  local take = header and ON_MESSAGE[header.type]
+  if not take then return replace_planner(self, "it sent something that is no message") end
+  take(self, header, body)
+end
+
+-- Public --------------------------------------------------------------------
+
+--- A term begins: a planner is started and fed everything.
+-- @tparam integer term
+function Leader:start(term)
+  assert(not self.term, "this agent leads already")
+  self.term, self.failures, self.refusals = term, 0, 0
+  self.fed, self.held, self.is_dirty = {}, {}, false
+  self.new_cluster = self.deps.codec.uuid()
+  self.work = bucket.new({ timer = self.timer, burst = WORK_BURST_MS, per_ms = WORK_PER_MS })
+  self.audits = self.timer.every(AUDIT_MS, function() self:audit() end)
+  start_planner(self)
+end
+
+--- The term is over: nothing more is written, the planner ends.
+function Leader:stop()
+  if not self.term then return end
+  self.term = nil
+  drop_planner(self)
+  cancel(self, "restart")
+  cancel(self, "audits")
+  cancel(self, "audit_wait")
+  self.decisions:clear()
+  for _, key in ipairs({ "planner", "policy", "commit/write" }) do self.problems:clear(key) end
+end
+
+--- Reads again what stands in Consul, and decides on it.
+function Leader:audit()
+  if self.planner then self.feeds:audit() end
+end
+
+--- The policy or its options changed: the planner gets it and decides anew. One that cannot be used leaves the one
+-- before in use.
+function Leader:reconfigure()
+  if self.planner then configure(self) end
+end
+
+--- What `status` shows of the leader.
+-- @treturn ?table nil when this agent does not lead; else {term, stage ("starting", "idle", "deciding", "committing"),
+--   planner_pid, snapshot, last_decision (nil or {at, outcome, frozen, summary, batches, took_ms}), dropped}
+function Leader:status()
+  if not self.term then return nil end
+  local stage = "starting"
+  if self.commit then
+    stage = "committing"
+  elseif self.pass then
+    stage = "deciding"
+  elseif self.configured and is_fed(self) then
+    stage = "idle"
+  end
+  return {
+    term = self.term, stage = stage, planner_pid = self.planner and self.planner:pid(), snapshot = self.snapshot,
+    last_decision = self.decisions.last, dropped = self.decisions.dropped_count,
+  }
+end
+
+return M
