@@ -28,6 +28,8 @@ Agent.__index = Agent
 
 --- How long Consul may take before what is remembered is used.
 local RECALL_MS <const> = 3000
+--- Without reports the applications are measured at the seed's rhythm.
+local SAMPLE_MS <const> = 10000
 --- How long the answer to `leave` may take to reach its client.
 local FAREWELL_MS <const> = 50
 local MIB <const> = 1024 * 1024
@@ -92,6 +94,9 @@ local function open_keeper(self)
   })
   if not keeper then return nil, "the keeper cannot be used: " .. err end
   apps:connect(keeper)
+  if not self.config.Consul then
+    self.sampler = self.core.timer.every(SAMPLE_MS, function() apps:sample() end)
+  end
   apps:set_local(self.config.Applications)
   return true
 end
@@ -306,7 +311,7 @@ end
 
 --- Ends what runs by itself, so that nothing begins any more.
 local function quiesce(self)
-  for _, name in ipairs({ "recall_timer", "probe" }) do
+  for _, name in ipairs({ "recall_timer", "probe", "sampler" }) do
     if self[name] then self[name]:cancel() end
     self[name] = nil
   end

@@ -219,14 +219,15 @@ function Apps:keeper_event(event)
   end
   local app = self.by_id[event.id]
   if not app or self.is_closing then return end
+  local error_before = app.error
   app:handle(event, self.clock.now())
-  self:tell(app, event)
+  if not event.error or event.error ~= error_before then self:tell(app, event) end
   if app.state == "idle" and not app.is_wanted then drop_app(self, app) end
 end
 
 --- Logs what an operator wants to find there.
 function Apps:tell(app, event)
-  if event.type == "exited" then
+  if event.type == "exited" and event.next ~= "stop" then
     local how = event.signal and ("ended by signal %d"):format(event.signal) or ("exited with %s"):format(event.code)
     self.log.info(("%s: %s%s"):format(app.name, how, event.next == "restart"
       and (", started again in %g s"):format((event.delay_ms or 0) / 1000) or ""))
