@@ -6,6 +6,7 @@
 --     keeper.run(id)              -- it started
 --     keeper.exit(id, { code = 1, next = "restart" })
 --     keeper.finish(id)           -- the group of a stopped one is gone
+--     keeper.refuse_spawn = "too large"
 --     keeper.calls                -- "spawn web", "stop web" … by the name in the tag
 
 local M = {}
@@ -29,6 +30,7 @@ function M.new()
   end
 
   function keeper:spawn(spec)
+    if self.refuse_spawn then return nil, self.refuse_spawn end
     local record = self.records[spec.id]
     local is_new = not record or GONE[record.state]
     if is_new then

@@ -20,14 +20,16 @@ local M = {}
 local App = {}
 App.__index = App
 
--- What is told to the keeper. Each takes the application and its client.
+-- What is told to the keeper. Each takes the application and its client; a spawn that cannot even be sent (it is
+-- larger than a message may be) gives the reason back.
 local command = {}
 
 function command.spawn(app, keeper)
   local wanted = app.wanted
   app.kept = { hash = wanted.hash, tag = wanted.tag, version = wanted.version, definition = wanted }
   app.error, app.next_start_at, app.starts = nil, nil, 0
-  keeper:spawn(wanted.spawn)
+  local _, refusal = keeper:spawn(wanted.spawn)
+  return refusal
 end
 
 function command.stop(app, keeper)
@@ -50,7 +52,7 @@ end
 
 function command.respawn(app, keeper)
   command.forget(app, keeper)
-  command.spawn(app, keeper)
+  return command.spawn(app, keeper)
 end
 
 -- The keeper lost its record (it was killed): there is nothing to forget.
@@ -127,7 +129,11 @@ local function fire(self, event)
     step = step.command == "spawn" and drop or forget
   end
   if step.state then self.state = step.state end
-  if step.command then command[step.command](self, self.keeper()) end
+  local refusal = step.command and command[step.command](self, self.keeper())
+  if refusal then
+    self.state, self.error = "failed", refusal
+    self.log.warn(("%s: cannot be started: %s"):format(self.name, refusal))
+  end
   if self.state ~= before or step.command then
     self.log.debug(("%s: %s, %s → %s"):format(self.name, event, before, self.state))
     self.on_change(self)

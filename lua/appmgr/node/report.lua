@@ -144,7 +144,10 @@ local function write(self, everything)
     return
   end
   self.again = false
-  if everything or not self.measured then self.measured = self.resource() end
+  if everything or not self.measured then
+    self.sample()
+    self.measured = self.resource()
+  end
   local ops, body = build(self, session, everything)
   if not ops then
     self.problems:set("report/size", "the status of all applications does not fit into Consul's 512 KiB even with the"
@@ -159,10 +162,7 @@ end
 --- Begins to report. The first report is made when a session is held.
 function Report:start()
   if self.ticker then return end
-  self.ticker = self.timer.every(self.interval_ms, function()
-    self.sample()
-    write(self, true)
-  end)
+  self.ticker = self.timer.every(self.interval_ms, function() write(self, true) end)
   self:session_changed()
 end
 

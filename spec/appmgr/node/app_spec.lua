@@ -143,6 +143,19 @@ describe("an application", function()
     assert.is_nil(app.error)
   end)
 
+  it("that is too large to be sent fails until it is another one", function()
+    local app, keeper = new_app()
+    keeper.refuse_spawn = "it is larger than a message may be"
+    app:want("run", definition("a"))
+    app:want("run", definition("a"))
+    assert.equal("failed", app.state)
+    assert.equal(keeper.refuse_spawn, app.error)
+    keeper.refuse_spawn = nil
+    app:want("run", definition("b"))
+    assert.equal("starting", app.state)
+    assert.is_nil(app.error)
+  end)
+
   it("waits for a keeper", function()
     local app, keeper, connection = new_app()
     connection.keeper = nil

@@ -49,7 +49,7 @@ describe("the report", function()
     timer.advance(10000)
     assert.equal("T10", written().resource.systime)
     assert.truthy(written().applications)
-    assert.equal(1, sampled)
+    assert.equal(2, sampled)
   end)
 
   it("writes a change at once, further ones together after 100 ms, the same one never", function()
