@@ -5,6 +5,8 @@
 --     cluster:node("alpha")  cluster:task("web", { replication = 2 })
 --     cluster:settle()       until nothing changes any more
 --     cluster:slots()        { ["web.0"] = "alpha", … }
+--
+-- With `cluster.lazy = function(name) … end` a node for which it says true sleeps this turn.
 local Desk = require("appmgr.planner.desk")
 local Store = require("spec.support.store")
 local assignment = require("appmgr.assignment")
@@ -134,6 +136,14 @@ function Cluster:commit(batches)
   return #batches
 end
 
+--- @treturn {string,...} the nodes that are up, sorted
+function Cluster:node_names()
+  local names = {}
+  for name in pairs(self.nodes) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
 --- One turn of the leader, after which the nodes do what they are told.
 -- @treturn table the decision
 -- @treturn integer how many batches were written
@@ -141,8 +151,8 @@ function Cluster:turn()
   self:feed_all()
   local header, batches = self:decide()
   local written = self:commit(batches)
-  for name in pairs(self.nodes) do
-    if self.store:value("live/" .. name) then self:run(name) end
+  for _, name in ipairs(self:node_names()) do
+    if not self.lazy or not self.lazy(name) then self:run(name) end
   end
   for _, host in ipairs(header.status_hosts) do
     self:feed("status", self.store:listing("status/" .. host .. "/applications"), host)

@@ -199,10 +199,11 @@ local function needs_retry(states)
   return false
 end
 
--- When the policy failed for every task it was asked about, it is the policy.
+-- When the policy failed for every task it was asked about, it is the policy;
+-- when it was asked about a single one, it may be the task.
 local function outcome_of(run)
   local first = run.failures[1]
-  if first and #run.failures >= run.asked then
+  if first and #run.failures >= run.asked and run.asked ~= 1 then
     return first.outcome, first.message
   end
   return "ok"

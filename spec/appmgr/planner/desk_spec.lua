@@ -183,6 +183,19 @@ describe("moving", function()
     assert.is_nil(header.retry)
   end)
 
+  it("tells a node first, however long its status has not shown the slot", function()
+    local cluster = three_nodes()
+    cluster:settle()
+    cluster.lazy = function() return true end
+    cluster:task("web")
+    cluster:turn()
+    cluster.now = cluster.now + 60
+    cluster.store:put("node/alpha", '{"drain":true}')
+    cluster:feed_all()
+    cluster:feed("status", cluster.store:listing("status/alpha/applications"), "alpha")
+    assert.same({ "web.0 leaves alpha" }, cluster:decide().summary)
+  end)
+
   it("keeps a leaving slot when the reason goes away in time", function()
     local cluster = three_nodes()
     cluster:task("web")
@@ -207,6 +220,33 @@ describe("moving", function()
     cluster:settle()
     assert.same({}, cluster:slots())
     assert.is_nil(cluster.store:key_listing("version/"))
+  end)
+
+  it("obeys a lower max_per_node: the highest slots leave", function()
+    local cluster = Cluster.new()
+    cluster:node("alpha")
+    cluster:task("web", { replication = 3, max_per_node = 3 })
+    cluster:settle()
+    cluster:task("web", { replication = 3, max_per_node = 1 })
+    cluster:settle()
+    assert.same({ ["web.0"] = "alpha" }, cluster:slots())
+  end)
+
+  it("counts what still leaves against max_per_node", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    local holder = {}
+    for slot, host in pairs(cluster:slots()) do holder[slot] = host end
+    cluster:task("web", { replication = 1 })
+    cluster:lose(holder["web.0"])
+    cluster.lazy = function() return true end
+    cluster:turn()
+    assert.same({}, cluster:slots())
+    assert.truthy(cluster:problem("task/web"):find("2 of 2 nodes: have max_per_node", 1, true))
+    cluster.lazy = nil
+    cluster:settle()
+    assert.equal(1, count(cluster:slots()))
   end)
 
   it("moves what may not stay: a label that changed, a local application with the name", function()
