@@ -146,7 +146,14 @@ local function open_cluster(self)
   self.cluster = require("appmgr.node.cluster").new({
     client = self.client, timer = core.timer, log = core.log, problems = self.problems, json = json, codec = core.codec,
     state = self.state, session = self.session, node = self.node,
-    on_settled = function() self.assignment:refresh() end,
+    fallback_ms = self.config.Consul.topology_interval * 1000,
+    on_adopted = function(id)
+      if self.membership then self.membership:update({ cluster = id }) end
+    end,
+    on_settled = function()
+      self.assignment:refresh()
+      if self.leader then self.leader:audit() end
+    end,
   })
 end
 
@@ -226,7 +233,8 @@ local function open_election(self)
     node = self.node, fallback_ms = self.config.Consul.topology_interval * 1000,
     policy = function() return self.policy end,
     may_write = function(term) return self.election:is_leading(term) end,
-    remember_tasks = function(body) self.state:save_tasks({ listing = body }) end,
+    on_refused = function() self.election:doubt() end,
+    remember_tasks = function(body) self.state:save_tasks({ listing = body, at = clock.now() }) end,
   })
   self.election = require("appmgr.leader.election").new({
     client = self.client, timer = core.timer, random = math.random, log = core.log, problems = self.problems,
@@ -323,7 +331,7 @@ end
 local function finish(self)
   if self.is_finished then return end
   self.is_finished = true
-  for _, name in ipairs({ "report", "election", "session" }) do
+  for _, name in ipairs({ "report", "election", "cluster", "session" }) do
     if self[name] then self[name]:stop() end
   end
   self.apps:close()
