@@ -58,8 +58,9 @@ static int start_ticks(lua_State *L)
 {
     uint64_t ticks;
     if (host_start_ticks(check_pid(L), &ticks) < 0)
-        return 0;
-    lua_pushinteger(L, (lua_Integer)ticks);
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, (lua_Integer)ticks);
     return 1;
 }
 
@@ -84,8 +85,10 @@ static void set_string(lua_State *L, const char *name, const char *value)
 static int process(lua_State *L)
 {
     struct host_process usage;
-    if (host_process_usage(check_pid(L), &usage) < 0)
-        return 0;
+    if (host_process_usage(check_pid(L), &usage) < 0) {
+        lua_pushnil(L);
+        return 1;
+    }
     lua_createtable(L, 0, 2);
     set_integer(L, "memory_bytes", usage.memory_bytes);
     set_number(L, "cpu_s", usage.cpu_s);

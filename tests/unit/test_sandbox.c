@@ -60,6 +60,7 @@ static void check(void **state, const char *source)
 {
     lua_State *L = *state;
     int64_t begun = now_ms();
+    lua_settop(L, 0);
     if (luaL_dostring(L, source))
         fail_msg("%s", lua_tostring(L, -1));
     assert_int_equal(lua_gettop(L), 0);
@@ -143,6 +144,51 @@ static void loop_inside_metamethods_and_callbacks(void **state)
           "  .. 'coroutine.yield() end) coroutine.resume(co) while true do coroutine.close(co) end'))");
 }
 
+/* Lua switches a thread's hook off while the hook runs; what runs then, or after the hook raised, is out of reach. */
+static void no_code_runs_where_the_hook_is_off(void **state)
+{
+    check(state,
+          "local loop = 'local function loop() while true do end end\\n'\n"
+          "local closing = loop .. 'local mt = {} local v = setmetatable({}, mt) mt.__close = loop\\n'\n"
+          "  .. 'local function f() local x <close> = v while true do end end\\n'\n"
+          "expect('timeout', run(loop .. 'while true do xpcall(loop, loop) end'))\n"
+          "expect('timeout', run(loop .. 'xpcall(error, loop)'))\n"
+          "expect('timeout', run(closing .. 'coroutine.wrap(f)()'))\n"
+          "expect('timeout', run(closing .. 'f()'))\n"
+          "expect('timeout', run(closing .. 'pcall(f)'))\n"
+          "local co = coroutine.create(function() end)\n"
+          "expect('timeout', run(closing .. 'local keep = ... keep.co = coroutine.create(f) coroutine.resume(keep.co)',\n"
+          "  nil, _G))\n"
+          "local close = sandbox.environment({'coroutine.close'}).coroutine.close\n"
+          "assert(expect('ok', sandbox.call(close, {deadline_ms = 50}, _G.co)) == false)");
+}
+
+static void guarded_functions_work_as_the_originals(void **state)
+{
+    check(state,
+          "expect('ok', run([[\n"
+          "  local ok, message = xpcall(function() error('x', 0) end, function(m) return m .. '!' end)\n"
+          "  assert(not ok and message == 'x!')\n"
+          "  local all = table.pack(xpcall(function(...) return ... end, error, 1, nil, 3))\n"
+          "  assert(all.n == 4 and all[1] == true and all[4] == 3)\n"
+          "  local co = coroutine.create(function(a, b)\n"
+          "    local c = coroutine.yield(a + b)\n"
+          "    xpcall(function() coroutine.yield('inside') end, error)\n"
+          "    error({code = c})\n"
+          "  end)\n"
+          "  assert(select(2, coroutine.resume(co, 1, 2)) == 3)\n"
+          "  assert(select(2, coroutine.resume(co, 7)) == 'inside')\n"
+          "  local died, object = coroutine.resume(co)\n"
+          "  assert(died == false and object.code == 7 and coroutine.status(co) == 'dead')\n"
+          "  assert(select(2, coroutine.resume(co)) == 'cannot resume dead coroutine')\n"
+          "  assert(select(2, coroutine.close(co)).code == 7)\n"
+          "  local failing = coroutine.wrap(function() error('y', 0) end)\n"
+          "  assert(select(2, pcall(failing)) == 'y')\n"
+          "  assert(select(2, pcall(failing)) == 'cannot resume dead coroutine')\n"
+          "  assert(not pcall(coroutine.resume, 1) and not pcall(coroutine.wrap, 1) and not pcall(xpcall, print))\n"
+          "]]))");
+}
+
 static void deep_recursion_is_an_error(void **state)
 {
     check(state, "local message = expect('error', run('local function f() return 1 + f() end f()', {deadline_ms = 2000}))\n"
@@ -182,10 +228,10 @@ static void calls_nest(void **state)
     check(state,
           "local function inner(limits) return run('while true do end', limits) end\n"
           "assert(select(2, sandbox.call(inner, {deadline_ms = 3000}, {deadline_ms = 20})) == 'timeout')\n"
-          "local outcome = sandbox.call(inner, {deadline_ms = 20}, {deadline_ms = 60000})\n"
+          "local function for_ever(limits) while true do inner(limits) end end\n"
+          "local outcome = sandbox.call(for_ever, {deadline_ms = 20}, {deadline_ms = 60000})\n"
           "assert(outcome == 'timeout', outcome)\n"
-          "outcome = sandbox.call(function() inner({instructions = 90000}) inner({instructions = 90000}) end,\n"
-          "  {instructions = 100000})\n"
+          "outcome = sandbox.call(for_ever, {instructions = 100000}, {instructions = 90000})\n"
           "assert(outcome == 'timeout', outcome)");
 }
 
@@ -291,6 +337,8 @@ int main(void)
         cmocka_unit_test(loop_inside_pcall),
         cmocka_unit_test(loop_inside_coroutines),
         cmocka_unit_test(loop_inside_metamethods_and_callbacks),
+        cmocka_unit_test(no_code_runs_where_the_hook_is_off),
+        cmocka_unit_test(guarded_functions_work_as_the_originals),
         cmocka_unit_test(deep_recursion_is_an_error),
         cmocka_unit_test(memory_limit),
         cmocka_unit_test(memory_error_can_be_caught_but_not_passed),
