@@ -17,7 +17,7 @@ struct outcome {
     size_t body_length;
 };
 
-static void note_outcome(struct http *http, const struct http_result *result, void *data)
+static inline void note_outcome(struct http *http, const struct http_result *result, void *data)
 {
     struct outcome *outcome = data;
     const char *name, *value;
@@ -38,7 +38,7 @@ static void note_outcome(struct http *http, const struct http_result *result, vo
     }
 }
 
-static struct http_options default_options(void)
+static inline struct http_options default_options(void)
 {
     return (struct http_options){
         .method = "GET",
@@ -49,7 +49,7 @@ static struct http_options default_options(void)
     };
 }
 
-static void wait_for(const struct outcome *outcome)
+static inline void wait_for(const struct outcome *outcome)
 {
     uint64_t end = timer_now_ms() + 10000;
 
@@ -58,7 +58,7 @@ static void wait_for(const struct outcome *outcome)
 }
 
 /* Asks http(s)://127.0.0.1:port/path and waits for the outcome. */
-static struct outcome ask_url(struct http_options options, const char *url)
+static inline struct outcome ask_url(struct http_options options, const char *url)
 {
     struct outcome outcome = {0};
 
@@ -68,7 +68,7 @@ static struct outcome ask_url(struct http_options options, const char *url)
     return outcome;
 }
 
-static struct outcome ask(struct http_options options, int port)
+static inline struct outcome ask(struct http_options options, int port)
 {
     char url[64];
 
@@ -76,7 +76,7 @@ static struct outcome ask(struct http_options options, int port)
     return ask_url(options, url);
 }
 
-static int shut_down_client(void **state)
+static inline int shut_down_client(void **state)
 {
     (void)state;
     http_shutdown();

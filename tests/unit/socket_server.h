@@ -37,7 +37,7 @@ struct server {
 };
 
 /* Reads one request with its body; false when the peer is gone or the test ends. */
-static bool server_read_request(struct server *server, int fd)
+static inline bool server_read_request(struct server *server, int fd)
 {
     char request[sizeof server->received] = "";
     size_t length = 0;
@@ -65,13 +65,13 @@ static bool server_read_request(struct server *server, int fd)
     return false;
 }
 
-static void server_hold(struct server *server)
+static inline void server_hold(struct server *server)
 {
     while (!server->stop)
         usleep(5000);
 }
 
-static void server_serve(struct server *server, int fd)
+static inline void server_serve(struct server *server, int fd)
 {
     while (server->served < server->count && server_read_request(server, fd)) {
         const struct reply *reply = &server->replies[server->served++];
@@ -89,7 +89,7 @@ static void server_serve(struct server *server, int fd)
     server_hold(server); /* the last connection stays until the test is over */
 }
 
-static void *server_run(void *data)
+static inline void *server_run(void *data)
 {
     struct server *server = data;
 
@@ -108,7 +108,7 @@ static void *server_run(void *data)
 }
 
 /* A listening socket on a free loopback port. */
-static int server_listen(int *port)
+static inline int server_listen(int *port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
@@ -123,7 +123,7 @@ static int server_listen(int *port)
     return fd;
 }
 
-static void server_start(struct server *server, const struct reply *replies, int count)
+static inline void server_start(struct server *server, const struct reply *replies, int count)
 {
     memset(server, 0, sizeof *server);
     server->replies = replies;
@@ -132,7 +132,7 @@ static void server_start(struct server *server, const struct reply *replies, int
     pthread_create(&server->thread, NULL, server_run, server);
 }
 
-static void server_stop(struct server *server)
+static inline void server_stop(struct server *server)
 {
     server->stop = true;
     pthread_join(server->thread, NULL);
