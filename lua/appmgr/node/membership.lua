@@ -136,10 +136,16 @@ function acquire(self)
   if self.request then self.request:cancel() end
   if self.wait then self.wait:cancel() end
   self.wait = nil
-  self.request = self.client:put(self.key, self.text, { acquire = self.session_id }, while_current(self,
+  local text = self.text
+  self.request = self.client:put(self.key, text, { acquire = self.session_id }, while_current(self,
     function(held, err)
       self.request = nil
-      if held then return joined(self) end
+      if held then
+        joined(self)
+        -- A field that changed while the write was on its way: its update found no one joined.
+        if self.phase == "joined" and self.text ~= text then acquire(self) end
+        return
+      end
       if held == false then return wait_for_name(self) end
       failed(self, err)
     end))
