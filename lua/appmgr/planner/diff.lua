@@ -16,8 +16,9 @@ end
 
 -- Whether a host gives up anything that it had.
 local function loses(before, after)
+  local current = index(after)
   for key, replica in pairs(index(before)) do
-    local now = index(after)[key]
+    local now = current[key]
     if not now or (now.leaving and not replica.leaving) then return true end
   end
   return false

@@ -127,6 +127,8 @@ end
 -- @tparam table state from slots.settle; gets `placed` (holders), `pending`
 --   (slots without a node) and `reasons`
 function M.place(run, state)
+  -- A settled task costs nothing; only "all" has to look for nodes that joined.
+  if #state.to_place == 0 and state.entry.task.replication ~= "all" then return end
   local task, counter = state.entry.task, reasons.counter()
   local candidates = candidates_for(run, task, state, counter)
   local slots = state.to_place

@@ -1,0 +1,111 @@
+local Policy = require("appmgr.planner.policy")
+local core = require("spec.support.core")
+local engine = require("appmgr.planner.engine")
+
+local function policy(score)
+  return assert(Policy.load(core, {
+    name = "p", hash = "h", text = 'return { api = 1, name = "p", reads = { "node.replicas" }, score = ' .. score .. " }",
+  }))
+end
+
+local SPREAD = "function(_, node) return -node.replicas end"
+
+local function node(name, fields)
+  local result = { name = name, labels = {}, capacity = {}, local_names = {}, eligible = true, drain = false }
+  for key, value in pairs(fields or {}) do result[key] = value end
+  return result
+end
+
+local function task(name, fields)
+  local result = {
+    name = name, replication = 1, priority = 0, max_per_node = 1, condition = {}, unsupported = {}, version = "v1",
+    content_text = "{}", application = { status = 1 },
+  }
+  for key, value in pairs(fields or {}) do result[key] = value end
+  return { name = name, task = result, errors = {}, warnings = {} }
+end
+
+local function snapshot(fields)
+  local result = {
+    now = 1000, tasks = {}, nodes = { node("a"), node("b"), node("c") }, held = {}, assignment_index = {}, unreadable = {},
+  }
+  for key, value in pairs(fields) do result[key] = value end
+  return result
+end
+
+local function replica(name, slot, fields)
+  local result = { task = name, slot = slot, version = "v1", since = 1 }
+  for key, value in pairs(fields or {}) do result[key] = value end
+  return result
+end
+
+local function places(result)
+  local list = {}
+  for host, replicas in pairs(result.desired) do
+    for _, item in ipairs(replicas) do
+      list[#list + 1] = ("%s.%d@%s%s"):format(item.task, item.slot, host, item.leaving and " leaving" or "")
+    end
+  end
+  table.sort(list)
+  return list
+end
+
+local function decide(fields, score)
+  return engine.decide(snapshot(fields), policy(score or SPREAD), {})
+end
+
+describe("the engine", function()
+  it("gives every live node an answer", function()
+    assert.same({ a = {}, b = {}, c = {} }, decide({}).desired)
+  end)
+
+  it("fills the lowest slots first and breaks ties by name", function()
+    local result = decide({ tasks = { task("web", { replication = 4, max_per_node = 2 }) } }, "function() return 1 end")
+    assert.same({ "web.0@a", "web.1@a", "web.2@b", "web.3@b" }, places(result))
+  end)
+
+  it("sees a score that changes with each placement", function()
+    local result = decide({
+      tasks = { task("web", { replication = 4, max_per_node = 4 }) }, held = { a = { replica("web", 3), replica("web", 2) } },
+    })
+    assert.same({ "web.0@b", "web.1@c", "web.2@a", "web.3@a" }, places(result))
+  end)
+
+  it("keeps one of two holders of a slot: who has it longer", function()
+    local result = decide({
+      tasks = { task("web") }, held = { a = { replica("web", 0, { since = 9 }) }, b = { replica("web", 0, { since = 5 }) } },
+    })
+    assert.same({ "web.0@a leaving", "web.0@b" }, places(result))
+  end)
+
+  it("puts nothing anywhere while a host cannot say what it runs", function()
+    local result = decide({ tasks = { task("web") }, unreadable = { b = true } })
+    assert.same({ a = {}, c = {} }, result.desired)
+    assert.same({ b = true }, result.status_hosts)
+    assert.equal("host_unreadable", result.states[1].reasons[1].code)
+  end)
+
+  it("lets a score of infinity win", function()
+    local result = decide({ tasks = { task("web") } }, 'function(_, node) return node.name == "c" and math.huge or 0 end')
+    assert.same({ "web.0@c" }, places(result))
+  end)
+
+  it("says why a blocked slot waits", function()
+    local status = { index = 5, rows = { ["web.0"] = { task = "web", slot = 0, version = "v1", state = "running" } } }
+    local result = decide({
+      tasks = { task("web") }, nodes = { node("a", { drain = true, status = status }), node("b") },
+      held = { a = { replica("web", 0, { leaving = true }) } },
+    })
+    assert.same({ { code = "leaving", args = { slot = 0, node = "a" } } }, result.states[1].reasons)
+    assert.same({ "web.0@a leaving" }, places(result))
+  end)
+
+  it("does not change its snapshot", function()
+    local given = snapshot({
+      tasks = { task("web", { replication = 2, version = "v2" }) }, held = { a = { replica("web", 0), replica("old", 0) } },
+    })
+    local before = core.json.encode(given.held)
+    engine.decide(given, policy(SPREAD), {})
+    assert.equal(before, core.json.encode(given.held))
+  end)
+end)
