@@ -223,11 +223,21 @@ local function name_of(event)
   return event.next == "restart" and "exited" or "ended"
 end
 
+--- Whether an exit is of a process before the one that runs: the keeper tells what nobody has
+-- acknowledged again after a connection was made, and by then its list has shown the successor.
+local function is_history(app, event)
+  return event.type == "exited" and app.pid and event.at and app.started_at and event.at <= app.started_at
+end
+
 --- Takes an event of the keeper about this application.
 -- @tparam table event as core.process gives it; an unknown type is left alone
 -- @tparam number now unix time in seconds
 function App:handle(event, now)
   if not note[event.type] then return end
+  if is_history(self, event) then
+    self.last_exit = { code = event.code, signal = event.signal, at = event.at }
+    return self.on_change(self)
+  end
   note[event.type](self, event, now)
   local name = name_of(event)
   if name then fire(self, name) end
