@@ -7,7 +7,8 @@ local applications = require("appmgr.control.applications")
 
 local M = {}
 
-local DEFAULT_LINES <const> = 100
+--- For an application that the keeper still holds while its document is not known any more.
+local UNKNOWN_CACHE_LINES <const> = 20
 --- How far back the last lines are looked for.
 local MAX_TAIL_BYTES <const> = 1024 * 1024
 --- What one event may carry, and what one turn of the loop may read.
@@ -83,10 +84,13 @@ function Logs:follow(agent, request, name, path, position)
 end
 
 --- app.logs {name, lines, follow} → events {bytes_base64}, then {} (or {ended=why} when followed)
+--
+-- Without `lines` as many are sent as the application's `cache_lines` says.
 function Logs:show(agent, request)
-  local name, lines = request.params.name, request.params.lines or DEFAULT_LINES
+  local name = request.params.name
   local row, err = applications.find(agent, name)
   if not row then return request:fail("not_found", err) end
+  local lines = request.params.lines or row.cache_lines or UNKNOWN_CACHE_LINES
   if math.type(lines) ~= "integer" or lines < 0 then
     return request:fail("bad_request", '"lines" is a whole number')
   end

@@ -4,7 +4,7 @@ local TEXT = [[
 appmgr app logs NAME
 Print the last lines that an application of this node wrote.
 
-  -n, --lines N    how many lines (default: 100)
+  -n, --lines N    how many lines (default: its cache_lines)
   -f, --follow     go on with what it writes from now on, until interrupted]]
 
 local function run(context, arguments)
