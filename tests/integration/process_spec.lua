@@ -47,10 +47,6 @@ describe("an agent without Consul", function()
     uv.fs_chmod(out, 511)
     local report = script("report", REPORT)
     local stubborn = script("stubborn", "#!/bin/sh\ntrap '' TERM\n" .. test:sleeper("stubborn") .. " &\nwhile :; do sleep 1; done\n")
-    local long = {}
-    for i = 1, 64 do
-      long[i] = ("x"):rep(120000)
-    end
     alpha = test:agent("alpha", {env = {NOTIFY_SOCKET = "/nonexistent/notify"}, config = {Applications = {
       {name = "plain", command = test:sleeper("plain")},
       {name = "report", command = report .. " " .. out .. "/report", user = "nobody", working_dir = "/usr",
@@ -64,7 +60,7 @@ describe("an agent without Consul", function()
       {name = "nodir", command = "true", working_dir = "/nonexistent/dir"},
       {name = "nouser", command = "true", user = "no_such_user_here"},
       {name = "noexec", command = script("data", "text"):gsub("data$", "data")},
-      {name = "toolong", command = long},
+      {name = "toolong", command = {"/bin/echo", ("x"):rep(140000)}},
       {name = "disabled", command = test:sleeper("disabled"), status = 0},
       {name = "stubborn", command = stubborn, stop_timeout = 1},
     }}})

@@ -74,7 +74,14 @@ end
 
 --- Pids of the processes of one sleeper.
 function Test:sleepers(name)
-  return process.find(self:sleeper(name))
+  local command, pids = self:sleeper(name), {}
+  for _, pid in ipairs(process.find(command)) do
+    -- The shell that started it carries the same words among others.
+    if process.command_line(pid) == command then
+      pids[#pids + 1] = pid
+    end
+  end
+  return pids
 end
 
 --- Waits until exactly `count` processes of a sleeper run.

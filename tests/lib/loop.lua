@@ -23,6 +23,9 @@ function M.turn(longest_ms)
   if alarm:is_closing() then
     alarm = uv.new_timer()
   end
+  -- Without this the loop counts from when it last looked at the clock, finds the alarm over
+  -- before it waits, and then waits for ever.
+  uv.update_time()
   alarm:start(longest_ms, 0, function() end)
   uv.run("once")
   alarm:stop()
