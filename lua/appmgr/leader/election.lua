@@ -24,7 +24,7 @@ local RETRY_MS = 1000
 local RELEASE_TIMEOUT_MS = 2000
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `json`, `node` (name),
---   `session` (id(), lease_until_ms()), `fallback_ms`, `on_elected` (function(term)), `on_deposed` (function(reason))
+--   `session` (id(), lease_until_ms(), check()), `fallback_ms`, `on_elected` (function(term)), `on_deposed` (function(reason))
 -- @treturn Election
 function M.new(deps)
   local self = setmetatable({
@@ -114,12 +114,15 @@ local function try(self)
   self.request = self.client:put(KEY, self.value, { acquire = self.session:id() }, while_current(self, function(won, err)
     self.request = nil
     if won then return elected(self) end
-    if err then
+    enter(self, "watching")
+    if err and err.message:find("invalid session", 1, true) then
+      self.session:check()
+    elseif err then
       self.problems:set("leader/try", "the leader key cannot be taken: " .. err.message)
     else
       self.problems:clear("leader/try")
     end
-    enter(self, "watching")
+    if self.phase ~= "watching" or self.wait then return end
     -- Another one took it: the watch says so. Else (lock-delay, error) nothing wakes us.
     after(self, RETRY_MS, consider)
   end))
@@ -200,7 +203,9 @@ function confirm_loss(self)
     self.holder = holder
     depose(self, holder.session and ("%s holds the key"):format(holder.name or "another session")
       or "the key is not held by this agent any more")
-    consider(self)
+    -- Keys mostly vanish because their session did.
+    self.session:check()
+    if self.phase == "watching" then consider(self) end
   end))
 end
 

@@ -250,6 +250,14 @@ function Session:lease_until_ms()
   return self.lease_ms
 end
 
+--- Something says that the session may be gone: it is renewed now and not at its next turn.
+function Session:check()
+  if self.phase ~= "held" or self.request then return end
+  if self.wait then self.wait:cancel() end
+  self.wait = nil
+  renew(self)
+end
+
 --- Stops renewing and leaves the session as it is, for the agent that comes next.
 function Session:stop()
   cancel_all(self)

@@ -20,7 +20,7 @@ describe("an election", function()
   --- A candidate with a session whose lease the spec sets.
   local function candidate(name, options)
     options = options or {}
-    local self = { name = name, terms = {}, deposed = {}, lease_ms = timer.now_ms() + 1e6 }
+    local self = { name = name, terms = {}, deposed = {}, checks = 0, lease_ms = timer.now_ms() + 1e6 }
     self.session_id = options.session_id or (name:rep(8)):sub(1, 8) .. "-0000-4000-8000-000000000000"
     consul.store.sessions[self.session_id] = {}
     self.problems = Problems.new({ log = log, now = function() return 0 end })
@@ -33,6 +33,7 @@ describe("an election", function()
       problems = self.problems, json = core.json, node = name, fallback_ms = 5000,
       session = {
         id = function() return self.session_id end, lease_until_ms = function() return self.lease_ms end,
+        check = function() self.checks = self.checks + 1 end,
       },
       on_elected = function(term) self.terms[#self.terms + 1] = term end,
       on_deposed = function(reason) self.deposed[#self.deposed + 1] = reason end,
@@ -222,6 +223,7 @@ describe("an election", function()
       consul.delete(LEADER)
       timer.advance(1000)
       assert.equal(1, #a.deposed)
+      assert.equal(1, a.checks)
       assert.same({ 1, 2 }, a.terms)
     end)
 
@@ -305,6 +307,13 @@ describe("an election", function()
         assert.is_false(a.election:is_leading())
       end)
     end
+
+    it("and has the session looked at when Consul does not know it", function()
+      local a = trying()
+      reply("acquire", 500, 'invalid session "x"')
+      assert.equal(1, a.checks)
+      assert.same({}, a.problems:list())
+    end)
 
     it("and does not win by an answer that comes after the session was lost", function()
       local a = trying()
