@@ -33,7 +33,7 @@ function Problems:clear(key)
   local known = self.by_key[key]
   if not known then return false end
   self.by_key[key] = nil
-  self.log.info("solved: " .. known.text)
+  self.log.info("over: " .. known.text)
   return true
 end
 

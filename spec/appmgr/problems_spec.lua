@@ -16,7 +16,7 @@ describe("problems", function()
     assert.is_true(problems:set("a", "disk gone"))
     assert.is_true(problems:clear("a"))
     assert.is_false(problems:clear("a"))
-    assert.same({ "WARN disk full", "WARN disk gone", "INFO solved: disk gone" }, log.lines)
+    assert.same({ "WARN disk full", "WARN disk gone", "INFO over: disk gone" }, log.lines)
   end)
 
   it("are listed oldest first, and keep the moment they began", function()

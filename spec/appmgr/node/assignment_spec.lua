@@ -110,7 +110,7 @@ describe("the assignment", function()
     assert.equal(1, log.count('WARN task "db"'))
     assign(web)
     answer({})
-    assert.equal(1, log.count('INFO solved: task "db"'))
+    assert.equal(1, log.count('INFO over: task "db"'))
   end)
 
   it("whose version is garbage, another one's or not honoured says so of that task only", function()
