@@ -91,7 +91,7 @@ local function collect(context, status)
   for i, item in ipairs(TOPICS) do feed(messages, answers[i], item.topic) end
   local done, status_error = feed_statuses(context, messages, hosts_of(answers[2]))
   if not done then return nil, status_error end
-  messages[#messages + 1] = frame.encode({ type = "report" })
+  messages[#messages + 1] = frame.encode({ type = "report", now = os.time() })
   return messages
 end
 
@@ -108,7 +108,7 @@ local function ask_planner(core, messages)
   local function on_message(bytes)
     local header, reason = frame.decode(bytes)
     if not header then return finish("the planner wrote nonsense: " .. reason) end
-    if header.type == "configured" and not header.ok then return finish("policy: " .. tostring(header.error)) end
+    if header.type == "error" then return finish("the planner refused a message: " .. tostring(header.message)) end
     if header.type ~= "report" then return end
     report = header
     finish()
@@ -151,7 +151,7 @@ end
 
 --- Makes the report.
 -- @tparam table context of the command line
--- @treturn[1] table {tasks=, nodes=} as the planner says, and `leader` (false when there is none)
+-- @treturn[1] table {tasks=, nodes=, problems=} as the planner says, and `leader` (false when there is none)
 -- @treturn[2] nil
 -- @treturn[2] string why not
 function M.read(context)
@@ -167,7 +167,15 @@ function M.read(context)
   if not messages then return nil, collect_error end
   local report, planner_error = ask_planner(context.core, messages)
   if not report then return nil, planner_error end
-  return { tasks = report.tasks, nodes = report.nodes, leader = leader }
+  return { tasks = report.tasks, nodes = report.nodes, problems = report.problems, leader = leader }
+end
+
+--- The line below a table that says who decides.
+-- @tparam string|boolean leader as in the report
+-- @treturn string
+function M.leader_line(leader)
+  if leader then return "leader: " .. leader end
+  return "nobody leads at the moment: what runs goes on, nothing is placed until an agent is elected"
 end
 
 return M

@@ -121,6 +121,16 @@ local function run_and_format(chunk, environment)
   return texts, cut
 end
 
+--- The part of a traceback that is the operator's own.
+local function own_frames(traceback)
+  local lines = {}
+  for line in (traceback or ""):gmatch("[^\n]+") do
+    if line:find("control/repl.lua:", 1, true) then break end
+    lines[#lines + 1] = line
+  end
+  return #lines > 1 and table.concat(lines, "\n") or nil
+end
+
 local function prompt(agent)
   return { node = agent.node, leader = views.is_leader(agent) }
 end
@@ -132,7 +142,7 @@ local function answer(agent, outcome, first, second)
     result.values, result.cut = first, second or nil
     return result
   end
-  result.message, result.traceback = first and tostring(first), second
+  result.message, result.traceback = first and tostring(first), own_frames(second)
   if outcome == "timeout" then
     result.message = ("ended: it ran for more than %d s"):format(LIMITS.deadline_ms // 1000)
   elseif outcome == "no_memory" then

@@ -6,11 +6,12 @@ local TEXT = [[
 appmgr cluster restore
 Rebuild tasks and assignments in Consul from what the agents remember.
 
-This is for a store that was wiped, or went back to an old state, while agents went on running. The
-plan is shown first and nothing is written before you agree. See "appmgr cluster accept" for the opposite.
+This is for a store that was wiped, or went back to an old state, while agents went on running.
+The plan is shown first and nothing is written before you agree. See "appmgr cluster accept" for
+the opposite.
 
   -y, --yes        write without asking
-  --json           print the plan (with --yes: the result) for programs; without --yes nothing is written]]
+  --json           for programs: the plan, or with --yes what was written]]
 
 local function describe(plan)
   local lines = { ('cluster "%s", from the memory of %s'):format(plan.cluster, grid.count(#plan.hosts, "node")) }

@@ -1,0 +1,71 @@
+--- `appmgr nodes`: the nodes that are there.
+
+local cluster_report = require("appmgr.cli.cluster_report")
+local grid = require("appmgr.cli.grid")
+
+local TEXT = [[
+appmgr nodes
+List the nodes of the cluster that are there: what they have, what they run, how they are meant.
+
+Any agent can be asked, leader or not.
+
+  --json           for programs]]
+
+local HEADER <const> = {
+  "NODE", "STATE", ">REPLICAS", ">RUNNING", ">LOCAL", ">CPU", ">MEMORY", "LABELS", "AGENT",
+}
+local MIB <const> = 1024 * 1024
+
+local function state_of(node, leader)
+  if node.stranger then return "other cluster" end
+  if node.error then return "error" end
+  if node.drain then return "draining" end
+  if not node.eligible then return "not eligible" end
+  return node.name == leader and "leader" or "ready"
+end
+
+local function labels_of(node)
+  local list = {}
+  for name, value in pairs(node.labels) do list[#list + 1] = name .. "=" .. value end
+  table.sort(list)
+  return table.concat(list, " ")
+end
+
+--- Millicores as cores: "4", "0.5".
+local function cores(millicores)
+  return math.type(millicores) and ("%g"):format(millicores / 1000) or nil
+end
+
+local function row(node, leader)
+  local memory_mb = node.capacity.memory_mb
+  return {
+    node.name, state_of(node, leader), node.replicas, node.running, #node.local_applications,
+    cores(node.capacity.cpu), math.type(memory_mb) and grid.size(memory_mb * MIB) or nil, labels_of(node), node.version,
+  }
+end
+
+local function format(report)
+  if #report.nodes == 0 then return "no node has joined the cluster" end
+  local rows, below = {}, {}
+  for i, node in ipairs(report.nodes) do
+    rows[i] = row(node, report.leader)
+    if node.error then below[#below + 1] = ('node "%s": %s'):format(node.name, node.error) end
+  end
+  local text = grid.format(HEADER, rows)
+  if #below > 0 then text = text .. "\n\n" .. table.concat(below, "\n") end
+  return text
+end
+
+local function run(context, arguments)
+  local report, err = cluster_report.read(context)
+  if not report then return context:fail(err) end
+  if arguments.json then
+    context:print_json({ leader = report.leader or nil, nodes = report.nodes, problems = report.problems })
+    return 0
+  end
+  context:print(format(report))
+  context:print("\n" .. cluster_report.leader_line(report.leader))
+  return 0
+end
+
+return { text = TEXT, speaks_to_agent = true, run = run }

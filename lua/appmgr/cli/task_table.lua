@@ -1,0 +1,100 @@
+--- Tasks of a report as people read them.
+
+local grid = require("appmgr.cli.grid")
+
+local M = {}
+
+local HEADER <const> = { "TASK", ">WANTED", ">RUNNING", ">PENDING", "VERSION", "WHERE", "STATE" }
+local SLOT_HEADER <const> = { ">SLOT", "NODE", "STATE", "VERSION", "SINCE" }
+local MAX_NODES_SHOWN <const> = 6
+local VERSION_DIGITS <const> = 8
+
+--- The beginning of a version's hash, enough to tell versions apart.
+function M.short_version(version)
+  return version and version:sub(1, VERSION_DIGITS)
+end
+
+--- "alpha beta(2)", the nodes in the order of their first slot.
+local function where(slots)
+  local names, counts = {}, {}
+  for _, slot in ipairs(slots) do
+    if not counts[slot.node] then names[#names + 1] = slot.node end
+    counts[slot.node] = (counts[slot.node] or 0) + 1
+  end
+  local shown = {}
+  for i = 1, math.min(#names, MAX_NODES_SHOWN) do
+    local name = names[i]
+    shown[i] = counts[name] > 1 and ("%s(%d)"):format(name, counts[name]) or name
+  end
+  if #names > MAX_NODES_SHOWN then shown[#shown + 1] = ("… %d more"):format(#names - MAX_NODES_SHOWN) end
+  return table.concat(shown, " ")
+end
+
+--- What is going on with a task, in a word or two.
+local function state_of(task)
+  if task.error then return "error" end
+  if task.removed then return "being removed" end
+  local states = {}
+  for _, slot in ipairs(task.slots) do states[slot.state] = true end
+  if states.updating or states.leaving then return "updating" end
+  if task.pending > 0 then return "pending" end
+  if task.running < task.assigned then return "starting" end
+  return "ok"
+end
+
+--- What has to be said of a task beside its row.
+local function notes(task)
+  local list, name = {}, ('task "%s": '):format(task.name)
+  if task.error then list[#list + 1] = name .. task.error .. "; what runs of it stays as it is" end
+  if task.pending > 0 then list[#list + 1] = ("%s%d pending: %s"):format(name, task.pending, task.reason or "?") end
+  for _, warning in ipairs(task.warnings) do list[#list + 1] = name .. warning end
+  return list
+end
+
+--- The table of all tasks, and below it what is wrong with any of them.
+-- @tparam {table,...} tasks of a report
+-- @treturn string
+function M.tasks(tasks)
+  if #tasks == 0 then return 'no tasks; "appmgr task apply FILE" creates one' end
+  local rows, below = {}, {}
+  for i, task in ipairs(tasks) do
+    rows[i] = {
+      task.name, task.replication, task.running, task.pending, M.short_version(task.version), where(task.slots),
+      state_of(task),
+    }
+    for _, note in ipairs(notes(task)) do below[#below + 1] = note end
+  end
+  local text = grid.format(HEADER, rows)
+  if #below > 0 then text = text .. "\n\n" .. table.concat(below, "\n") end
+  return text
+end
+
+local function since(value)
+  return math.type(value) and os.date("%Y-%m-%d %H:%M:%S", value // 1) or value
+end
+
+--- One task with its slots.
+-- @tparam table task of a report
+-- @treturn string
+function M.task(task)
+  local lines = {
+    { "task", task.name },
+    { "state", state_of(task) },
+    { "wanted", task.replication },
+    { "running", task.running },
+    { "pending", task.pending },
+    { "version", M.short_version(task.version) },
+    { "priority", task.priority ~= 0 and task.priority or nil },
+  }
+  local parts = { grid.list(lines) }
+  local list = notes(task)
+  if #list > 0 then parts[#parts + 1] = table.concat(list, "\n") end
+  local rows = {}
+  for i, slot in ipairs(task.slots) do
+    rows[i] = { slot.slot, slot.node, slot.state, M.short_version(slot.version), since(slot.since) }
+  end
+  if #rows > 0 then parts[#parts + 1] = grid.format(SLOT_HEADER, rows) end
+  return table.concat(parts, "\n\n")
+end
+
+return M
