@@ -344,6 +344,16 @@ function Leader:audit()
   if self.planner then self.feeds:audit() end
 end
 
+--- The store was in doubt and is not any more: what the planner knew of it counts for nothing, another one starts
+-- with an empty head.
+function Leader:start_over()
+  if not self.term then return end
+  drop_planner(self)
+  cancel(self, "restart")
+  cancel(self, "audit_wait")
+  start_planner(self)
+end
+
 --- The policy or its options changed: the planner gets it and decides anew. One that cannot be used leaves the one
 -- before in use.
 function Leader:reconfigure()

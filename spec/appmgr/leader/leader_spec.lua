@@ -374,6 +374,18 @@ describe("a leader", function()
     end)
   end)
 
+  it("starts over with another planner when it is told so", function()
+    leader:start_over()
+    assert.equal(0, #planner.started)
+    start()
+    leader:start_over()
+    assert.is_true(planner.started[1].killed)
+    planner.configured()
+    timer.advance(5)
+    assert.same({ task = 1, live = 1, node = 1, version = 1, audit = 1 }, topics())
+    assert.is_nil(text_of("planner"))
+  end)
+
   it("tries again when no planner can be started", function()
     planner.broken = "cannot fork"
     leader:start(1)
