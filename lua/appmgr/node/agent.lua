@@ -152,7 +152,7 @@ local function open_cluster(self)
     end,
     on_settled = function()
       self.assignment:refresh()
-      if self.leader then self.leader:audit() end
+      if self.leader then self.leader:start_over() end
     end,
   })
 end
