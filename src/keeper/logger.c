@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -320,6 +321,7 @@ int logger_main(void)
     uint64_t until_ms = 0;
     sigset_t all;
 
+    prctl(PR_SET_NAME, "appmgr-logger", 0, 0, 0);
     /* It ends after the keeper and not by a signal to everyone. A file larger than allowed is an error to handle. */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);

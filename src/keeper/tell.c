@@ -24,10 +24,10 @@ static void broadcast(void)
         server_broadcast(buffer, writer.size);
 }
 
-static void send_to(struct connection *connection)
+static void send_to(struct connection *connection, bool may_grow)
 {
     if (wire_end(&writer) == 0)
-        server_send(connection, buffer, writer.size, true);
+        server_send(connection, buffer, writer.size, may_grow);
 }
 
 static void begin_exit(uint64_t sequence)
@@ -85,7 +85,7 @@ void tell_error_to(struct connection *connection, const char *id, const char *te
 {
     begin(WIRE_ERROR, id);
     wire_put_text(&writer, WIRE_TAG_ERROR, text);
-    send_to(connection);
+    send_to(connection, false);
 }
 
 void tell_welcome(struct connection *connection, uint64_t version)
@@ -97,7 +97,7 @@ void tell_welcome(struct connection *connection, uint64_t version)
     wire_put_number(&writer, WIRE_TAG_VERSION, version);
     wire_put_number(&writer, WIRE_TAG_PID, (uint64_t)getpid());
     wire_put_number(&writer, WIRE_TAG_INSTANCE, instance);
-    send_to(connection);
+    send_to(connection, false);
 }
 
 static void tell_child(struct connection *connection, const struct child *child)
@@ -113,7 +113,7 @@ static void tell_child(struct connection *connection, const struct child *child)
         wire_put_number(&writer, WIRE_TAG_EXIT_AT_US, child->last_exit.at_us);
     }
     wire_put_text(&writer, WIRE_TAG_ERROR, child->failure[0] ? child->failure : NULL);
-    send_to(connection);
+    send_to(connection, true);
 }
 
 void tell_all(struct connection *connection)
@@ -124,7 +124,7 @@ void tell_all(struct connection *connection)
     for (const struct child *child = table_first(); child; child = child->next)
         tell_child(connection, child);
     begin(WIRE_LIST_END, NULL);
-    send_to(connection);
+    send_to(connection, true);
     if (lost > 0) {
         snprintf(text, sizeof text, "%" PRIu64 " exits were not kept: nobody took them for too long", lost);
         tell_error_to(connection, NULL, text);
@@ -135,7 +135,7 @@ void tell_all(struct connection *connection)
         if (!exits_get(sequence)->child)
             continue;
         begin_exit(sequence);
-        send_to(connection);
+        send_to(connection, true);
     }
 }
 
