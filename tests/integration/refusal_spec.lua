@@ -29,7 +29,7 @@ describe("an agent refuses", function()
   it("a configuration that is no JSON, with the place", function()
     local agent = test:agent("alpha")
     process.spit(agent.config_path, '{\n  "Applications": [\n')
-    refused(agent, {"appmgr.json", "line"})
+    refused(agent, {"appmgr.json:3:"})
   end)
 
   it("a configuration that is not there", function()
@@ -122,8 +122,7 @@ describe("an agent refuses", function()
     process.spit(agent.state_dir .. "/assignment.json", "\0\0\0")
     agent:start()
     test:wait_for_sleepers("half", 1)
-    local out = agent:cli("status").stdout
-    assert.truthy(out:find("node.json", 1, true), out)
+    agent:wait_for_log("node.json")
   end)
 
   it("a port in use is told by Consul's client as what it is", function()

@@ -60,7 +60,7 @@ local function parse_answer(text, closed)
   elseif closed or response.status == 204 or response.status == 304 then
     response.body = text:sub(at)
   end
-  return response.body and response
+  return response.status and response.body and response
 end
 
 local function request_text(options)
