@@ -40,10 +40,23 @@ local function same_assignment(stored, text, json)
   return parsed ~= nil and assignment.encode(parsed, json) == text
 end
 
+-- The engine hands on what it does not change, so the same replicas are the same tables.
+local function is_untouched(replicas, decided)
+  if not decided or #decided ~= #replicas then return false end
+  for position, replica in ipairs(replicas) do
+    if decided[position] ~= replica then return false end
+  end
+  return true
+end
+
 local function change_of(host, replicas, holdings, json)
+  if holdings.in_step[host] and is_untouched(replicas, holdings.decided[host]) then
+    return nil
+  end
   local text, names = assignment.encode(replicas, json), assignment.topology(replicas)
   local stored = holdings.store[host]
   if same_assignment(stored, text, json) and same_names(names, holdings.topology[host]) then
+    if is_untouched(replicas, holdings.decided[host]) then holdings:mark_in_step(host) end
     return nil
   end
   return {

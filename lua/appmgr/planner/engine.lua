@@ -20,7 +20,8 @@ M.DEFAULT_LIMITS = {
   task_deadline_ms = 1000,
   task_instructions = 1000000,
   node_instructions = 2000,
-  max_timeouts = 20,
+  rescore_instructions = 200,
+  max_wasted_instructions = 60000000,
 }
 
 local function holders_by_task(snapshot)
@@ -89,7 +90,7 @@ local function new_run(snapshot, policy, options)
   })
   local run = {
     snapshot = snapshot, policy = policy, policy_error = options.policy_error, limits = limits, places = {},
-    total = {}, replicas = {}, cluster_replicas = 0, failures = {}, asked = 0, timeouts = 0, task_values = task_values,
+    total = {}, replicas = {}, cluster_replicas = 0, failures = {}, asked = 0, wasted_instructions = 0, task_values = task_values,
   }
   run.cluster_seen = { nodes = #snapshot.nodes, replicas = 0 }
   run.cluster = policy and policy.new_cluster(run.cluster_seen)

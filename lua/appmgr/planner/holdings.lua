@@ -20,7 +20,7 @@ end
 --- Starts from nothing, for a new term; the versions are immutable and stay.
 function Holdings:forget()
   self.store, self.topology, self.decided, self.unreadable = {}, {}, {}, {}
-  self.foreign, self.pending = {}, {}
+  self.foreign, self.pending, self.in_step = {}, {}, {}
   self.meta, self.meta_error, self.audited = nil, nil, false
 end
 
@@ -97,6 +97,7 @@ function Holdings:feed_audit(entries)
   local is_first = not self.audited
   local meta
   self.store, self.topology, self.foreign, self.audited = {}, {}, {}, true
+  self.in_step = {}
   for _, entry in ipairs(entries) do
     local folder, host = entry.key:match("^(%a+)/([^/]+)$")
     if folder == "assignment" then
@@ -163,6 +164,12 @@ function Holdings:has_version(task, hash)
   return self.versions[task] ~= nil and self.versions[task][hash] ~= nil
 end
 
+--- Remembers that the store says of a host exactly what was decided, until either changes.
+-- @tparam string host
+function Holdings:mark_in_step(host)
+  self.in_step[host] = true
+end
+
 -- Own writes ------------------------------------------------------------
 
 --- Remembers what the batches of a decision would leave behind.
@@ -178,7 +185,7 @@ local APPLY = {
   assignment = function(self, effect, index)
     self.store[effect.host] = { index = index, text = effect.text }
     self.decided[effect.host], self.unreadable[effect.host] = effect.replicas, nil
-    self.pending[effect.host], self.foreign[effect.host] = nil, nil
+    self.pending[effect.host], self.foreign[effect.host], self.in_step[effect.host] = nil, nil, nil
   end,
   topology = function(self, effect) self.topology[effect.host] = effect.names end,
   assignment_gone = function(self, effect)

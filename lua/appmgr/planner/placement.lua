@@ -65,7 +65,6 @@ end
 
 local function fail(run, state, outcome, message)
   run.failures[#run.failures + 1] = { outcome = outcome, message = message }
-  if outcome == "timeout" then run.timeouts = run.timeouts + 1 end
   local args = { outcome = outcome, message = message }
   state.reasons = { { code = "policy_failed", args = args } }
   state.pending = state.to_place
@@ -87,19 +86,21 @@ end
 
 local function limits_for(run, candidates, count)
   local limits = run.limits
-  return {
-    deadline_ms = limits.task_deadline_ms,
-    instructions = limits.task_instructions + limits.node_instructions * (#candidates + count),
-  }
+  local instructions = limits.task_instructions + limits.node_instructions * (#candidates + count)
+  if run.policy.is_global then
+    -- Every placement has every node scored again.
+    instructions = instructions + limits.rescore_instructions * #candidates * count
+  end
+  return { deadline_ms = limits.task_deadline_ms, instructions = instructions }
 end
 
 local function ask(run, state, candidates, count)
   if not run.policy then
     return "error", run.policy_error or "no policy is loaded"
   end
-  -- Each endless loop costs a whole budget; when it is not one task that
-  -- loops but the policy, the rest need not be tried.
-  if run.timeouts >= run.limits.max_timeouts then
+  -- Each endless loop costs a whole budget; when it is not one task that loops
+  -- but the policy, the whole run must not take longer than the agent waits.
+  if run.wasted_instructions >= run.limits.max_wasted_instructions then
     return "timeout", "not asked: it took too long for other tasks"
   end
   run.asked = run.asked + 1
@@ -108,7 +109,12 @@ local function ask(run, state, candidates, count)
     task = run.policy.new_task(run.task_values(state.entry.task)), cluster = run.cluster, cluster_seen = run.cluster_seen,
     candidates = candidates, count = count,
   }
-  return run.policy:choose(question, limits_for(run, candidates, count))
+  local limits = limits_for(run, candidates, count)
+  local outcome, answer = run.policy:choose(question, limits)
+  if outcome == "timeout" then
+    run.wasted_instructions = run.wasted_instructions + limits.instructions
+  end
+  return outcome, answer
 end
 
 local function used_up(task, answer, counter)

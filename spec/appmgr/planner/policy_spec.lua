@@ -187,7 +187,7 @@ describe("a policy that fails", function()
   end)
 
   it("is not asked for ever when it only loops", function()
-    local cluster = Cluster.new({ source = policy_with("while true do end"), limits = { max_timeouts = 2 } })
+    local cluster = Cluster.new({ source = policy_with("while true do end"), limits = { max_wasted_instructions = 2000000 } })
     cluster:node("alpha")
     for number = 1, 5 do cluster:task("t" .. number) end
     cluster:settle()
