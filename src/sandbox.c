@@ -23,6 +23,7 @@ struct call {
     int64_t instructions_left;
     int step;
     bool tripped; /* past a limit: nothing of this call may run on */
+    enum sandbox_outcome tripped_as;
     char reason[64];
     lua_State *thread; /* of a job: the coroutine that may be paused; NULL for a plain call */
     int64_t slice_end_ns;
@@ -60,6 +61,21 @@ static void check_limits(struct call *call, int64_t now)
     else if (now >= call->deadline_ns)
         snprintf(call->reason, sizeof call->reason, "took longer than %lld ms", (long long)call->limits.deadline_ms);
     call->tripped = call->reason[0] != '\0';
+    call->tripped_as = SANDBOX_TIMEOUT;
+}
+
+/*
+ * Lua itself allows ten times as many, and lets a script catch the overflow and go on at that depth: unwinding
+ * would take minutes. So this one cannot be caught.
+ */
+static void check_depth(lua_State *L, struct call *call)
+{
+    lua_Debug frame;
+    if (!lua_getstack(L, MAX_DEPTH, &frame))
+        return;
+    snprintf(call->reason, sizeof call->reason, "stack overflow: more than %d calls within calls", MAX_DEPTH);
+    call->tripped = true;
+    call->tripped_as = SANDBOX_ERROR;
 }
 
 static void hook(lua_State *L, lua_Debug *activation);
@@ -75,14 +91,6 @@ static void trip(lua_State *L, int level)
     lua_error(L);
 }
 
-/* Lua itself allows ten times as many; a script that catches the overflow would take minutes to unwind. */
-static void check_depth(lua_State *L)
-{
-    lua_Debug frame;
-    if (lua_getstack(L, MAX_DEPTH, &frame))
-        luaL_error(L, "stack overflow: more than %d calls within calls", MAX_DEPTH);
-}
-
 /* The hook stays on coroutines that outlive their call: they may be resumed from a later one. */
 static void hook(lua_State *L, lua_Debug *activation)
 {
@@ -93,9 +101,10 @@ static void hook(lua_State *L, lua_Debug *activation)
     int64_t now = now_ns();
     if (!call->tripped)
         check_limits(call, now);
+    if (!call->tripped)
+        check_depth(L, call);
     if (call->tripped)
         trip(L, 0);
-    check_depth(L);
     if (L == call->thread && now >= call->slice_end_ns && lua_isyieldable(L)) {
         call->paused = true;
         lua_yield(L, 0);
@@ -190,7 +199,7 @@ static bool is_memory_error(lua_State *thread, int status)
 static enum sandbox_outcome judge(const struct call *call, lua_State *thread, int status)
 {
     if (call->tripped)
-        return SANDBOX_TIMEOUT;
+        return call->tripped_as;
     if (is_memory_error(thread, status))
         return SANDBOX_NO_MEMORY;
     return status == LUA_OK ? SANDBOX_OK : SANDBOX_ERROR;
