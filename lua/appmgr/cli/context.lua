@@ -60,14 +60,16 @@ function Context:print_json(value)
   self.stdout:write(require("appmgr.json").encode(value, { pretty = true }), "\n")
 end
 
---- Prints what is not an answer: hints, warnings, progress.
+--- Prints what is not an answer: hints, warnings, progress; after what was answered so far.
 function Context:warn(text)
+  self.stdout:flush()
   self.stderr:write(text, "\n")
 end
 
 --- Says why a command failed.
 -- @treturn integer the exit code 1
 function Context:fail(message)
+  self.stdout:flush()
   self.stderr:write("appmgr: ", message, "\n")
   return 1
 end

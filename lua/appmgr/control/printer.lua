@@ -5,7 +5,7 @@
 
 local M = {}
 
-local DEFAULT_DEPTH <const> = 3
+local DEFAULT_DEPTH <const> = 4
 local DEFAULT_ITEMS <const> = 60
 local MAX_STRING_BYTES <const> = 2000
 local LINE_WIDTH <const> = 100
@@ -145,7 +145,7 @@ end
 
 --- Formats one value.
 -- @tparam any value
--- @tparam[opt=3] integer depth how many tables deep to look
+-- @tparam[opt=4] integer depth how many tables deep to look
 -- @tparam[opt=60] integer items how many members of each table to show
 -- @treturn string text of one or more lines
 -- @treturn boolean whether something was left out

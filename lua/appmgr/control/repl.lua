@@ -38,7 +38,7 @@ its values, a statement is done. Things to look at, all of them copies made when
   config     the configuration in force (tokens and environment values hidden)
   _          the first value of the last expression
 
-  dump(value [, depth [, items]])    print a value further than the usual 3 levels and 60 members
+  dump(value [, depth [, items]])    print a value further than the usual 4 levels and 60 members
   print(...)                         prints here, not into the agent's log
 
 The agent goes on working while a line runs, in slices of 5 ms; after 2 s a line is ended. One call into

@@ -121,7 +121,7 @@ describe("repl.eval", function()
 
   it("says when a value was cut", function()
     local shell = new_shell()
-    assert.is_true(shell.eval("{a={b={c={d=1}}}}").cut)
+    assert.is_true(shell.eval("{a={b={c={d={e=1}}}}}").cut)
     assert.is_nil(shell.eval("{}").cut)
   end)
 
