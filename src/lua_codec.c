@@ -1,4 +1,11 @@
-/* core.codec: glue for codec.c. */
+/*
+ * core.codec: glue for codec.c.
+ *
+ *   base64_encode(bytes) → text
+ *   base64_decode(text) → bytes | nil, err     strict: padded, no blanks
+ *   sha256(bytes) → 64 hexadecimal digits
+ *   uuid() → text                              random, version 4
+ */
 #include "codec.h"
 #include "core_modules.h"
 

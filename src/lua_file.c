@@ -1,4 +1,16 @@
-/* core.file: glue for file.c. Failures are nil, "path: reason", "ENAME". */
+/*
+ * core.file: glue for file.c. Failures are nil, "path: reason", "ENAME".
+ *
+ *   read(path[, max_bytes]) → bytes            whole, or "EFBIG"
+ *   write_atomic(path, bytes[, mode=0600]) → true
+ *   mkdir(path[, mode=0755]) → true            with parents
+ *   list(path) → sorted names
+ *   remove(path) → true                        a file or an empty directory
+ *   stat(path) → {type, size, mtime_s, mode, uid}; type "file", "directory", "socket", "other"
+ *   lock(path) → lock                          "EWOULDBLOCK": the text names the holder's pid
+ *   lock:release()                             harmless when released; a lock ends with the process
+ *   tail(path, lines[, max_bytes=1 MiB]) → the last lines
+ */
 #include "core_modules.h"
 #include "file.h"
 #include "lua_handle.h"

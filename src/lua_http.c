@@ -1,4 +1,14 @@
-/* core.http: glue for http.c. */
+/*
+ * core.http: glue for http.c.
+ *
+ *   request(options, fn) → request
+ *     options: url, method="GET", headers={"Name: value", …}, body, timeout_ms=60000,
+ *       connect_timeout_ms=3000, max_body_bytes=64 MiB, unix_socket, verify=true,
+ *       ca_file, cert_file, key_file, tls_server_name; others raise
+ *     fn({status, headers={lowercase=value}, body}) or fn(nil, {code, message}); the
+ *       codes are in http_failure_name()
+ *   request:cancel()     fn is not called any more; harmless when it was
+ */
 #include "core_modules.h"
 #include "http.h"
 #include "lua_handle.h"
@@ -114,8 +124,8 @@ static void on_done(struct http *http, const struct http_result *result, void *d
 /* ---- the options ---- */
 
 static const char *const option_names[] = {
-    "method",    "url",      "headers",  "body",            "timeout_ms", "connect_timeout_ms", "ca_file",
-    "cert_file", "key_file", "tls_server_name", "verify", "unix_socket", "max_body_bytes",    NULL,
+    "method",  "url",       "headers",  "body",            "timeout_ms", "connect_timeout_ms", "max_body_bytes",
+    "ca_file", "cert_file", "key_file", "tls_server_name", "verify",     "unix_socket",        NULL,
 };
 
 static void check_names(lua_State *L)
@@ -134,7 +144,7 @@ static void check_names(lua_State *L)
 
 /*
  * Pushes the option, so that its bytes stay, and returns it; NULL when it is
- * not set. Two stack slots for each are reserved by read_options().
+ * not set. read_options() has reserved the stack for all of them.
  */
 static const char *text_option(lua_State *L, const char *name, size_t *length)
 {

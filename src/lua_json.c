@@ -1,4 +1,7 @@
-/* core.json: glue for json.c. */
+/*
+ * core.json: glue for json.c. lua/appmgr/json.lua documents it, and is the only
+ * module that requires it.
+ */
 #include "core_modules.h"
 #include "json.h"
 

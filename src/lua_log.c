@@ -1,4 +1,10 @@
-/* core.log: glue for log.c. */
+/*
+ * core.log: glue for log.c.
+ *
+ *   debug(text) info(text) warn(text) error(text)
+ *   set_level("DEBUG"|"INFO"|"WARN"|"ERROR")
+ *   set_name(node)     stands before the text from now on; nil: nothing does
+ */
 #include "core_modules.h"
 #include "log.h"
 

@@ -1,4 +1,12 @@
-/* core.loop: glue for loop.c. */
+/*
+ * core.loop: glue for loop.c.
+ *
+ *   run()                    until stop(); raises inside of a turn
+ *   stop()
+ *   step([timeout_ms=0])     one turn that waits at most so long
+ *   defer(fn)                fn() in the next turn
+ *   on_signal(name, fn|nil)  "TERM", "INT" or "HUP"
+ */
 #include "core_modules.h"
 #include "loop.h"
 #include "script.h"

@@ -1,4 +1,9 @@
-/* core.runtime: glue for runtime.c and the counters of script.c and log.c. */
+/*
+ * core.runtime: glue for runtime.c and the counters of script.c and log.c.
+ *
+ *   version, executable, share_dir, keeper_path, pid
+ *   counters() → {calls, errors, slow_calls, lost_log_lines}     since the start
+ */
 #include "core_modules.h"
 #include "log.h"
 #include "runtime.h"
@@ -13,7 +18,6 @@ static void set_count(lua_State *L, const char *name, uint64_t value)
     lua_setfield(L, -2, name);
 }
 
-/* counters() → {calls, errors, slow_calls, lost_log_lines}, counted since the start */
 static int counters(lua_State *L)
 {
     struct script_counters counted = script_counters();

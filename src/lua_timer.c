@@ -1,4 +1,11 @@
-/* core.timer: glue for timer.c. */
+/*
+ * core.timer: glue for timer.c.
+ *
+ *   now_ms() → integer            CLOCK_BOOTTIME
+ *   after(delay_ms, fn) → timer   once; lives until it fires, kept or not
+ *   every(interval_ms, fn) → timer
+ *   timer:cancel()                harmless when it has fired or was cancelled
+ */
 #include "core_modules.h"
 #include "lua_handle.h"
 #include "script.h"

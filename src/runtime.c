@@ -44,26 +44,34 @@ static int try_path(char *out, const char *base, const char *rest, const char *p
     return access(tested, F_OK);
 }
 
+static void go_up(char *path)
+{
+    char *slash = strrchr(path, '/');
+
+    if (slash)
+        *slash = '\0';
+}
+
 int runtime_find(char *error, size_t error_size)
 {
-    char base[PATH_MAX];
+    char base[PATH_MAX], prefix[PATH_MAX];
 
     if (find_executable(error, error_size) != 0)
         return -1;
     snprintf(base, sizeof base, "%s", executable);
-    char *slash = strrchr(base, '/');
-    if (slash)
-        *slash = '\0';
+    go_up(base);
+    snprintf(prefix, sizeof prefix, "%s", base);
+    go_up(prefix);
     if (try_path(share_dir, base, "share/appmgr", "/lua") != 0 &&
-        try_path(share_dir, base, "../share/appmgr", "/lua") != 0) {
+        try_path(share_dir, prefix, "share/appmgr", "/lua") != 0) {
         snprintf(error, error_size,
-                 "the Lua files are neither in %.1000s/share/appmgr nor in %.1000s/../share/appmgr; "
+                 "the Lua files are neither in %.1000s/share/appmgr nor in %.1000s/share/appmgr; "
                  "build with scripts/build.sh, or install with cmake --install",
-                 base, base);
+                 base, prefix);
         return -1;
     }
     if (try_path(keeper_path, base, "appmgr-keeper", "") != 0 &&
-        try_path(keeper_path, base, "../lib/appmgr/appmgr-keeper", "") != 0)
+        try_path(keeper_path, prefix, "lib/appmgr/appmgr-keeper", "") != 0)
         (void)try_path(keeper_path, base, "appmgr-keeper", "");
     return 0;
 }

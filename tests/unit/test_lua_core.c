@@ -7,7 +7,11 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int open_state(void **state)
 {
@@ -148,6 +152,85 @@ static void files_give_nil_text_and_name(void **state)
           "assert(file.remove(path) and not file.remove(path))\n");
 }
 
+/* ---- memory that runs out: every allocation of Lua's fails once ---- */
+
+struct allowance {
+    long left; /* allocations until they fail; negative: never */
+};
+
+static void *allocate(void *data, void *block, size_t old_size, size_t new_size)
+{
+    struct allowance *allowance = data;
+    bool grows = !block || new_size > old_size;
+
+    if (new_size == 0) {
+        free(block);
+        return NULL;
+    }
+    if (grows && allowance->left == 0)
+        return NULL;
+    if (grows && allowance->left > 0)
+        allowance->left--;
+    return realloc(block, new_size);
+}
+
+static const char everything[] =
+    "local http, loop, timer, file, codec = require('core.http'), require('core.loop'), require('core.timer'),\n"
+    "  require('core.file'), require('core.codec')\n"
+    "local path, told = '/tmp/appmgr-test-memory.' .. require('core.runtime').pid, 0\n"
+    "local function count() told = told + 1 end\n"
+    "timer.after(0, count) timer.every(1, count) loop.defer(count) loop.on_signal('HUP', count)\n"
+    "http.request({url = 'nonsense://', headers = {'A: b'}}, function(_, err) assert(err.message) count() end)\n"
+    "assert(codec.base64_decode(codec.base64_encode(('x'):rep(5000))) == ('x'):rep(5000))\n"
+    "file.mkdir(path)\n"
+    "local lock = file.lock(path .. '/lock')\n"
+    "if lock then file.lock(path .. '/lock') lock:release() end\n"
+    "file.write_atomic(path .. '/f', 'a\\nb\\n') file.read(path .. '/f') file.tail(path .. '/f', 1) file.list(path)\n"
+    "for _ = 1, 3 do loop.step(2) end\n"
+    "return told\n";
+
+/* Runs protected; everything that may raise is inside. */
+static int run_everything(lua_State *L)
+{
+    luaL_openlibs(L);
+    core_modules_preload(L);
+    if (luaL_loadbuffer(L, everything, sizeof everything - 1, "=everything") != LUA_OK)
+        return lua_error(L);
+    lua_call(L, 0, 1);
+    return 1;
+}
+
+/* True when `granted` allocations were enough. The sanitizer sees what a failure lost. */
+static bool try_everything(long granted)
+{
+    struct allowance allowance = {.left = -1};
+    lua_State *L = lua_newstate(allocate, &allowance);
+
+    lua_pushcfunction(L, run_everything);
+    allowance.left = granted;
+    int status = script_run(L, 0, 1);
+    bool enough = allowance.left != 0;
+    allowance.left = -1;
+    if (enough && status != 0)
+        fail_msg("%s", script_error());
+    core_modules_shutdown(L);
+    lua_close(L);
+    return enough;
+}
+
+static void running_out_of_memory_loses_nothing(void **state)
+{
+    long granted = 0;
+
+    log_set_level(LOG_LEVEL_ERROR + 1);
+    while (!try_everything(granted))
+        granted++;
+    assert_in_range(granted, 300, 5000);
+    char command[64];
+    snprintf(command, sizeof command, "rm -r /tmp/appmgr-test-memory.%d", (int)getpid());
+    assert_int_equal(system(command), 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_state, close_state)
 
 int main(void)
@@ -160,6 +243,7 @@ int main(void)
         CASE(what_still_runs_at_the_end_is_ended),
         CASE(misuse_raises),
         CASE(files_give_nil_text_and_name),
+        cmocka_unit_test(running_out_of_memory_loses_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
