@@ -26,6 +26,8 @@ static const struct core_module modules[] = {
     {"core.notify", lua_notify_open, NULL},
     {"core.control", lua_control_open, lua_control_shutdown},
     {"core.sandbox", lua_sandbox_open, NULL},
+    {"core.planner", lua_planner_open, lua_planner_shutdown},
+    {"core.pipe", lua_pipe_open, NULL},
 };
 
 enum { MODULE_COUNT = sizeof modules / sizeof modules[0] };

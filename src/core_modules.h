@@ -29,6 +29,8 @@ int lua_json_open(lua_State *L);
 int lua_log_open(lua_State *L);
 int lua_loop_open(lua_State *L);
 int lua_notify_open(lua_State *L);
+int lua_pipe_open(lua_State *L);
+int lua_planner_open(lua_State *L);
 int lua_process_open(lua_State *L);
 int lua_runtime_open(lua_State *L);
 int lua_sandbox_open(lua_State *L);
@@ -39,6 +41,7 @@ void lua_control_shutdown(lua_State *L);
 void lua_file_shutdown(lua_State *L);
 void lua_http_shutdown(lua_State *L);
 void lua_loop_shutdown(lua_State *L);
+void lua_planner_shutdown(lua_State *L);
 void lua_process_shutdown(lua_State *L);
 void lua_timer_shutdown(lua_State *L);
 

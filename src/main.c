@@ -4,6 +4,7 @@
  * All that is decided is decided there.
  */
 #include "core_modules.h"
+#include "planner.h"
 #include "runtime.h"
 #include "script.h"
 
@@ -62,18 +63,21 @@ static void push_arguments(lua_State *L, const struct arguments *arguments)
     }
 }
 
+static int is_planner(const struct arguments *arguments)
+{
+    return arguments->count > 0 && strcmp(arguments->values[0], "planner") == 0;
+}
+
 /* Runs protected; the argument is a light struct arguments, the result what main returned. */
 static int start(lua_State *L)
 {
     const struct arguments *arguments = lua_touserdata(L, 1);
-    int is_planner = arguments->count > 0 && strcmp(arguments->values[0], "planner") == 0;
-
     luaL_openlibs(L);
     lua_gc(L, LUA_GCGEN, 0, 0);
     core_modules_preload(L);
     set_package_path(L);
     lua_getglobal(L, "require");
-    lua_pushstring(L, is_planner ? "appmgr.planner.main" : "appmgr.main");
+    lua_pushstring(L, is_planner(arguments) ? "appmgr.planner.main" : "appmgr.main");
     lua_call(L, 1, 1);
     push_arguments(L, arguments);
     lua_call(L, 1, 1);
@@ -116,7 +120,8 @@ int main(int argc, char **argv)
     tune_memory();
     occupy_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
-    if (runtime_find(error, sizeof error) != 0) {
+    if (runtime_find(error, sizeof error) != 0 ||
+        (is_planner(&arguments) && planner_enter(arguments.count, arguments.values, error, sizeof error) != 0)) {
         fprintf(stderr, "appmgr: %s\n", error);
         return EXIT_FAILURE;
     }

@@ -23,7 +23,7 @@ enum sandbox_outcome {
 
 struct sandbox_limits {
     int64_t deadline_ms; /* how long it may take; 0 without limit */
-    int64_t instructions; /* how many VM instructions, counted in steps of 1000; 0 without limit */
+    int64_t instructions; /* how many VM instructions, counted in steps of 100; 0 without limit */
     int64_t memory_bytes; /* by how much it may make the state grow; 0 without limit */
 };
 
@@ -57,7 +57,7 @@ bool sandbox_job_step(lua_State *L, int index, int64_t slice_ms, enum sandbox_ou
 /*
  * Replacements for coroutine.resume, .wrap and .close and for xpcall, as Lua C functions, for the environment of
  * code that is not trusted. A coroutine that went past the limit takes its resumer with it at once (else each of a
- * thousand nested ones would run on for a thousand instructions), and no handler or variable to be closed runs where
+ * thousand nested ones would run on for a hundred instructions), and no handler or variable to be closed runs where
  * Lua has the hook switched off. With the originals, hostile code can run on for ever; careless code cannot.
  */
 int sandbox_resume(lua_State *L);
