@@ -150,9 +150,10 @@ local function fail_over(self, request)
   return true
 end
 
---- The transport's words without times and counts, so that the same trouble reads the same.
+--- The transport's words without method, address, times and counts: the same trouble reads the same, and ids that
+-- stand in a query are not logged.
 local function steady(message)
-  return (message:gsub("%s+after %d+ ?m%a*", ""):gsub("%s+with %d+ [%w ]-bytes received", ""))
+  return (message:gsub("^%u+ %S+: ", ""):gsub("%s+after %d+ ?m%a*", ""):gsub("%s+with %d+ [%w ]-bytes received", ""))
 end
 
 local function transport_failed(self, request, err)

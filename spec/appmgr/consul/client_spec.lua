@@ -201,7 +201,7 @@ describe("the Consul client", function()
       connect()
       for _, after in ipairs({ "after 3 ms: refused", "after 17 ms: refused" }) do
         client:get("k", nil, callback)
-        http.last().fail("connect", "Failed to connect " .. after)
+        http.last().fail("connect", "GET http://localhost:8500/v1/kv/k: Failed to connect " .. after)
         assert.equal("Consul at http://localhost:8500 cannot be reached: Failed to connect: refused", tostring(kept.err))
       end
     end)
