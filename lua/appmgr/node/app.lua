@@ -182,6 +182,8 @@ function App:adopt(item, tag)
   self.kept = { hash = tag.hash, tag = item.tag, version = tag.version, definition = definition }
   self.pid, self.started_at, self.starts = item.pid, item.started_at, item.starts or 0
   self.last_exit, self.error = item.last_exit, item.error
+  local ended_at = item.state == "backoff" and item.last_exit and item.last_exit.at
+  self.next_start_at = ended_at and item.delay_ms and ended_at + item.delay_ms / 1000 or nil
   self.state = state_of(item, self.mode)
   self.on_change(self)
   if item.state == "stopped" then fire(self, "stopped") end

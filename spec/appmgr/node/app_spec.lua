@@ -182,6 +182,17 @@ describe("an application", function()
       assert.equal(7, app.pid)
     end)
 
+    it("shows when it is tried again", function()
+      local app, keeper = adopted("backoff")
+      local item = keeper.list()[1]
+      item.last_exit, item.delay_ms = { code = 1, at = 100.0 }, 4000
+      app:adopt(item, { hash = "a" })
+      assert.equal(104.0, app.next_start_at)
+      item.state = "running"
+      app:adopt(item, { hash = "a" })
+      assert.is_nil(app.next_start_at)
+    end)
+
     it("is stopped when it is not wanted, kept when nobody knows", function()
       local app, keeper = adopted("running")
       app:want("keep")
