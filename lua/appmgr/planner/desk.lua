@@ -20,14 +20,21 @@ local MAX_PROBLEM_BYTES = 2000
 --- @tparam table deps `json`, `codec`, `sandbox`
 -- @treturn Desk
 function Desk.new(deps)
-  return setmetatable({ deps = deps, in_flight = {}, policy_error = "no policy has been given" }, Desk)
+  return setmetatable({ deps = deps, in_flight = {}, watched = {}, policy_error = "no policy has been given" }, Desk)
 end
 
 -- configure -----------------------------------------------------------------
 
+local function load_policy(self, description, source)
+  if next(description.options or {}) then
+    return nil, ("policy \"%s\": takes no options in this version; remove them"):format(description.name)
+  end
+  return Policy.load(self.deps, { name = description.name, hash = description.hash, text = source })
+end
+
 local function take_policy(self, description, source)
   if not description then return true end
-  local policy, reason = Policy.load(self.deps, { name = description.name, hash = description.hash, text = source })
+  local policy, reason = load_policy(self, description, source)
   -- A policy that cannot be loaded never replaces one that works.
   if policy then
     self.policy, self.policy_error = policy, nil
@@ -127,12 +134,18 @@ local function sorted_set(set, json)
   return json.array(list)
 end
 
+-- Whole, because `since` is compared as text when somebody else may have written.
+local function seconds(now)
+  return math.tointeger((now or 0) // 1) or 0
+end
+
 local function reply(self, header, fields)
   local json = self.deps.json
   fields.type, fields.term, fields.snapshot = "decision", header.term, header.snapshot
   fields.outcome = fields.outcome or "ok"
   fields.audit = self.model.needs_audit or nil
-  for _, name in ipairs({ "problems", "batch_bytes", "status_hosts", "summary" }) do
+  fields.status_hosts = sorted_set(self.watched, json)
+  for _, name in ipairs({ "problems", "batch_bytes", "summary" }) do
     fields[name] = json.array(fields[name] or {})
   end
   if self.policy then
@@ -144,7 +157,7 @@ end
 local function decide(self, header)
   local model = self.model
   model:begin_term(header.term)
-  local snapshot = model:snapshot(header.now)
+  local snapshot = model:snapshot(seconds(header.now))
   local frozen = guard.frozen(model, snapshot.nodes, header.known_cluster)
   if frozen or model.needs_audit then
     return reply(self, header, { frozen = frozen, problems = model:problems() })
@@ -153,15 +166,17 @@ local function decide(self, header)
   local work = work_of(self, header, snapshot, result)
   local summary = diff.summary(work.changes, model.holdings, MAX_SUMMARY_LINES)
   local sizes, body, unwritable = build(self, header, work)
-  model.nodes:keep_status(result.status_hosts)
+  -- The agent watches these statuses and no others; while nothing can be
+  -- decided it goes on watching what it watched.
+  self.watched = result.status_hosts
+  model.nodes:keep_status(self.watched)
   local problems = model:problems()
   table.move(unwritable, 1, #unwritable, #problems + 1, problems)
   pending_problems(result, snapshot, problems)
   stranger_problems(snapshot, problems)
   return reply(self, header, {
     outcome = result.outcome, outcome_message = result.outcome_message, problems = problems, batch_bytes = sizes,
-    status_hosts = sorted_set(result.status_hosts, self.deps.json), summary = summary,
-    retry = result.retry or nil,
+    summary = summary, retry = result.retry or nil,
   }), body
 end
 
@@ -179,7 +194,7 @@ local function committed(self, header, body)
 end
 
 local function make_report(self, header)
-  local snapshot = self.model:snapshot(header.now or 0)
+  local snapshot = self.model:snapshot(seconds(header.now))
   local result = engine.decide(snapshot, self.policy, { limits = self.limits, policy_error = self.policy_error })
   local message = report.build(snapshot, result, self.deps.json)
   message.type, message.problems = "report", self.deps.json.array(self.model:problems())

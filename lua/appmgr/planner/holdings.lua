@@ -114,6 +114,17 @@ function Holdings:feed_audit(entries)
   self.pending = {}
 end
 
+--- Forgets hosts that are neither alive nor in the store: one that returns
+-- starts with nothing.
+-- @tparam {node,...} nodes the live nodes
+function Holdings:prune(nodes)
+  local live = {}
+  for _, node in ipairs(nodes) do live[node.name] = true end
+  for host in pairs(self.decided) do
+    if not live[host] and not self.store[host] then self.decided[host], self.foreign[host] = nil, nil end
+  end
+end
+
 --- Gives a host whose assignment could not be read what it shows to run.
 -- @tparam string host
 -- @tparam table rows status rows by slot id

@@ -116,6 +116,7 @@ end
 function Model:begin_term(term)
   if self.term ~= nil and self.term ~= term then
     self.holdings:forget()
+    self.nodes:keep_status({})
     self.needs_audit = true
   end
   self.term = term
@@ -136,6 +137,7 @@ end
 function Model:snapshot(now)
   local nodes = self.nodes:list()
   guard.mark_strangers(self, nodes)
+  if self.nodes.live_read then self.holdings:prune(nodes) end
   recover_unreadable(self, nodes)
   local assignment_index, unreadable = {}, {}
   for host, stored in pairs(self.holdings.store) do assignment_index[host] = stored.index end

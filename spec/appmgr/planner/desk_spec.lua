@@ -534,6 +534,30 @@ describe("foreign writes", function()
     assert.is_nil(cluster.store:value("assignment/beta"):find("evil", 1, true))
   end)
 
+  it("do not bring back what a lost host had", function()
+    local cluster = settled()
+    local before = cluster:slots()
+    cluster:lose("beta")
+    cluster.store:delete("assignment/beta")
+    cluster.store:delete("topology/beta")
+    cluster:node("delta")
+    cluster:settle()
+    cluster:node("beta")
+    cluster:settle()
+    assert.equal("delta", cluster:slots()["web.1"])
+    assert.equal(before["web.0"], cluster:slots()["web.0"])
+  end)
+
+  it("are told from our own when the clock gives fractions", function()
+    local cluster = settled()
+    cluster.now = cluster.now + 0.25
+    cluster:task("db")
+    cluster:settle()
+    cluster:feed_all()
+    assert.same({}, select(2, cluster:decide()))
+    assert.is_nil(cluster:problem("assignment/alpha"))
+  end)
+
   it("to a host that is not there are taken away", function()
     local cluster = settled()
     cluster.store:put("assignment/ghost", "x")
@@ -669,6 +693,26 @@ describe("transactions", function()
 end)
 
 describe("the desk", function()
+  it("refuses options, which no policy takes yet", function()
+    local cluster = three_nodes()
+    local answer = cluster.desk:handle({
+      type = "configure", policy = { name = "p", hash = "h", options = { margin = 1 } },
+    }, "return {}")
+    assert.is_false(answer.ok)
+    assert.truthy(answer.error:find("takes no options", 1, true))
+  end)
+
+  it("goes on watching while it waits for an audit", function()
+    local cluster = three_nodes()
+    cluster:task("web")
+    cluster:settle()
+    cluster.store:put("node/alpha", '{"drain":true}')
+    cluster.lazy = function() return true end
+    cluster:turn()
+    cluster.desk.model.needs_audit = true
+    assert.same({ "alpha" }, cluster:decide().status_hosts)
+  end)
+
   it("answers what it does not know", function()
     local cluster = three_nodes()
     assert.equal("error", cluster.desk:handle({ type = "dance" }, "").type)
