@@ -98,7 +98,7 @@ static void end(struct peer *peer)
     assert_int_equal(send(peer->fd, out, writer.size, MSG_NOSIGNAL), writer.size);
 }
 
-static void say(struct peer *peer, enum wire_type type, const char *id)
+static UNUSED void say(struct peer *peer, enum wire_type type, const char *id)
 {
     begin(type, id);
     end(peer);
@@ -138,7 +138,7 @@ static bool is_about(const char *id)
 }
 
 /* Reads on until a frame of the type about `id` (NULL: any) comes; it is in `message` then. */
-static void expect(struct peer *peer, enum wire_type type, const char *id)
+static UNUSED void expect(struct peer *peer, enum wire_type type, const char *id)
 {
     uint64_t until_ms = now_ms() + PATIENCE_MS;
 
@@ -158,7 +158,7 @@ static UNUSED void expect_end(struct peer *peer)
     close(peer->fd);
 }
 
-static uint64_t number(enum wire_tag tag)
+static UNUSED uint64_t number(enum wire_tag tag)
 {
     return wire_number(&message, tag, UINT64_MAX);
 }
@@ -173,7 +173,7 @@ static void greet(struct peer *peer, enum wire_role role)
     expect(peer, WIRE_WELCOME, NULL);
 }
 
-static void join(struct peer *peer, enum wire_role role)
+static UNUSED void join(struct peer *peer, enum wire_role role)
 {
     dial(peer);
     greet(peer, role);
@@ -227,7 +227,7 @@ static UNUSED pid_t spawn_script(const char *id, const char *script)
     return (pid_t)number(WIRE_TAG_PID);
 }
 
-static bool is_alive(pid_t pid)
+static UNUSED bool is_alive(pid_t pid)
 {
     char path[32], text[256] = "";
     int fd;
@@ -273,7 +273,7 @@ static UNUSED pid_t pid_in(const char *name)
 /* --- the keeper --- */
 
 /* `file_limit` bounds the files that it and its logger may write; 0: none. Does not connect. */
-static void start_keeper_limited(const char *linger_ms, rlim_t file_limit)
+static UNUSED void start_keeper_limited(const char *linger_ms, rlim_t file_limit)
 {
     keeper = fork();
     if (keeper == 0) {

@@ -1,0 +1,344 @@
+/* process: the agent's client starts a keeper, loses it, finds it again. */
+#include "keeper_fixture.h"
+
+#include "loop.h"
+#include "process.h"
+#include "timer.h"
+
+static struct process_client *client;
+static char told[256 << 10];
+static struct timer deadline;
+
+static void note(const char *what, const char *id)
+{
+    size_t used = strlen(told);
+
+    if (used + 100 < sizeof told)
+        snprintf(told + used, sizeof told - used, "%s%s%.60s ", what, id ? ":" : "", id ? id : "");
+}
+
+static uint64_t last_pid, last_sequence;
+static char lost_reason[512], last_error[512];
+
+static void on_child(const struct wire_message *child, void *data)
+{
+    last_pid = wire_number(child, WIRE_TAG_PID, 0);
+    note("child", wire_text(child, WIRE_TAG_ID));
+}
+
+static void on_ready(void *data) { note("ready", NULL); }
+static void on_ended(void *data) { note("ended", NULL); }
+
+static void on_lost(const char *reason, void *data)
+{
+    snprintf(lost_reason, sizeof lost_reason, "%s", reason);
+    note("lost", NULL);
+}
+
+static void on_event(const struct wire_message *event, void *data)
+{
+    static const char *const names[] = {"started", "exited", "spawn_failed", "stopping", "stopped", "gave_up", "error"};
+
+    last_pid = event->type == WIRE_STARTED ? wire_number(event, WIRE_TAG_PID, 0) : last_pid;
+    last_sequence = event->type == WIRE_EXITED ? wire_number(event, WIRE_TAG_SEQUENCE, 0) : last_sequence;
+    if (wire_has(event, WIRE_TAG_ERROR))
+        snprintf(last_error, sizeof last_error, "%s", wire_text(event, WIRE_TAG_ERROR));
+    note(names[event->type - WIRE_STARTED], wire_text(event, WIRE_TAG_ID));
+}
+
+static const struct process_callbacks callbacks = {on_child, on_ready, on_event, on_lost, on_ended};
+
+static void give_up(struct timer *timer, void *data)
+{
+    fail_msg("waited in vain for \"%s\" after \"%.200s\"", (const char *)data, told);
+}
+
+/* Turns the loop until `what` has been told; forgets what was told up to there. */
+static void hear(const char *what)
+{
+    const char *found;
+
+    timer_start(&deadline, PATIENCE_MS, 0, give_up, (void *)(uintptr_t)what);
+    while (!(found = strstr(told, what)))
+        loop_step(100);
+    timer_stop(&deadline);
+    found += strlen(what);
+    memmove(told, found, strlen(found) + 1);
+}
+
+static void open_client(void)
+{
+    char error[256] = "";
+
+    told[0] = '\0';
+    client = process_open(KEEPER, directory, &callbacks, NULL, error, sizeof error);
+    if (!client)
+        fail_msg("%s", error);
+}
+
+static void start_sleep(const char *id, const char *seconds)
+{
+    static const struct process_restart restart = {.enabled = true, .delay_ms = 20};
+    const char *const arguments[] = {"sleep", seconds, NULL};
+    const char *const environment[] = {"PATH=/usr/bin:/bin", NULL};
+    struct process_spec spec = {.id = id, .tag = "{}", .arguments = arguments, .environment = environment,
+                                .restart = &restart};
+
+    assert_int_equal(process_spawn(client, &spec), 0);
+}
+
+static pid_t keeper_pid(void)
+{
+    return (pid_t)atoi(contents("keeper.lock"));
+}
+
+static int set_up_client(void **state)
+{
+    if (make_directory(state) != 0)
+        return -1;
+    open_client();
+    hear("ready ");
+    return 0;
+}
+
+static int tear_down_client(void **state)
+{
+    char command[128];
+
+    if (client) {
+        process_shutdown(client);
+        hear("ended ");
+        process_close(client);
+        client = NULL;
+    }
+    timer_shutdown();
+    loop_shutdown();
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    return system(command) == 0 ? 0 : -1;
+}
+
+static void it_starts_a_keeper_of_its_own(void **state)
+{
+    char path[64], text[256] = "";
+    pid_t pid = keeper_pid();
+    int fd;
+
+    assert_true(is_alive(pid));
+    assert_int_equal(getsid(pid), pid);
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(read(fd, text, sizeof text - 1) >= 0);
+    close(fd);
+    assert_null(memmem(text, sizeof text, "SECRET", 6));
+    for (int standard = 0; standard < 3; standard++) {
+        snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, standard);
+        memset(text, 0, sizeof text);
+        assert_true(readlink(path, text, sizeof text - 1) > 0);
+        assert_string_equal(text, "/dev/null");
+    }
+}
+
+static void children_outlive_the_client_and_are_found_again(void **state)
+{
+    uint64_t pid;
+
+    start_sleep("a", "100");
+    hear("started:a ");
+    pid = last_pid;
+    process_close(client);
+    open_client();
+    hear("child:a ");
+    assert_int_equal(last_pid, pid);
+    hear("ready ");
+    start_sleep("a", "100");
+    process_stop(client, "a");
+    hear("stopping:a ");
+    hear("exited:a ");
+    hear("stopped:a ");
+}
+
+static void an_exit_that_was_not_acknowledged_comes_again(void **state)
+{
+    uint64_t sequence;
+
+    start_sleep("a", "bad");
+    hear("exited:a ");
+    sequence = last_sequence;
+    process_stop(client, "a");
+    hear("stopped:a ");
+    process_close(client);
+    open_client();
+    hear("ready ");
+    hear("exited:a ");
+    assert_int_equal(last_sequence, sequence);
+    process_acknowledge(client, UINT64_MAX);
+    process_close(client);
+    open_client();
+    hear("ready ");
+    process_forget(client, "a");
+    process_forget(client, "a");
+    hear("error:a ");
+    assert_null(strstr(told, "exited"));
+    assert_non_null(strstr(last_error, "not known"));
+}
+
+static void a_killed_keeper_is_replaced(void **state)
+{
+    pid_t first = keeper_pid();
+    uint64_t pid;
+
+    start_sleep("a", "100");
+    hear("started:a ");
+    pid = last_pid;
+    kill(first, SIGKILL);
+    hear("lost ");
+    assert_int_equal(process_stop(client, "a"), -ENOTCONN);
+    hear("ready ");
+    assert_null(strstr(told, "child"));
+    assert_false(is_alive((pid_t)pid));
+    assert_int_not_equal(keeper_pid(), first);
+    start_sleep("a", "100");
+    hear("started:a ");
+}
+
+static void a_shutdown_ends_children_and_keeper(void **state)
+{
+    pid_t pid = keeper_pid();
+    uint64_t child;
+
+    start_sleep("a", "100");
+    hear("started:a ");
+    child = last_pid;
+    process_shutdown(client);
+    hear("stopped:a ");
+    hear("ended ");
+    WAIT_FOR(!is_alive(pid));
+    assert_false(is_alive((pid_t)child));
+    process_shutdown(client); /* and once more: nobody is there any more */
+    hear("ended ");
+    process_close(client);
+    client = NULL;
+}
+
+static void two_agents_do_not_share_a_keeper(void **state)
+{
+    struct process_client *first = client;
+
+    open_client();
+    hear("lost ");
+    assert_non_null(strstr(lost_reason, "controlled by process"));
+    process_close(first);
+    hear("ready ");
+}
+
+static void what_is_too_large_is_refused_here(void **state)
+{
+    char *big = malloc(5 << 20);
+    const char *const arguments[] = {"true", big, NULL};
+    struct process_spec spec = {.id = "a", .arguments = arguments};
+
+    memset(big, 'x', 5 << 20);
+    big[(5 << 20) - 1] = '\0';
+    assert_int_equal(process_spawn(client, &spec), -E2BIG);
+    big[3 << 20] = '\0';
+    assert_int_equal(process_spawn(client, &spec), 0);
+    hear("spawn_failed:a ");
+    assert_non_null(strstr(last_error, "E2BIG"));
+    free(big);
+}
+
+static void hundreds_at_once_are_no_trouble(void **state)
+{
+    char id[16];
+
+    for (int i = 0; i < 500; i++) {
+        snprintf(id, sizeof id, "c%d", i);
+        start_sleep(id, "100");
+    }
+    for (int i = 0; i < 500; i++) {
+        snprintf(id, sizeof id, "started:c%d ", i);
+        hear(id);
+    }
+    process_close(client);
+    open_client();
+    hear("child:c499 ");
+    hear("ready ");
+}
+
+static int set_up_nothing(void **state)
+{
+    return make_directory(state);
+}
+
+static void a_keeper_that_cannot_start_says_why(void **state)
+{
+    char error[256];
+
+    assert_null(process_open("/no/such/keeper", directory, &callbacks, NULL, error, sizeof error));
+    assert_non_null(strstr(error, "/no/such/keeper: No such file"));
+    assert_null(process_open(KEEPER, "/no/such/directory", &callbacks, NULL, error, sizeof error));
+    assert_non_null(strstr(error, "/no/such/directory: No such file"));
+    assert_int_equal(mkdir(in_directory("keeper.lock"), 0700), 0);
+    open_client();
+    hear("lost ");
+    assert_non_null(strstr(lost_reason, "keeper.lock: Is a directory"));
+    assert_int_equal(rmdir(in_directory("keeper.lock")), 0);
+    hear("ready ");
+}
+
+/* A peer that says what no keeper says. */
+static int listen_falsely(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/keeper.sock", directory);
+    unlink(address.sun_path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    return fd;
+}
+
+static void nonsense_from_a_keeper_is_survived(void **state)
+{
+    static const uint8_t absurd[] = {255, 255, 255, 255, 0, 0, 0, 0};
+    static const uint8_t out_of_turn[] = {0, 0, 0, 0, WIRE_LIST_END, 0, 0, 0};
+    int listener = listen_falsely(), fd;
+
+    open_client();
+    loop_step(10);
+    fd = accept(listener, NULL, NULL);
+    assert_int_equal(send(fd, absurd, sizeof absurd, 0), sizeof absurd);
+    hear("lost ");
+    assert_non_null(strstr(lost_reason, "malformed"));
+    close(fd);
+    loop_step(100);
+    fd = accept(listener, NULL, NULL);
+    assert_int_equal(send(fd, out_of_turn, sizeof out_of_turn, 0), sizeof out_of_turn);
+    hear("lost ");
+    assert_non_null(strstr(lost_reason, "not understood"));
+    close(fd);
+    close(listener);
+    unlink(in_directory("keeper.sock"));
+    hear("ready ");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_client, tear_down_client)
+    const struct CMUnitTest tests[] = {
+        TEST(it_starts_a_keeper_of_its_own),
+        TEST(children_outlive_the_client_and_are_found_again),
+        TEST(an_exit_that_was_not_acknowledged_comes_again),
+        TEST(a_killed_keeper_is_replaced),
+        TEST(a_shutdown_ends_children_and_keeper),
+        TEST(two_agents_do_not_share_a_keeper),
+        TEST(what_is_too_large_is_refused_here),
+        TEST(hundreds_at_once_are_no_trouble),
+        cmocka_unit_test_setup_teardown(a_keeper_that_cannot_start_says_why, set_up_nothing, tear_down_client),
+        cmocka_unit_test_setup_teardown(nonsense_from_a_keeper_is_survived, set_up_nothing, tear_down_client),
+    };
+
+    setenv("CONSUL_HTTP_TOKEN", "SECRET", 1);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
