@@ -11,18 +11,27 @@ local function answer(request)
   end
 end
 
---- cluster.accept {} → {cluster=id, …}: the store is right, its cluster id becomes this cluster's.
+--- cluster.accept {} → {cluster, before}: the store is right, its cluster id becomes this cluster's.
 function M.accept(agent, request)
   if store.is_missing(agent, request) then return end
   agent.cluster:accept(answer(request))
 end
 
---- cluster.restore {plan=true} → the plan; {apply=plan} → what was written.
+--- cluster.restore {} → the plan; {apply=true} → {cluster, hosts, tasks}: writes the plan that this connection
+-- was shown, nothing else.
 function M.restore(agent, request)
   if store.is_missing(agent, request) then return end
-  local plan = request.params.apply
-  if type(plan) == "table" then return agent.cluster:restore(plan, answer(request)) end
-  agent.cluster:restore_plan(answer(request))
+  local session = request.session
+  if request.params.apply then
+    local plan = session.restore_plan
+    session.restore_plan = nil
+    if not plan then return request:fail("bad_request", "ask for the plan first; what is written is what was shown") end
+    return agent.cluster:restore(plan, answer(request))
+  end
+  agent.cluster:restore_plan(function(plan, err)
+    session.restore_plan = plan
+    answer(request)(plan, err)
+  end)
 end
 
 return M

@@ -15,7 +15,8 @@ local function run(context, arguments)
   if arguments.json then
     context:print_json(result)
   else
-    context:print("accepted: the agents follow the store as it is")
+    context:print(result.cluster == result.before and "nothing to accept: the store is the one this cluster knows"
+      or ("accepted: the agents follow the store as it is (cluster %s)"):format(result.cluster))
   end
   return 0
 end
