@@ -154,24 +154,29 @@ local function keep(self, id)
 end
 
 --- The session is bound to the node of the Consul client that was asked: it dies with that client.
-local function fall_back(self, permission, err)
-  self.own_node_forbidden = true
-  local text = "the session is bound to the Consul client's own node and dies when that client restarts, because the"
-    .. " token lacks %s (%s); grant it, or set Consul.session_node"
-  self.problems:set("session-node", text:format(permission, err.message))
+local function fall_back(self, permission)
+  self.missing_permission = ('%s on "%s"'):format(permission, self.own_node)
   create(self)
+end
+
+--- Says what the session depends on beside this agent.
+local function tell_bound_node(self)
+  if not self.missing_permission then return self.problems:clear("session-node") end
+  local text = "the session is bound to the Consul client's own node and dies when that client restarts, because the"
+    .. " token lacks %s; grant it, or set Consul.session_node"
+  self.problems:set("session-node", text:format(self.missing_permission))
 end
 
 local function created(self, id, sent_ms)
   keep(self, id)
-  if self.bound_node == self.own_node then self.problems:clear("session-node") end
+  tell_bound_node(self)
   self.log.info(("Consul session %s made, %s"):format(id,
     self.bound_node and "on node " .. self.bound_node or "on the node of the Consul client"))
   hold(self, id, {}, sent_ms)
 end
 
 function create(self)
-  self.bound_node = self.configured_node or not self.own_node_forbidden and self.own_node or nil
+  self.bound_node = self.configured_node or not self.missing_permission and self.own_node or nil
   local sent_ms = self.timer.now_ms()
   self.request = self.client:session_create({
     Name = self.own_node, Node = self.bound_node, TTL = ("%ds"):format(self.configured_ttl_ms // 1000),
@@ -180,7 +185,7 @@ function create(self)
     self.request = nil
     if id then return created(self, id, sent_ms) end
     if err.status == 403 and self.bound_node == self.own_node then
-      return fall_back(self, ('session:write on "%s"'):format(self.own_node), err)
+      return fall_back(self, "session:write")
     end
     beginning_failed(self, "it cannot be made", err)
   end))
@@ -195,7 +200,7 @@ local function register(self)
     self.request = nil
     if registered then return create(self) end
     if err and err.status == 403 then
-      return fall_back(self, ('node:write on "%s"'):format(self.own_node), err)
+      return fall_back(self, "node:write")
     end
     beginning_failed(self, "the catalog node cannot be registered", err or { message = "Consul answered false" })
   end))
@@ -203,7 +208,7 @@ end
 
 --- A new session. What the token may do is asked anew each time.
 local function begin(self)
-  self.own_node_forbidden = false
+  self.missing_permission = nil
   if self.configured_node then return create(self) end
   register(self)
 end

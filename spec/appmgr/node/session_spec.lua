@@ -91,9 +91,10 @@ describe("a session", function()
         reply(403, "Permission denied")
         assert.equal("PUT session/create", path())
         assert.is_nil(json.decode(http.only().body).Node)
-        assert.truthy(problem():find(step == "create" and "session:write" or "node:write", 1, true))
+        assert.is_nil(problem())
         reply_created(ID1)
         assert.equal(ID1, session:id())
+        assert.truthy(problem():find(step == "create" and "session:write" or "node:write", 1, true))
       end)
     end
 
