@@ -28,6 +28,7 @@ static const struct core_module modules[] = {
     {"core.sandbox", lua_sandbox_open, NULL},
     {"core.planner", lua_planner_open, lua_planner_shutdown},
     {"core.pipe", lua_pipe_open, NULL},
+    {"core.terminal", lua_terminal_open, lua_terminal_shutdown},
 };
 
 enum { MODULE_COUNT = sizeof modules / sizeof modules[0] };

@@ -34,6 +34,7 @@ int lua_planner_open(lua_State *L);
 int lua_process_open(lua_State *L);
 int lua_runtime_open(lua_State *L);
 int lua_sandbox_open(lua_State *L);
+int lua_terminal_open(lua_State *L);
 int lua_timer_open(lua_State *L);
 
 /* What some of them must let go of. */
@@ -43,6 +44,7 @@ void lua_http_shutdown(lua_State *L);
 void lua_loop_shutdown(lua_State *L);
 void lua_planner_shutdown(lua_State *L);
 void lua_process_shutdown(lua_State *L);
+void lua_terminal_shutdown(lua_State *L);
 void lua_timer_shutdown(lua_State *L);
 
 #endif
