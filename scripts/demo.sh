@@ -91,8 +91,8 @@ free_port() {
   done
 }
 
-kv() { "$CONSUL" kv "$@" -http-addr="$url" 2>/dev/null; }
-kv_get() { "$CONSUL" kv get -http-addr="$url" "appmgr/$1" 2>/dev/null; }
+kv() { local verb=$1; shift; "$CONSUL" kv "$verb" -http-addr="$url" "$@" 2>/dev/null; }
+kv_get() { kv get "appmgr/$1"; }
 
 leader() { kv_get leader | tr -d '"'; }
 leads_other() { local now; now=$(leader) && [ -n "$now" ] && [ "$now" != "$1" ]; }
@@ -110,7 +110,7 @@ start_consul() {
     url=http://127.0.0.1:$port
     echo "$url" > "$dir/consul/url"
     for _ in $(seq 1 100); do
-      if [ -n "$(kv put -- appmgr-demo ready)" ]; then return; fi
+      if [ -n "$(kv put appmgr-demo ready)" ]; then return; fi
       is_up "$dir/consul/pid" || break
       sleep 0.1
     done
