@@ -202,7 +202,7 @@ local function open_assignment(self)
   local core = self.core
   self.assignment = Assignment.new({
     client = self.client, watch = require("appmgr.consul.watch"), timer = core.timer, random = math.random,
-    problems = self.problems, json = json, codec = core.codec, state = self.state, cluster = self.cluster,
+    problems = self.problems, json = json, state = self.state, cluster = self.cluster,
     node = self.node, fallback_ms = self.config.Consul.topology_interval * 1000,
     on_assignment = function(list, decided) self.apps:set_replicas(list, decided) end,
   })

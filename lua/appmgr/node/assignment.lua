@@ -23,12 +23,12 @@ local RETRY_FIRST_MS <const> = 500
 local SAVE_DELAY_MS <const> = 100
 
 --- @tparam table deps `client`, `watch` (the module appmgr.consul.watch), `timer`, `random`, `problems`, `json`,
---   `codec`, `state`, `cluster` (`check(meta|nil)` → "ok", "adopted", "unknown" or "mismatch"), `node`, `fallback_ms`
+--   `state`, `cluster` (`check(meta|nil)` → "ok", "adopted", "unknown" or "mismatch"), `node`, `fallback_ms`
 --   (longest wait between two tries), `on_assignment` (function(list, decided), see apps.set_replicas)
 -- @treturn Assignment stopped
 function M.new(deps)
   local self = setmetatable({
-    client = deps.client, timer = deps.timer, problems = deps.problems, json = deps.json, codec = deps.codec,
+    client = deps.client, timer = deps.timer, problems = deps.problems, json = deps.json,
     state = deps.state, cluster = deps.cluster, node = deps.node, fallback_ms = deps.fallback_ms,
     on_assignment = deps.on_assignment,
     key = "assignment/" .. deps.node, contents = {}, retry_ms = RETRY_FIRST_MS,
@@ -55,12 +55,9 @@ local function content_key(replica)
   return replica.task .. "/" .. replica.version
 end
 
---- Reads the content of a version.
+--- Reads the content of a version. Its name is the leader's business: it is not compared with the content.
 -- @treturn table {document, application} or {error}
-local function read_content(self, task, version, document)
-  if application.version(document, self.json, self.codec) ~= version then
-    return { error = ("version/%s/%s does not hold what its name says; apply the task again"):format(task, version) }
-  end
+local function read_content(task, version, document)
   local app, findings = application.read(document)
   local first = findings.errors[1]
     or findings.unsupported[1] and fields.unsupported_text(findings.unsupported[1])
@@ -159,7 +156,7 @@ local function take_entries(self, entries, asked)
     if entry.key == "meta" then meta = entry.value end
     if version then
       local document, err = self.json.decode(entry.value or "")
-      self.contents[version.name] = document ~= nil and read_content(self, version.task, version.version, document)
+      self.contents[version.name] = document ~= nil and read_content(version.task, version.version, document)
         or { error = ("%s is no valid JSON: %s"):format(version.key, err or "null") }
     end
   end
@@ -258,7 +255,7 @@ function Assignment:restore()
   for _, replica in ipairs(replicas) do
     local document = kept.versions[content_key(replica)]
     if document ~= nil then
-      self.contents[content_key(replica)] = read_content(self, replica.task, replica.version, document)
+      self.contents[content_key(replica)] = read_content(replica.task, replica.version, document)
     end
   end
   self.remembered = replicas

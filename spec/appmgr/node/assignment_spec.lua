@@ -24,7 +24,7 @@ describe("the assignment", function()
     problems = Problems.new({ log = log, now = os.time })
     assignment = Assignment.new({
       client = client, watch = watch, timer = timer, random = function() return 0 end, problems = problems, json = json,
-      codec = core.codec, node = "alpha", fallback_ms = 5000,
+      node = "alpha", fallback_ms = 5000,
       state = {
         load_assignment = function() return kept end,
         save_assignment = function(_, replicas, versions) saved = { replicas = replicas, versions = versions } end,
@@ -113,20 +113,20 @@ describe("the assignment", function()
     assert.equal(1, log.count('INFO over: task "db"'))
   end)
 
-  it("whose version is garbage, another one's or not honoured says so of that task only", function()
+  it("whose version is garbage or not honoured says so of that task only", function()
     local later_hash, later = version_of({ command = "x", schedule = "* * * * *" })
     local bad_hash, bad = version_of({ comand = "x" })
     assignment:start()
-    assign({ task = "a", slot = 0, version = "1" }, { task = "b", slot = 0, version = hash },
+    assign({ task = "a", slot = 0, version = "1" }, { task = "b", slot = 0, version = "1" },
       { task = "c", slot = 0, version = later_hash }, { task = "d", slot = 0, version = bad_hash }, web)
     answer({
-      ["a/1"] = "{", ["b/" .. hash] = json.encode({ command = "other" }), ["c/" .. later_hash] = later,
+      ["a/1"] = "{", ["b/1"] = "7", ["c/" .. later_hash] = later,
       ["d/" .. bad_hash] = bad, ["web/" .. hash] = text,
     })
     local errors = {}
     for position, replica in ipairs(last().list) do errors[position] = replica.error or "fine" end
     assert.matches("no valid JSON", errors[1])
-    assert.matches("does not hold what its name says", errors[2])
+    assert.matches("must be an object", errors[2])
     assert.matches("schedule: known, but not honoured", errors[3])
     assert.matches("command: is missing", errors[4])
     assert.equal("fine", errors[5])
