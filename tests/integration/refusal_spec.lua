@@ -99,7 +99,7 @@ describe("an agent refuses", function()
     test:wait_for_sleepers("web", 1)
     loop.wait_for("status names who holds the name", 10000, function()
       local out = second:cli("status").stdout
-      return out:find("live/gamma", 1, true), out
+      return out:find('the node name "gamma" is held by', 1, true), out
     end)
     local session = consul:entry("live/gamma").session
     loop.hold("the first one keeps it", 1500, function()
