@@ -95,15 +95,15 @@ local function add_founding(builder, founding)
     local text = builder.deps.json.encode({ schema = 1, cluster = founding.cluster })
     builder:add({ builder:set("cas", "meta", text, { kind = "meta", cluster = founding.cluster }, 0) }, "meta")
   end
-  if founding.task_folder then
-    builder:add({ builder:set("cas", "task/", "", { kind = "task_folder" }, 0) }, "task/")
+  for _, folder in ipairs(founding.folders) do
+    builder:add({ builder:set("cas", folder, "", { kind = "folder" }, 0) }, folder)
   end
   builder:finish()
 end
 
 --- Builds the transactions of a decision.
 -- @tparam table deps `json`, `codec`, `prefix` (with slash), `session`
--- @tparam table work `founding` (`cluster`, `task_folder`), `versions` to make
+-- @tparam table work `founding` (`cluster`, `folders`), `versions` to make
 --   ({`task`, `hash`, `text`}), `changes` (diff.changes), `old_versions` to delete
 -- @treturn {table,...} `body`, `effects` (what each operation changes, see holdings.apply)
 -- @treturn {table,...} problems: what fits into no transaction

@@ -85,12 +85,16 @@ local function stranger_problems(snapshot, list)
   end
 end
 
+-- A long poll on a folder without any key wakes for every write anywhere, so
+-- node/ gets its folder key on the day that task/ gets the one it needs.
 local function founding_of(self, header)
   local model = self.model
-  return {
-    cluster = not model.holdings.meta and header.new_cluster or nil,
-    task_folder = not model.tasks.has_folder,
-  }
+  local folders = {}
+  if not model.tasks.has_folder then
+    folders[1] = "task/"
+    folders[2] = not model.nodes.has_folder and "node/" or nil
+  end
+  return { cluster = not model.holdings.meta and header.new_cluster or nil, folders = folders }
 end
 
 -- Everything is read and trusted: what has to be written?
@@ -102,7 +106,7 @@ local function work_of(self, header, snapshot, result)
     result.outcome, result.outcome_message = "bad_result", violation
   end
   -- Without the folder key the listing of tasks was no answer.
-  if violation or founding.task_folder then
+  if violation or #founding.folders > 0 then
     return { founding = founding, versions = {}, changes = {}, old_versions = {} }
   end
   return {

@@ -81,7 +81,10 @@ end
 --- Takes a listing of `node/`.
 -- @tparam {entry,...} entries see listing.read
 function Nodes:feed_intents(entries)
-  self.intents_read = true
+  self.intents_read, self.has_folder = true, false
+  for _, entry in ipairs(entries) do
+    self.has_folder = self.has_folder or entry.key == "node/"
+  end
   self.intents, self.bad_keys.node = update(self.intents, entries,
     function(text) return read_intent(text, self.json) end,
     function(entry) return entry.value ~= nil end)

@@ -4,7 +4,7 @@ local core = require("spec.support.core")
 local deps = { json = core.json, codec = core.codec, prefix = "appmgr/", session = "S" }
 
 local function work(fields)
-  local result = { founding = {}, versions = {}, changes = {}, old_versions = {} }
+  local result = { founding = { folders = {} }, versions = {}, changes = {}, old_versions = {} }
   for key, value in pairs(fields) do result[key] = value end
   return result
 end
@@ -28,11 +28,12 @@ describe("batches.build", function()
 
   it("founds first, then versions, hosts, and what may go", function()
     local built = batches.build(deps, work({
-      founding = { cluster = "c", task_folder = true }, versions = { { task = "web", hash = "1f", text = "{}" } },
+      founding = { cluster = "c", folders = { "task/", "node/" } }, versions = { { task = "web", hash = "1f", text = "{}" } },
       changes = { { kind = "delete", host = "gone", index = 7, topology = true }, set("alpha", 0), set("beta", 12) },
       old_versions = { { task = "web", hash = "0a" } },
     }))
-    assert.same({ "check-session appmgr/leader", "cas appmgr/meta 0", "cas appmgr/task/ 0" }, operations(built[1]))
+    assert.same({ "check-session appmgr/leader", "cas appmgr/meta 0", "cas appmgr/task/ 0", "cas appmgr/node/ 0" },
+      operations(built[1]))
     assert.same({
       "check-session appmgr/leader", "cas appmgr/version/web/1f 0", "delete-cas appmgr/assignment/gone 7",
       "delete appmgr/topology/gone", "cas appmgr/assignment/alpha 0", "set appmgr/topology/alpha",
