@@ -29,10 +29,8 @@ local function read(context, keys)
   if #keys == 0 then return {} end
   local results, err = context:call("consul.read", { keys = keys })
   if not results then return nil, err end
-  for position, result in ipairs(results) do
-    if result.error then
-      return nil, ("Consul did not answer for %s: %s"):format(keys[position].key or "the audit", result.error)
-    end
+  for _, result in ipairs(results) do
+    if result.error then return nil, result.error end
     result.body, result.body_base64 = context.core.codec.base64_decode(result.body_base64), nil
   end
   return results
@@ -149,9 +147,23 @@ function M.leader(context)
   return type(name) == "string" and name or value
 end
 
+--- Those of an agent's problems that concern every node: a store that was swapped, a policy that fails.
+local CONCERNS_ALL <const> = {
+  ["cluster"] = true, ["cluster/read"] = true, ["cluster/plan/frozen"] = true, ["cluster/plan/outcome"] = true,
+}
+
+local function cluster_warnings(problems)
+  local list = {}
+  for _, problem in ipairs(problems) do
+    if CONCERNS_ALL[problem.key] then list[#list + 1] = problem.text end
+  end
+  return list
+end
+
 --- Makes the report.
 -- @tparam table context of the command line
--- @treturn[1] table {tasks=, nodes=, problems=} as the planner says, and `leader` (false when there is none)
+-- @treturn[1] table {tasks=, nodes=, problems=} as the planner says, `leader` (false when there is none), and
+--   `warnings`, what this agent has to say of the cluster
 -- @treturn[2] nil
 -- @treturn[2] string why not
 function M.read(context)
@@ -167,15 +179,20 @@ function M.read(context)
   if not messages then return nil, collect_error end
   local report, planner_error = ask_planner(context.core, messages)
   if not report then return nil, planner_error end
-  return { tasks = report.tasks, nodes = report.nodes, problems = report.problems, leader = leader }
+  return {
+    tasks = report.tasks, nodes = report.nodes, problems = report.problems, leader = leader,
+    warnings = cluster_warnings(status.problems),
+  }
 end
 
---- The line below a table that says who decides.
--- @tparam string|boolean leader as in the report
+--- What stands below a table: who decides, and what keeps the cluster from being decided on.
+-- @tparam table report from `read`
 -- @treturn string
-function M.leader_line(leader)
-  if leader then return "leader: " .. leader end
-  return "nobody leads at the moment: what runs goes on, nothing is placed until an agent is elected"
+function M.footer(report)
+  local lines = { report.leader and "leader: " .. report.leader
+    or "nobody leads at the moment: what runs goes on, nothing is placed until an agent is elected" }
+  table.move(report.warnings, 1, #report.warnings, 2, lines)
+  return "\n" .. table.concat(lines, "\n")
 end
 
 return M

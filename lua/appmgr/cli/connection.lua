@@ -21,6 +21,7 @@ local MAX_LINE_BYTES <const> = 1024 * 1024 - 4096
 function M.open(control, path)
   local client, err = control.connect(path)
   if not client then
+    if err:sub(1, #path + 2) == path .. ": " then err = err:sub(#path + 3) end
     return nil, ('no agent answers on %s (%s); start one with "appmgr agent", '
       .. "or name its socket with --socket or APPMGR_SOCKET"):format(path, err)
   end

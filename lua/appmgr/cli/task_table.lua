@@ -51,20 +51,29 @@ local function notes(task)
   return list
 end
 
+--- What is wrong with documents that have no row: keys in the wrong place, answers that cannot be read.
+local function other_problems(report)
+  local has_row, list = {}, {}
+  for _, task in ipairs(report.tasks) do has_row["task/" .. task.name] = true end
+  for _, problem in ipairs(report.problems) do
+    if not has_row[problem.key] then list[#list + 1] = problem.text end
+  end
+  return list
+end
+
 --- The table of all tasks, and below it what is wrong with any of them.
--- @tparam {table,...} tasks of a report
+-- @tparam table report {tasks, problems}
 -- @treturn string
-function M.tasks(tasks)
-  if #tasks == 0 then return 'no tasks; "appmgr task apply FILE" creates one' end
-  local rows, below = {}, {}
-  for i, task in ipairs(tasks) do
+function M.tasks(report)
+  local rows, below = {}, other_problems(report)
+  for i, task in ipairs(report.tasks) do
     rows[i] = {
       task.name, task.replication, task.running, task.pending, M.short_version(task.version), where(task.slots),
       state_of(task),
     }
     for _, note in ipairs(notes(task)) do below[#below + 1] = note end
   end
-  local text = grid.format(HEADER, rows)
+  local text = #rows > 0 and grid.format(HEADER, rows) or 'no tasks; "appmgr task apply FILE" creates one'
   if #below > 0 then text = text .. "\n\n" .. table.concat(below, "\n") end
   return text
 end

@@ -24,7 +24,7 @@ end
 
 describe("a connection to the agent", function()
   it("names the socket and the next step when nobody is there", function()
-    local opened, err = connection.open({ connect = function() return nil, "no such file" end }, "/x.sock")
+    local opened, err = connection.open({ connect = function() return nil, "/x.sock: no such file" end }, "/x.sock")
     assert.is_nil(opened)
     assert.equal('no agent answers on /x.sock (no such file); start one with "appmgr agent", '
       .. "or name its socket with --socket or APPMGR_SOCKET", err)

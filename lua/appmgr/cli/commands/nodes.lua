@@ -64,7 +64,7 @@ local function run(context, arguments)
     return 0
   end
   context:print(format(report))
-  context:print("\n" .. cluster_report.leader_line(report.leader))
+  context:print(cluster_report.footer(report))
   return 0
 end
 

@@ -64,16 +64,30 @@ function Shell:take(code)
   self.all_well = show(self.context, result) and self.all_well
 end
 
+--- Takes one line that was typed.
+-- @treturn boolean whether to go on
+function Shell:line(line)
+  local word = not self.pending and line:match("^%s*(.-)%s*$")
+  if ENDING[word] then return false end
+  if word == "help" then line = "help()" end
+  self:take(self.pending and self.pending .. "\n" .. line or line)
+  return true
+end
+
 --- Feeds lines until there are no more.
+-- @tparam function read function(prompt) → line | nil, and "interrupted" when Ctrl-C gave the line up
 -- @treturn boolean whether all went well
 function Shell:run(read)
   self.prompt = prompt_of(evaluate(self.context, "", false))
   while true do
-    local line = read(self.pending and CONTINUE_PROMPT or self.prompt)
-    local word = line and not self.pending and line:match("^%s*(.-)%s*$")
-    if not line or ENDING[word] then break end
-    if word == "help" then line = "help()" end
-    self:take(self.pending and self.pending .. "\n" .. line or line)
+    local line, why = read(self.pending and CONTINUE_PROMPT or self.prompt)
+    if line then
+      if not self:line(line) then break end
+    elseif why == "interrupted" then
+      self.pending = nil
+    else
+      break
+    end
   end
   if self.pending then self.context:fail("the last construct is not finished") end
   return self.all_well and not self.pending

@@ -43,7 +43,7 @@ local function read_task(context, path)
   local text, read_error = read_file(context, path)
   if not text then return nil, { read_error } end
   local document, decode_error = json.decode(text)
-  if document == nil then return nil, { ("%s is no JSON: %s"):format(shown, decode_error or "null") } end
+  if document == nil then return nil, { ("%s: is no JSON: %s"):format(shown, decode_error or "null") } end
   local name, name_error = name_in(document)
   if not name then return nil, { ("%s: %s"):format(shown, name_error) } end
   local parsed, findings = task.parse(name, text, json, context.core.codec)

@@ -23,7 +23,7 @@ local function run(context, arguments)
   if arguments.json then
     context:print_json(result)
   elseif result.outcome == "unchanged" then
-    context:print(('task "%s" unchanged: %s replicas are wanted already'):format(result.name, count))
+    context:print(('task "%s" unchanged: it is scaled to %s already'):format(result.name, count))
   else
     context:print(('task "%s" scaled to %s'):format(result.name, count))
   end

@@ -18,8 +18,8 @@ local function run(context, arguments)
     context:print_json({ leader = report.leader or nil, tasks = report.tasks, problems = report.problems })
     return 0
   end
-  context:print(task_table.tasks(report.tasks))
-  context:print("\n" .. cluster_report.leader_line(report.leader))
+  context:print(task_table.tasks(report))
+  context:print(cluster_report.footer(report))
   return 0
 end
 
