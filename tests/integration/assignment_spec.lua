@@ -42,9 +42,10 @@ describe("an agent's assignment", function()
     test = harness.open()
     consul = test:start_consul()
     local leader = test:join("leader", consul)
-    worker = test:join("worker", consul, {consul_settings = {candidate = false}})
-    consul:put("node/leader", {eligible = false})
-    consul:put("task/web", {content = {command = test:sleeper("web"), name = "web"}, replication = 1})
+    worker = test:join("worker", consul, {consul_settings = {candidate = false}, config = {Labels = {role = "worker"}}})
+    consul:put("task/web", {
+      content = {command = test:sleeper("web"), name = "web"}, replication = 1, condition = {role = "worker"},
+    })
     web = test:wait_for_sleepers("web", 1)[1]
     version = consul:document("assignment/worker").replicas[1].version
     leader:cli("leave")
@@ -104,8 +105,9 @@ describe("an agent's assignment", function()
     assign{replica("later", "soon")}
     expect_calm("no meta")
     assert.is_true(#worker:json("status").problems > 0)
-    consul:put("meta", meta)
+    -- The assignment first: once meta is right, whatever stands there is followed.
     assign{replica("web", version), replica("later", "soon")}
+    consul:put("meta", meta)
     expect_no_problem()
     expect_calm("all is well again")
   end)
