@@ -13,6 +13,7 @@ Session.__index = Session
 
 local DEFAULT_TTL_S = 30
 local RETRY_FIRST_MS, RETRY_CEILING_MS = 500, 5000
+local SHORTEST_LIFE_MS = 1000
 local SHORTEST_TIMEOUT_MS, LONGEST_TIMEOUT_MS = 2000, 10000
 
 --- @tparam table deps `client`, `timer`, `log`, `problems`, `random` (function → [0,1)), `state` (get, set of
@@ -104,7 +105,11 @@ local function lost(self, reason)
   self.state:set("session", nil)
   local generation = self.generation
   if self.on_lost then self.on_lost(reason) end
-  if generation == self.generation then try(self) end
+  if generation ~= self.generation then return end
+  -- At once, unless sessions are lost as soon as they are made.
+  local rest_ms = self.held_ms + SHORTEST_LIFE_MS - self.timer.now_ms()
+  if rest_ms <= 0 then return try(self) end
+  call_later(self, rest_ms, try)
 end
 
 local function renewal_failed(self, err)
@@ -132,7 +137,7 @@ function renew(self)
 end
 
 local function hold(self, id, entry, sent_ms)
-  self.session_id, self.phase = id, "held"
+  self.session_id, self.phase, self.held_ms = id, "held", self.timer.now_ms()
   self.ttl_ms = self.configured_ttl_ms
   extend(self, entry, sent_ms)
   renew_later(self, sent_ms)
