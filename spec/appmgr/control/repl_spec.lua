@@ -100,7 +100,7 @@ describe("repl.eval", function()
     assert.equal("incomplete", shell.eval("x = {", true).outcome)
     assert.equal("error", shell.eval("for i = 1, 3 do").outcome)
     assert.equal("error", shell.eval("x = = 1", true).outcome)
-    local _, request = shell.eval("for i = 1, 3 do\nprint(i) end", true)
+    local request = select(2, shell.eval("for i = 1, 3 do\nprint(i) end", true))
     assert.equal("1\n2\n3", printed(request))
   end)
 
@@ -113,9 +113,9 @@ describe("repl.eval", function()
     assert.equal("ok", result.outcome)
     assert.truthy(#printed(request) < 1100000)
     assert.truthy(printed(request):find("output cut after 1024 KiB", 1, true))
-    _, request = shell.eval("help()")
+    request = select(2, shell.eval("help()"))
     assert.truthy(printed(request):find("cluster", 1, true))
-    _, request = shell.eval("dump({a={b={c={d={}}}}}, 2)")
+    request = select(2, shell.eval("dump({a={b={c={d={}}}}}, 2)"))
     assert.equal("{ a = { b = {…} } }", printed(request))
   end)
 
@@ -180,5 +180,47 @@ describe("repl.complete", function()
   it("never shows a value", function()
     local words = new_shell().complete("config.Consul.").words
     assert.same({ "prefix", "token" }, words)
+  end)
+end)
+
+describe("a sandbox's job", function()
+  --- Uses most kinds of instructions, so that a pause in the wrong place would show.
+  local function work(rounds)
+    local sum, list = 0, {}
+    local object = setmetatable({}, {
+      __index = function(_, key) return key * 2 end,
+      __concat = function() return "c" end,
+    })
+    local function count(...) return select("#", ...) + (...) end
+    for i = 1, rounds do
+      list[i % 100 + 1] = i
+      sum = sum + object[i] % 7 + count(i, i) + #("x" .. i .. (object .. "y"))
+      if i % 1000 == 0 then
+        local _, err = pcall(error, { i })
+        table.sort(list)
+        for key, value in pairs(list) do sum = sum + key * value end
+        local wrapped = coroutine.wrap(function(a) while true do a = a + coroutine.yield(a) end end)
+        for j = 1, 20 do sum = sum + wrapped(j) + err[1] end
+      end
+    end
+    return sum, "done"
+  end
+
+  it("comes to the same result in many slices as in one piece", function()
+    local job, results = sandbox.start(work, {}, 100000), {}
+    repeat
+      results[#results + 1] = table.pack(job:step(1))
+      if #results % 10 == 0 then collectgarbage() end
+    until results[#results][1]
+    assert.is_true(#results > 10)
+    local sum, word = work(100000)
+    assert.same({ "ok", sum, word, n = 3 }, results[#results])
+    assert.has_error(function() job:step(1) end, "this job has ended")
+  end)
+
+  it("that is given up is collected", function()
+    for _ = 1, 100 do sandbox.start(function() while true do end end, {}):step(1) end
+    collectgarbage()
+    assert.equal("ok", (sandbox.call(function() end, {})))
   end)
 end)

@@ -1,0 +1,170 @@
+require("spec.support.core")
+local codec = require("core.codec")
+local fake_context = require("spec.support.fake_context")
+local frame = require("appmgr.planner.frame")
+local json = require("appmgr.json")
+
+local STATUS = { node = "alpha", cluster = { consul = true, prefix = "appmgr" }, problems = {} }
+local REPORT = {
+  type = "report", problems = { { key = "task/a/b", text = "task/a/b: stands too deep" }, { key = "task/web", text = "x" } },
+  tasks = {
+    { name = "db", replication = 1, running = 1, assigned = 1, pending = 0, version = "abcdef0123456789",
+      warnings = {}, reasons = {}, slots = { { slot = 0, node = "alpha", state = "running", version = "abcdef0123456789" } } },
+    { name = "old", removed = true, running = 1, assigned = 1, pending = 0, warnings = {}, reasons = {},
+      slots = { { slot = 0, node = "beta", state = "running" } } },
+    { name = "web", replication = 4, running = 1, assigned = 2, pending = 2, reason = "2 of 2 nodes: full", warnings = {},
+      reasons = {}, slots = { { slot = 0, node = "alpha", state = "running" }, { slot = 1, node = "alpha", state = "starting" } } },
+    { name = "wrong", error = "is no JSON", running = 0, assigned = 0, pending = 0, warnings = {}, reasons = {}, slots = {} },
+  },
+  nodes = {
+    { name = "alpha", eligible = true, labels = { zone = "a", arch = "x" }, capacity = { cpu = 2000, memory_mb = 2048 },
+      replicas = 2, running = 1, local_applications = { "ping" }, version = "0.1.0" },
+    { name = "beta", eligible = true, drain = true, labels = {}, capacity = {}, replicas = 0, running = 0,
+      local_applications = {}, error = "is no JSON object" },
+  },
+}
+
+--- A store that answers consul.read from a table of listings by key.
+local function consul(listings)
+  return function(params)
+    local answers = {}
+    for i, read in ipairs(params.keys) do
+      local listing = listings[read.audit and "audit" or read.key]
+      answers[i] = {
+        status = listing and 200 or 404, index = 7, body_base64 = codec.base64_encode(listing and json.encode(listing) or ""),
+      }
+    end
+    return answers
+  end
+end
+
+--- A core whose planner answers the last message with `answer`, once the loop runs.
+local function fake_core(answer, exit_reason)
+  local core = { sent = {}, killed = false }
+  local options
+  core.planner = { start = function(given)
+    options = given
+    return {
+      send = function(_, bytes) core.sent[#core.sent + 1] = { frame.decode(bytes) } end,
+      kill = function() core.killed = true end,
+    }
+  end }
+  core.timer = { after = function() return { cancel = function() end } end }
+  core.loop = {
+    stop = function() end,
+    run = function()
+      if exit_reason then return options.on_exit(exit_reason) end
+      options.on_message(frame.encode({ type = "configured", ok = true }))
+      options.on_message(frame.encode(answer))
+    end,
+  }
+  return core
+end
+
+local LISTINGS = {
+  ["leader"] = { { Key = "appmgr/leader", Session = "s", Value = codec.base64_encode('"beta"') } },
+  ["live/"] = { { Key = "appmgr/live/alpha", Session = "s" }, { Key = "appmgr/live/beta", Session = "t" },
+    { Key = "appmgr/live/gone" } },
+  ["task/"] = { { Key = "appmgr/task/" } },
+  ["audit"] = { Results = {} },
+  ["status/alpha/applications"] = { { Key = "appmgr/status/alpha/applications" } },
+}
+
+local function run(words, changes)
+  changes = changes or {}
+  local core = changes.core or fake_core(REPORT)
+  local context = fake_context.new({
+    status = changes.status or STATUS,
+    ["consul.read"] = changes.read or consul(changes.listings or LISTINGS),
+    ["policy.current"] = { name = "spread", source = "return {}" },
+  }, { core = core })
+  local code = fake_context.run(context, table.unpack(words))
+  return { code = code, out = context.out(), err = context.err(), core = core }
+end
+
+local function has(text, part)
+  assert.truthy(text:find(part, 1, true), ("%q lacks %q"):format(text, part))
+end
+
+describe("the cluster's report", function()
+  it("feeds a planner with Consul's bytes and ends it", function()
+    local sent = run({ "tasks" }).core.sent
+    local topics = {}
+    for i, message in ipairs(sent) do
+      topics[i] = message[1].type .. " " .. (message[1].topic or "") .. (message[1].host or "")
+    end
+    assert.same({
+      "configure ", "feed task", "feed live", "feed node", "feed version", "feed audit", "feed statusalpha",
+      "feed statusbeta", "report ",
+    }, topics)
+    assert.equal("return {}", sent[1][2])
+    assert.same({ type = "feed", topic = "task", status = 200, index = 7 }, sent[2][1])
+    assert.equal(json.encode(LISTINGS["task/"]), sent[2][2])
+    assert.equal(404, sent[4][1].status)
+  end)
+
+  it("shows tasks, why replicas are pending, and what has no row", function()
+    local result = run({ "tasks" })
+    assert.equal(0, result.code)
+    has(result.out, "db          1        1        0  abcdef01  alpha     ok\n")
+    has(result.out, "old         -        1        0  -         beta      being removed\n")
+    has(result.out, "web         4        1        2  -         alpha(2)  pending\n")
+    has(result.out, 'task "web": 2 pending: 2 of 2 nodes: full')
+    has(result.out, 'task "wrong": is no JSON; what runs of it stays as it is')
+    has(result.out, "task/a/b: stands too deep")
+    has(result.out, "leader: beta\n")
+    assert.is_true(result.core.killed)
+  end)
+
+  it("shows nodes", function()
+    local result = run({ "nodes" })
+    has(result.out, "alpha  ready         2        1      1    2  2.0 GiB  arch=x zone=a  0.1.0")
+    has(result.out, "beta   error")
+    has(result.out, 'node "beta": is no JSON object')
+  end)
+
+  it("says when nobody leads, and what this agent says of the cluster", function()
+    local listings = setmetatable({ leader = { { Key = "appmgr/leader", Value = "" } } }, { __index = LISTINGS })
+    local status = { node = "alpha", cluster = STATUS.cluster, problems = {
+      { key = "cluster", text = "meta is missing" }, { key = "keeper", text = "only here" },
+    } }
+    local result = run({ "tasks" }, { listings = listings, status = status })
+    has(result.out, "nobody leads at the moment")
+    has(result.out, "meta is missing")
+    assert.is_nil(result.out:find("only here", 1, true))
+  end)
+
+  it("shows one task with slots and document", function()
+    local listings = setmetatable({ ["task/db"] = { { Key = "appmgr/task/db", Value = codec.base64_encode('{"a":1}') } } },
+      { __index = LISTINGS })
+    local result = run({ "task", "show", "db" }, { listings = listings })
+    has(result.out, "   0  alpha  running  abcdef01")
+    has(result.out, '"a": 1')
+    result = run({ "task", "show", "db", "--json" }, { listings = listings })
+    assert.same({ a = 1 }, json.decode(result.out).document)
+    result = run({ "task", "show", "wbe" })
+    assert.equal(1, result.code)
+    has(result.err, 'did you mean "web"?')
+  end)
+
+  it("prints JSON for programs", function()
+    local document = json.decode(run({ "tasks", "--json" }).out)
+    assert.equal("beta", document.leader)
+    assert.equal(4, #document.tasks)
+    assert.equal(2, #json.decode(run({ "nodes", "--json" }).out).nodes)
+  end)
+
+  it("fails with the reason", function()
+    local result = run({ "tasks" }, { status = { node = "alpha", cluster = { consul = false }, problems = {} } })
+    assert.equal(1, result.code)
+    has(result.err, "works without Consul")
+    result = run({ "tasks" }, { read = function(params)
+      local answers = {}
+      for i in ipairs(params.keys) do answers[i] = { error = "Consul cannot be reached" } end
+      return answers
+    end })
+    assert.equal("appmgr: Consul cannot be reached\n", result.err)
+    has(run({ "nodes" }, { core = fake_core(REPORT, "killed") }).err, "the planner ended: killed")
+    has(run({ "nodes" }, { core = fake_core({ type = "error", message = "no" }) }).err, "the planner refused a message: no")
+  end)
+end)

@@ -1,0 +1,277 @@
+require("spec.support.core")
+local fake_context = require("spec.support.fake_context")
+local json = require("appmgr.json")
+
+local function run(answers, words, input)
+  local context = fake_context.new(answers, input)
+  local code = fake_context.run(context, table.unpack(words))
+  return { code = code, out = context.out(), err = context.err(), calls = context.calls }
+end
+
+local function has(text, part)
+  assert.truthy(text:find(part, 1, true), ("%q lacks %q"):format(text, part))
+end
+
+--- Writes documents that are removed with the spec's end.
+local function document(text)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+  finally(function() os.remove(path) end)
+  return path
+end
+
+describe("status", function()
+  local STATUS = {
+    node = "alpha", version = "0.1.0", pid = 7, uptime_seconds = 65, state_dir = "/s",
+    cluster = { consul = true, leader = "alpha", is_leader = true, id = "c-1", session = { id = "s-1", lease_seconds = 9 } },
+    applications = { total = 3, states = { running = 2, backoff = 1 } },
+    problems = { { key = "x", text = "something is wrong", since = 0 } },
+  }
+
+  it("shows node, place in the cluster, applications and problems", function()
+    local result = run({ status = STATUS }, { "status" })
+    assert.equal(0, result.code)
+    has(result.out, "agent         0.1.0, pid 7, up 1 min 5 s")
+    has(result.out, "leader        alpha (this node)")
+    has(result.out, "applications  2 running, 1 backoff")
+    has(result.out, "something is wrong")
+  end)
+
+  it("asks Consul who leads when this agent does not watch that", function()
+    local codec = require("core.codec")
+    local entry = { Key = "appmgr/leader", Session = "s", Value = codec.base64_encode('"beta"') }
+    local other = json.decode(json.encode(STATUS))
+    other.cluster.leader, other.cluster.is_leader = nil, false
+    local result = run({
+      status = other,
+      ["consul.read"] = { { status = 200, body_base64 = codec.base64_encode(json.encode({ entry })) } },
+    }, { "status" })
+    has(result.out, "leader        beta\n")
+  end)
+
+  it("says that a node works alone", function()
+    local alone = json.decode(json.encode(STATUS))
+    alone.cluster = { consul = false }
+    has(run({ status = alone }, { "status" }).out, "Consul        not configured, this node works alone")
+  end)
+
+  it("prints JSON for programs", function()
+    assert.same(STATUS, json.decode(run({ status = STATUS }, { "status", "--json" }).out))
+  end)
+end)
+
+describe("app ls and app show", function()
+  local ROWS = {
+    { name = "bad", state = "backoff", error = "ENOENT: exec /x", restarts = 3 },
+    { name = "web", task = "web", slot = 0, state = "running", pid = 42, memory = 1536, restarts = 0,
+      last_start_time = "2026-11-23 16:00:00" },
+  }
+
+  it("show what runs and why not", function()
+    local result = run({ ["app.list"] = ROWS }, { "app", "ls" })
+    has(result.out, "web   web      0  running   42  1.5 KiB         0  2026-11-23 16:00:00  -")
+    has(result.out, "ENOENT: exec /x")
+    assert.equal("no applications on this node\n", run({ ["app.list"] = {} }, { "app", "ls" }).out)
+  end)
+
+  it("show one with all its fields", function()
+    local result = run({ ["app.show"] = ROWS[2] }, { "app", "show", "web" })
+    has(result.out, "memory           1.5 KiB (1536 bytes)")
+    assert.same({ name = "web" }, result.calls[1].params)
+  end)
+end)
+
+describe("app logs", function()
+  it("writes bytes as they come", function()
+    local codec = require("core.codec")
+    local result = run({ ["app.logs"] = function(params, on_event)
+      assert.same({ name = "web", lines = 5, follow = true }, params)
+      on_event({ bytes_base64 = codec.base64_encode("a\n") })
+      on_event({ bytes_base64 = codec.base64_encode("\xff") })
+      return { ended = "gone" }
+    end }, { "app", "logs", "web", "-n", "5", "-f" })
+    assert.equal("a\n\xff", result.out)
+    assert.equal("gone\n", result.err)
+  end)
+end)
+
+describe("task apply", function()
+  local GOOD = '{"content":{"name":"web","command":"sleep 1"},"replication":2}'
+
+  it("sends each document as it was written", function()
+    local path = document(GOOD)
+    local result = run({ ["task.apply"] = { name = "web", outcome = "created" } }, { "task", "apply", path })
+    assert.equal(0, result.code)
+    assert.equal('task "web" created\n', result.out)
+    assert.same({ name = "web", document = GOOD }, result.calls[1].params)
+  end)
+
+  it("reads the standard input", function()
+    local result = run({ ["task.apply"] = { name = "web", outcome = "unchanged" } }, { "task", "apply", "-" },
+      { stdin = { GOOD } })
+    assert.equal('task "web" unchanged\n', result.out)
+  end)
+
+  it("writes nothing when one of them is wrong, and says all that is", function()
+    local good, bad = document(GOOD), document('{"content":{"name":"neg","command":"x"},"replication":-1}')
+    local result = run({}, { "task", "apply", good, bad, "/no/such/file" })
+    assert.equal(1, result.code)
+    assert.same({}, result.calls)
+    has(result.err, 'task "neg": replication: must be a whole number')
+    has(result.err, "/no/such/file: No such file or directory")
+    has(result.err, "nothing was written")
+  end)
+
+  it("refuses what is no task", function()
+    local function refused(text, expected)
+      local result = run({}, { "task", "apply", document(text) })
+      assert.equal(1, result.code)
+      has(result.err, expected)
+    end
+    refused("{", "is no JSON")
+    refused("null", "is no JSON")
+    refused("[]", "is no JSON object")
+    refused("{}", 'has no "content"')
+    refused('{"content":{"command":"x"}}', "content.name must be a string")
+    refused('{"content":{"name":"a/b","command":"x"}}', 'holds "/"')
+    refused('{"content":{"name":"big","command":"x","comments":"' .. ("x"):rep(600000) .. '"},"replication":1}',
+      "fit into a transaction")
+  end)
+
+  it("refuses a task that stands in two files", function()
+    local result = run({}, { "task", "apply", document(GOOD), document(GOOD) })
+    has(result.err, 'task "web" stands in')
+  end)
+
+  it("warns of what has no effect, and goes on", function()
+    local path = document('{"content":{"name":"web","command":"x"},"replicatoin":2,"resources":{"cpu":1}}')
+    local result = run({ ["task.apply"] = { name = "web", outcome = "created" } }, { "task", "apply", path })
+    assert.equal(0, result.code)
+    has(result.err, 'did you mean "replication"?')
+    has(result.err, "resources: this version cannot honour it; the task stays pending")
+  end)
+
+  it("goes on with the other documents when one is refused", function()
+    local other = document('{"content":{"name":"db","command":"x"},"replication":1}')
+    local result = run({ ["task.apply"] = function(params)
+      if params.name == "web" then return nil, "Consul said no" end
+      return { name = params.name, outcome = "created" }
+    end }, { "task", "apply", document(GOOD), other })
+    assert.equal(1, result.code)
+    assert.equal('task "db" created\n', result.out)
+    assert.equal("appmgr: Consul said no\n", result.err)
+  end)
+end)
+
+describe("task scale and task rm", function()
+  it("take a number or all", function()
+    local answers = { ["task.scale"] = { name = "web", outcome = "updated" } }
+    assert.equal('task "web" scaled to 3\n', run(answers, { "task", "scale", "web", "3" }).out)
+    assert.same({ name = "web", replication = "all" }, run(answers, { "task", "scale", "web", "all" }).calls[1].params)
+    answers = { ["task.scale"] = { name = "web", outcome = "unchanged" } }
+    has(run(answers, { "task", "scale", "web", "3" }).out, "unchanged")
+  end)
+
+  it("refuse anything else as wrong usage", function()
+    for _, count in ipairs({ "-1", "1.5", "10001", "many", "0x10", "99999999999999999999" }) do
+      local result = run({}, { "task", "scale", "web", count })
+      assert.equal(2, result.code)
+      has(result.err, "COUNT is a whole number from 0 to 10000")
+    end
+  end)
+
+  it("remove what they can", function()
+    local result = run({ ["task.remove"] = function(params)
+      if params.name == "a" then return nil, "there is no task" end
+      return { name = params.name, outcome = "removed" }
+    end }, { "task", "rm", "a", "b" })
+    assert.equal(1, result.code)
+    assert.equal('task "b" removed\n', result.out)
+  end)
+end)
+
+describe("cluster restore", function()
+  local PLAN = {
+    cluster = "c-1", notes = { "a note" }, tasks = { { name = "web", source = "replicas", document = "{}" } },
+    hosts = { { node = "alpha", replicas = { { task = "web", slot = 0 } } }, { node = "beta", replicas = {} } },
+  }
+  local ANSWERS = { ["cluster.restore"] = function(params)
+    return params.apply and { cluster = "c-1", hosts = 2, tasks = 1 } or PLAN
+  end }
+
+  it("shows the plan and writes nothing without a yes", function()
+    for _, word in ipairs({ "n", "", "nope" }) do
+      local result = run(ANSWERS, { "cluster", "restore" }, { stdin = { word } })
+      assert.equal(1, result.code)
+      assert.equal(1, #result.calls)
+      has(result.out, "alpha  web.0")
+      has(result.out, "beta   nothing")
+      has(result.out, "a note")
+      has(result.err, "nothing was written")
+    end
+    assert.equal(1, run(ANSWERS, { "cluster", "restore" }).code)
+  end)
+
+  it("writes after a yes, or with --yes", function()
+    local result = run(ANSWERS, { "cluster", "restore" }, { stdin = { "Yes" } })
+    assert.equal(0, result.code)
+    has(result.out, "restored: 1 task and what 2 nodes ran")
+    assert.equal(2, #run(ANSWERS, { "cluster", "restore", "-y" }).calls)
+  end)
+
+  it("only shows the plan with --json", function()
+    local result = run(ANSWERS, { "cluster", "restore", "--json" })
+    assert.equal(1, #result.calls)
+    assert.equal("c-1", json.decode(result.out).cluster)
+  end)
+end)
+
+describe("cluster accept and leave", function()
+  it("say what was done", function()
+    has(run({ ["cluster.accept"] = { cluster = "b", before = "a" } }, { "cluster", "accept" }).out, "accepted")
+    has(run({ ["cluster.accept"] = { cluster = "a", before = "a" } }, { "cluster", "accept" }).out, "nothing to accept")
+    local result = run({ leave = { node = "alpha", stopped = 1, warning = "the session ends by itself" } }, { "leave" })
+    has(result.out, 'node "alpha" has left: 1 application stopped')
+    has(result.err, "the session ends by itself")
+  end)
+end)
+
+describe("repl", function()
+  local function shell(lines, results)
+    local position = 0
+    return run({
+      status = {},
+      ["repl.eval"] = function(params, on_event)
+        if params.code == "" then return { outcome = "ok", values = {}, prompt = { node = "alpha" } } end
+        position = position + 1
+        if results[position].print then on_event({ print = results[position].print }) end
+        return results[position], results[position].failure
+      end,
+    }, { "repl" }, { stdin = lines, core = { terminal = { is_terminal = function() return false end } } })
+  end
+
+  it("evaluates one expression", function()
+    local result = run({ ["repl.eval"] = { outcome = "ok", values = { "2", "3" } } }, { "repl", "-e", "2, 3" })
+    assert.same({ 0, "2\n3\n" }, { result.code, result.out })
+    assert.same({ code = "2, 3", more = false }, result.calls[1].params)
+    result = run({ ["repl.eval"] = { outcome = "error", message = "oh", traceback = "at" } }, { "repl", "-e", "x" })
+    assert.same({ 1, "", "oh\nat\n" }, { result.code, result.out, result.err })
+  end)
+
+  it("reads lines from the standard input, unfinished ones together", function()
+    local result = shell({ "1", "for", "end", "", "exit", "2" }, {
+      { outcome = "ok", values = { "1" } }, { outcome = "incomplete" }, { outcome = "ok", values = {}, print = "x" },
+    })
+    assert.same({ 0, "1\nx\n" }, { result.code, result.out })
+    local codes = {}
+    for _, call in ipairs(result.calls) do codes[#codes + 1] = call.params and call.params.code end
+    assert.same({ "", "1", "for", "for\nend" }, codes)
+  end)
+
+  it("fails when a line fails or is never finished", function()
+    assert.equal(1, shell({ "x" }, { { outcome = "error", message = "oh" } }).code)
+    assert.equal(1, shell({ "for" }, { { outcome = "incomplete" } }).code)
+  end)
+end)
