@@ -251,12 +251,11 @@ unsigned terminal_width(void)
     return number > 0 && number < USHRT_MAX ? (unsigned)number : DEFAULT_WIDTH;
 }
 
+/* The editor stays: el_end() loses the memory of what EL_ADDFN copied, and the process ends anyway. */
 void terminal_shutdown(void)
 {
-    if (terminal.editor)
-        el_end(terminal.editor);
-    if (terminal.history)
-        history_end(terminal.history);
+    terminal.completer = NULL;
     free(terminal.plain_line);
-    memset(&terminal, 0, sizeof terminal);
+    terminal.plain_line = NULL;
+    terminal.plain_size = 0;
 }

@@ -2,7 +2,7 @@
  * terminal: line editing for a person at a terminal (libedit).
  *
  * For the command line alone: it blocks. There is one terminal, so there is one state, made at the first line read
- * and freed by terminal_shutdown(). Owns libedit's buffers and the history in memory. Prompts and lists of candidates
+ * kept until the process ends. Owns libedit's buffers and the history in memory. Prompts and lists of candidates
  * go to the terminal, never into data: when stdout is redirected they go to stderr.
  */
 #ifndef APPMGR_TERMINAL_H
@@ -42,7 +42,7 @@ int terminal_save_history(const char *path);
 /* Columns of the terminal at stdout; else $COLUMNS, else 80. */
 unsigned terminal_width(void);
 
-/* Frees everything; the terminal may be used again afterwards. */
+/* Forgets the completer and the last line; history and editor stay. */
 void terminal_shutdown(void);
 
 #endif

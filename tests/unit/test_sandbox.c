@@ -248,6 +248,40 @@ static void coroutines_outlive_their_call(void **state)
           "end");
 }
 
+static void jobs_run_in_slices(void **state)
+{
+    check(state,
+          "function slices(source, limits, slice_ms)\n"
+          "  local job, count = sandbox.start(assert(sandbox.load(source, '=job', sandbox.environment(everything))), limits), 0\n"
+          "  while true do\n"
+          "    local results = table.pack(job:step(slice_ms))\n"
+          "    if results[1] then return count, job, table.unpack(results, 1, results.n) end\n"
+          "    count = count + 1\n"
+          "  end\n"
+          "end\n"
+          "local n, job, outcome, a, b = slices('local n = 0 for i = 1, 1e6 do n = n + 1 end return n, nil', {}, 1)\n"
+          "assert(n >= 2 and outcome == 'ok' and a == 1e6 and b == nil, n)\n"
+          "assert(select(2, pcall(job.step, job, 1)):find('has ended'))\n"
+          "n, job, outcome, a = slices('while true do end', {deadline_ms = 50}, 5)\n"
+          "assert(n >= 2 and n <= 10 and outcome == 'timeout' and a == 'job:1: took longer than 50 ms', n)\n"
+          "n, job, outcome = slices('while true do pcall(function() while true do end end) end', {deadline_ms = 50}, 5)\n"
+          "assert(n >= 2 and outcome == 'timeout')\n"
+          "n, job, outcome = slices('coroutine.wrap(function() while true do end end)()', {deadline_ms = 30}, 5)\n"
+          "assert(outcome == 'timeout')\n"
+          "n, job, outcome = slices('coroutine.yield()', {}, 5)\n"
+          "assert(outcome == 'error')\n"
+          "n, job, outcome = slices('return 1', {}, 5)\n"
+          "assert(n == 0 and outcome == 'ok')\n"
+          "n, job, outcome = slices('local t = {} for i = 1, 1e9 do t[i] = {i} end', {memory_mb = 8}, 1)\n"
+          "assert(outcome == 'no_memory')");
+}
+
+static void jobs_can_be_dropped(void **state)
+{
+    check(state, "for i = 1, 50 do sandbox.start(assert(sandbox.load('while true do end', '=x', {})), {}):step(1) end\n"
+                 "collectgarbage() collectgarbage()");
+}
+
 static void no_limits_is_allowed(void **state)
 {
     check(state, "assert(expect('ok', run('local n = 0 for i = 1, 1e5 do n = n + 1 end return n', {})) == 1e5)");
@@ -345,6 +379,8 @@ int main(void)
         cmocka_unit_test(yield_has_nobody_to_go_to),
         cmocka_unit_test(calls_nest),
         cmocka_unit_test(coroutines_outlive_their_call),
+        cmocka_unit_test(jobs_run_in_slices),
+        cmocka_unit_test(jobs_can_be_dropped),
         cmocka_unit_test(no_limits_is_allowed),
         cmocka_unit_test(forbidden_names),
         cmocka_unit_test(environments_are_fresh_copies),
