@@ -133,7 +133,8 @@ function Agent:json(...)
   argv[#argv + 1] = "--json"
   local result = self:cli(table.unpack(argv))
   assert(result.code == 0, "appmgr " .. table.concat(argv, " ") .. ": " .. result.stderr)
-  return assert(json.decode(result.stdout), result.stdout)
+  -- One value: a second one would be taken for options by whoever encodes it again.
+  return (assert(json.decode(result.stdout), result.stdout))
 end
 
 --- Sends a signal to the agent and waits for its end.
