@@ -2,6 +2,7 @@
  * core.runtime: glue for runtime.c and the counters of script.c and log.c.
  *
  *   version, executable, share_dir, keeper_path, pid
+ *   working_dir                                                  where the program was started
  *   counters() → {calls, errors, slow_calls, lost_log_lines}     since the start
  */
 #include "core_modules.h"
@@ -10,6 +11,7 @@
 #include "script.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <unistd.h>
 
 static void set_count(lua_State *L, const char *name, uint64_t value)
@@ -34,6 +36,7 @@ int lua_runtime_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"counters", counters}, {NULL, NULL}};
     const struct runtime_paths *paths = runtime_paths();
+    char working_dir[PATH_MAX];
 
     luaL_newlib(L, functions);
     lua_pushliteral(L, APPMGR_VERSION);
@@ -44,6 +47,9 @@ int lua_runtime_open(lua_State *L)
     lua_setfield(L, -2, "share_dir");
     lua_pushstring(L, paths->keeper_path);
     lua_setfield(L, -2, "keeper_path");
+    /* A folder that was removed has no path; the root is where a daemon belongs anyway. */
+    lua_pushstring(L, getcwd(working_dir, sizeof working_dir) ? working_dir : "/");
+    lua_setfield(L, -2, "working_dir");
     lua_pushinteger(L, getpid());
     lua_setfield(L, -2, "pid");
     return 1;

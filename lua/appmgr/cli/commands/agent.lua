@@ -16,6 +16,11 @@ stderr.
 
 local DEFAULT_STATE_DIR <const> = "/var/lib/appmgr"
 
+--- The keeper works in the root folder: a path that it is told must mean the same there.
+local function absolute(path, working_dir)
+  return path:sub(1, 1) == "/" and path or working_dir .. "/" .. path
+end
+
 local function run(context, arguments)
   local core = context.core
   local config = require("appmgr.config")
@@ -27,7 +32,7 @@ local function run(context, arguments)
   local agent, start_error = require("appmgr.node.agent").start({
     config = settings,
     node = node,
-    state_dir = arguments.state_dir or DEFAULT_STATE_DIR,
+    state_dir = absolute(arguments.state_dir or DEFAULT_STATE_DIR, core.runtime.working_dir),
     socket = context.socket,
     core = core,
   })
