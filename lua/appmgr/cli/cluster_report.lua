@@ -9,7 +9,8 @@ local json = require("appmgr.json")
 
 local M = {}
 
-local PLANNER_TIMEOUT_MS <const> = 30 * 1000
+--- Longer than the leader waits for its planner: this one has the status of all hosts to read besides.
+local PLANNER_TIMEOUT_MS <const> = 8 * 1000
 --- Hosts whose status is asked for in one request.
 local HOSTS_AT_ONCE <const> = 200
 
@@ -75,6 +76,13 @@ local function configure(context, status)
     prefix = status.cluster.prefix,
     policy = { name = policy.name, hash = context.core.codec.sha256(policy.source), options = policy.options },
   }, policy.source)
+end
+
+--- A policy that hangs must not hide what runs where: the same settings without it.
+local function configure_without_policy(status, reason)
+  return frame.encode({
+    type = "configure", node = status.node, prefix = status.cluster.prefix, policy_error = reason,
+  })
 end
 
 --- Everything that a planner has to hear before it can report.
@@ -178,6 +186,10 @@ function M.read(context)
   local messages, collect_error = collect(context, status)
   if not messages then return nil, collect_error end
   local report, planner_error = ask_planner(context.core, messages)
+  if not report then
+    messages[1] = configure_without_policy(status, planner_error)
+    report, planner_error = ask_planner(context.core, messages)
+  end
   if not report then return nil, planner_error end
   return {
     tasks = report.tasks, nodes = report.nodes, problems = report.problems, leader = leader,

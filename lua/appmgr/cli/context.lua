@@ -39,9 +39,9 @@ function Context:write(bytes)
   self.stdout:flush()
 end
 
---- Everything that stands on the standard input.
-function Context:read_input()
-  return self.stdin:read("a")
+--- What stands on the standard input, up to a number of bytes.
+function Context:read_input(max_bytes)
+  return self.stdin:read(max_bytes) or ""
 end
 
 --- One line from the standard input, without its newline; nil at its end.

@@ -14,13 +14,14 @@ function M.short_version(version)
   return version and version:sub(1, VERSION_DIGITS)
 end
 
---- "alpha beta(2)", the nodes in the order of their first slot.
+--- "alpha beta(2)": the nodes by name, with the number of slots where that is not one.
 local function where(slots)
   local names, counts = {}, {}
   for _, slot in ipairs(slots) do
     if not counts[slot.node] then names[#names + 1] = slot.node end
     counts[slot.node] = (counts[slot.node] or 0) + 1
   end
+  table.sort(names)
   local shown = {}
   for i = 1, math.min(#names, MAX_NODES_SHOWN) do
     local name = names[i]

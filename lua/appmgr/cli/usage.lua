@@ -20,12 +20,17 @@ local suggest = require("appmgr.suggest")
 local M = {}
 
 local SHARED = {
-  help = "  -h, --help       print this text",
-  socket = "  --socket PATH    the agent's socket (default: $APPMGR_SOCKET, else /run/appmgr/appmgr.sock)",
+  help = "  -h, --help  print this text",
+  socket = "  --socket PATH  the agent's socket (default: $APPMGR_SOCKET, else /run/appmgr/appmgr.sock)",
 }
 
+--- Splits an option's line: "  -n, --lines N    how many" → "-n, --lines N", "how many".
+local function split_option_line(line)
+  return line:match("^  (%-.-)  +(%S.*)$")
+end
+
 local function parse_option(line)
-  local head, help = line:match("^  (%-.-)  +(%S.*)$")
+  local head, help = split_option_line(line)
   if not head then return nil end
   local long = assert(head:match("%-%-([%w-]+)"), "an option needs a long name: " .. line)
   return {
@@ -60,12 +65,27 @@ local function parse_call(line, spec)
   end
 end
 
+--- Puts what is said of the options into one column.
+local function aligned(lines)
+  local widest = 0
+  for _, line in ipairs(lines) do
+    local head = split_option_line(line)
+    widest = math.max(widest, head and #head or 0)
+  end
+  for i, line in ipairs(lines) do
+    local head, help = split_option_line(line)
+    if head then lines[i] = "  " .. head .. (" "):rep(widest - #head + 2) .. help end
+  end
+  return lines
+end
+
 local function complete_text(text, speaks_to_agent)
-  local lines = { (text:gsub("%s+$", "")) }
+  local lines = {}
+  for line in (text:gsub("%s+$", "") .. "\n"):gmatch("(.-)\n") do lines[#lines + 1] = line end
   if not text:find("\n  %-") then lines[#lines + 1] = "" end
   if speaks_to_agent then lines[#lines + 1] = SHARED.socket end
   lines[#lines + 1] = SHARED.help
-  return table.concat(lines, "\n")
+  return table.concat(aligned(lines), "\n")
 end
 
 --- Reads a command's text.

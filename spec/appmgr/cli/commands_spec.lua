@@ -95,6 +95,10 @@ describe("app logs", function()
     assert.equal("a\n\xff", result.out)
     assert.equal("gone\n", result.err)
   end)
+
+  it("says when there is nothing", function()
+    has(run({ ["app.logs"] = {} }, { "app", "logs", "web" }).err, 'application "web" has written nothing yet')
+  end)
 end)
 
 describe("task apply", function()
@@ -136,8 +140,9 @@ describe("task apply", function()
     refused("{}", 'has no "content"')
     refused('{"content":{"command":"x"}}', "content.name must be a string")
     refused('{"content":{"name":"a/b","command":"x"}}', 'holds "/"')
-    refused('{"content":{"name":"big","command":"x","comments":"' .. ("x"):rep(600000) .. '"},"replication":1}',
+    refused('{"content":{"name":"big","command":"x","comments":"' .. ("x"):rep(400000) .. '"},"replication":1}',
       "fit into a transaction")
+    refused((" "):rep(600000), "larger than the 512 KiB that Consul takes")
   end)
 
   it("refuses a task that stands in two files", function()

@@ -32,7 +32,11 @@ describe("usage.read", function()
     assert.truthy(LOGS.text:find("--help", 1, true))
     local plain = usage.read("appmgr lua FILE [ARG...]\nRun a script.")
     assert.is_nil(plain.text:find("--socket", 1, true))
-    assert.truthy(plain.text:find("Run a script.\n\n  -h, --help", 1, true))
+    assert.truthy(plain.text:find("Run a script.\n\n  -h, --help  print", 1, true))
+  end)
+
+  it("puts what is said of the options into one column", function()
+    assert.truthy(LOGS.text:find("  -n, --lines N  how many lines\n  -f, --follow   go on\n", 1, true))
   end)
 end)
 

@@ -14,14 +14,17 @@ not written again.
 
   --json           for programs]]
 
+--- What Consul takes as one value.
+local MAX_BYTES <const> = 512 * 1024
+
 local function read_file(context, path)
-  if path == "-" then return context:read_input() end
+  if path == "-" then return context:read_input(MAX_BYTES + 1) end
   local file, err = io.open(path, "rb")
   if not file then return nil, err end
-  local text, read_error = file:read("a")
+  local text, read_error = file:read(MAX_BYTES + 1)
   file:close()
-  if not text then return nil, ("%s: %s"):format(path, read_error) end
-  return text
+  if not text and read_error then return nil, ("%s: %s"):format(path, read_error) end
+  return text or ""
 end
 
 --- The name of the task that a document describes.
@@ -42,6 +45,9 @@ local function read_task(context, path)
   local shown = path == "-" and "standard input" or path
   local text, read_error = read_file(context, path)
   if not text then return nil, { read_error } end
+  if #text > MAX_BYTES then
+    return nil, { ("%s: is larger than the %d KiB that Consul takes as one value"):format(shown, MAX_BYTES // 1024) }
+  end
   local document, decode_error = json.decode(text)
   if document == nil then return nil, { ("%s: is no JSON: %s"):format(shown, decode_error or "null") } end
   local name, name_error = name_in(document)
