@@ -357,7 +357,14 @@ end
 --- The policy or its options changed: the planner gets it and decides anew. One that cannot be used leaves the one
 -- before in use.
 function Leader:reconfigure()
-  if self.planner then configure(self) end
+  if not self.term then return end
+  -- What ended the planner before may have been the policy that is replaced now: no long wait for it.
+  self.failures = 0
+  if self.planner then return configure(self) end
+  if self.restart then
+    cancel(self, "restart")
+    start_planner(self)
+  end
 end
 
 --- What `status` shows of the leader.

@@ -423,6 +423,15 @@ describe("a leader", function()
       assert.truthy(text_of("planner"):find("did not read its policy", 1, true))
     end)
 
+    it("that replaces one which hung is tried at once", function()
+      leader:start(1)
+      for _ = 1, 3 do timer.advance(5000 + 60000) end
+      timer.advance(5000)
+      local before = #planner.started
+      leader:reconfigure()
+      assert.equal(before + 1, #planner.started)
+    end)
+
     it("that is bad after a good one keeps the good one", function()
       start()
       planner.decide()
