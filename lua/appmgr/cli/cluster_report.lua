@@ -104,9 +104,12 @@ end
 --- Runs a planner until it has reported.
 local function ask_planner(core, messages)
   local report, failure, timer, planner
+  local is_finished = false
 
+  -- Once: a planner that is killed below tells its end later, when nobody waits for it any more.
   local function finish(err)
-    failure = failure or err
+    if is_finished then return end
+    is_finished, failure = true, err
     timer:cancel()
     core.loop.stop()
   end

@@ -49,6 +49,7 @@ local function configure(self, header, body)
     self.model = Model.new({ json = self.deps.json, codec = self.deps.codec, prefix = header.prefix or "appmgr" })
   end
   self.node, self.limits = header.node, header.limits
+  self.policy_error = header.policy_error or self.policy_error
   local ok, reason = take_policy(self, header.policy, body)
   return { type = "configured", ok = ok, error = reason }
 end
