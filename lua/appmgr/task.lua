@@ -10,7 +10,7 @@ M.MAX_REPLICATION = 10000
 
 --- Largest content in bytes of canonical JSON: base64 of it must fit into a
 -- transaction of 512 KiB beside the other operations.
-M.MAX_CONTENT_BYTES = 256 * 1024
+M.MAX_CONTENT_BYTES = 352 * 1024
 
 local DEFAULTS = { replication = 1, priority = 0, max_per_node = 1 }
 

@@ -78,8 +78,8 @@ describe("task.parse", function()
   end)
 
   it("refuses a content that no transaction can carry", function()
-    local text = '{"content":{"command":"x","comments":"' .. ("y"):rep(300000) .. '"}}'
-    assert.truthy(refusal(text):find("content: is 3000", 1, true))
+    local text = '{"content":{"command":"x","comments":"' .. ("y"):rep(400000) .. '"}}'
+    assert.truthy(refusal(text):find("content: is 4000", 1, true))
   end)
 
   it("keeps placement fields it cannot honour apart", function()
