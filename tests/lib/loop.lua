@@ -16,12 +16,19 @@ function M.now_ms()
 end
 
 -- One timer for all turns: closing one each time would itself end the next turn at once.
-local alarm = uv.new_timer()
+local alarm
+
+-- What the loop needs before it runs, made again after close_all.
+local function prepare()
+  alarm = uv.new_timer()
+  -- A peer that closes while we write to it is part of many tests, and must not end them.
+  uv.new_signal():start("sigpipe", function() end)
+end
 
 --- Runs the loop for one turn, at most `longest_ms` (a whole number).
 function M.turn(longest_ms)
-  if alarm:is_closing() then
-    alarm = uv.new_timer()
+  if not alarm or alarm:is_closing() then
+    prepare()
   end
   -- Without this the loop counts from when it last looked at the clock, finds the alarm over
   -- before it waits, and then waits for ever.
