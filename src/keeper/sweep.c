@@ -39,8 +39,8 @@ static void each_process(void (*visit)(pid_t pid, const void *data), const void 
     }
 }
 
-/* The first bytes of /proc/PID/NAME, with a NUL after them. */
-static ssize_t read_start(pid_t pid, const char *name, char *buffer, size_t size)
+/* The first bytes of /proc/PID/NAME, with a NUL after them. Returns how many; 0 also when it has gone. */
+static size_t read_start(pid_t pid, const char *name, char *buffer, size_t size)
 {
     char path[40];
     ssize_t got;
@@ -48,12 +48,12 @@ static ssize_t read_start(pid_t pid, const char *name, char *buffer, size_t size
 
     snprintf(path, sizeof path, "%d/%s", (int)pid, name);
     fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    got = read(fd, buffer, size - 1);
-    close(fd);
-    buffer[got > 0 ? got : 0] = '\0';
-    return got;
+    got = fd < 0 ? 0 : read(fd, buffer, size - 1);
+    if (fd >= 0)
+        close(fd);
+    got = got < 0 ? 0 : got;
+    buffer[got] = '\0';
+    return (size_t)got;
 }
 
 static void visit_member(pid_t pid, const void *unused)
@@ -64,7 +64,7 @@ static void visit_member(pid_t pid, const void *unused)
     int session;
 
     (void)unused;
-    if (read_start(pid, "stat", stat, sizeof stat) <= 0)
+    if (read_start(pid, "stat", stat, sizeof stat) == 0)
         return;
     after_name = strrchr(stat, ')');
     if (!after_name || sscanf(after_name + 1, " %c %*d %*d %d", &state, &session) != 2)
@@ -119,7 +119,7 @@ static void visit_leftover(pid_t pid, const void *data)
 {
     static char environment[32 << 10];
     const struct leftovers *leftovers = data;
-    ssize_t size;
+    size_t size;
 
     if (pid == getpid() || pid == getppid())
         return;

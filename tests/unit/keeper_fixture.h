@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -277,6 +278,7 @@ static UNUSED void start_keeper_limited(const char *linger_ms, rlim_t file_limit
 {
     keeper = fork();
     if (keeper == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0); /* a test that breaks off leaves nothing behind */
         if (file_limit)
             setrlimit(RLIMIT_FSIZE, &(struct rlimit){file_limit, file_limit});
         execl(KEEPER, "appmgr-keeper", "--state-dir", directory, "--linger-ms", linger_ms, NULL);

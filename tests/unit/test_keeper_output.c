@@ -94,7 +94,6 @@ static void a_large_file_is_rotated_at_the_end_of_a_line(void **state)
     end(&agent);
     WAIT_FOR(strstr(contents("log"), "line 1399\n"));
     assert_int_equal(strncmp(contents("log"), "line ", 5), 0);
-    assert_true(strlen(contents("log")) <= 2500);
     last = contents("log.1");
     assert_int_equal(strncmp(last, "line ", 5), 0);
     line = last + strlen(last) - 10;

@@ -76,15 +76,22 @@ static void open_client(void)
         fail_msg("%s", error);
 }
 
-static void start_sleep(const char *id, const char *seconds)
+/* "bad" seconds make it end at once. */
+static void start(const char *id, const char *seconds, const struct process_restart *restart)
 {
-    static const struct process_restart restart = {.enabled = true, .delay_ms = 20};
     const char *const arguments[] = {"sleep", seconds, NULL};
     const char *const environment[] = {"PATH=/usr/bin:/bin", NULL};
     struct process_spec spec = {.id = id, .tag = "{}", .arguments = arguments, .environment = environment,
-                                .restart = &restart};
+                                .restart = restart};
 
     assert_int_equal(process_spawn(client, &spec), 0);
+}
+
+static void start_sleep(const char *id, const char *seconds)
+{
+    static const struct process_restart restart = {.enabled = true, .delay_ms = 20};
+
+    start(id, seconds, &restart);
 }
 
 static pid_t keeper_pid(void)
@@ -161,10 +168,9 @@ static void an_exit_that_was_not_acknowledged_comes_again(void **state)
 {
     uint64_t sequence;
 
-    start_sleep("a", "bad");
+    start("a", "bad", NULL);
     hear("exited:a ");
     sequence = last_sequence;
-    process_stop(client, "a");
     hear("stopped:a ");
     process_close(client);
     open_client();
