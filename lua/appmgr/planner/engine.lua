@@ -116,19 +116,21 @@ local function kept_reason(entry)
   return { code = "invalid", args = { error = table.concat(entry.errors, "; ") } }
 end
 
+-- Slots that cannot be placed yet because they have not stopped elsewhere.
 local function add_blocked(state)
-  local replication = state.entry.task.replication
-  for slot, holder in pairs(state.blocked) do
-    if replication ~= "all" and slot < replication and not state.taken[slot] then
-      state.pending[#state.pending + 1] = slot
-      state.reasons[#state.reasons + 1] = { code = "leaving", args = { slot = slot, node = holder.node.name } }
-    end
+  local replication, waiting = state.entry.task.replication, {}
+  if replication == "all" then return end
+  for slot in pairs(state.blocked) do
+    if slot < replication and not state.taken[slot] then waiting[#waiting + 1] = slot end
+  end
+  if #waiting == 0 then return end
+  table.sort(waiting)
+  for _, slot in ipairs(waiting) do
+    state.pending[#state.pending + 1] = slot
+    local args = { slot = slot, node = state.blocked[slot].node.name }
+    state.reasons[#state.reasons + 1] = { code = "leaving", args = args }
   end
   table.sort(state.pending)
-  table.sort(state.reasons, function(a, b)
-    if (a.code == "leaving") ~= (b.code == "leaving") then return b.code == "leaving" end
-    return a.code == "leaving" and a.args.slot < b.args.slot
-  end)
 end
 
 local function first_of(set)

@@ -17,7 +17,12 @@ local function unmet_condition(task, node)
     local value = node.labels[label]
     if not (value and glob.matches(pattern, value)) and (not unmet or label < unmet) then unmet = label end
   end
-  return unmet and { code = "condition", args = { label = unmet, pattern = task.condition[unmet] } }
+  if not unmet then return nil end
+  local value = node.labels[unmet]
+  return {
+    code = value and "condition" or "condition_missing",
+    args = { label = unmet, pattern = task.condition[unmet], value = value },
+  }
 end
 
 --- Why a replica that is on a node may not stay there.

@@ -2,13 +2,17 @@
 -- sentences only where somebody reads them.
 local M = {}
 
+-- Every node may have a label of its own; nobody reads them all.
+local MAX_REASONS = 6
+
 local TEXT = {
   drain = "being drained",
   ineligible = "not eligible",
   unreadable = "their documents cannot be read",
   stranger = "belong to another cluster",
   local_name = "have an application of their own with that name",
-  condition = "label %(label)s does not match \"%(pattern)s\"",
+  condition = "label %(label)s is \"%(value)s\", it asks for \"%(pattern)s\"",
+  condition_missing = "no label %(label)s, it asks for \"%(pattern)s\"",
   max_per_node = "have max_per_node (%(limit)s) of it",
   node_full = "have %(limit)s replicas, the most an assignment can hold",
   policy = "refused by the policy: %(code)s",
@@ -77,13 +81,17 @@ function M.text(reason)
   return fill(TEXT[reason.code] or reason.code, args)
 end
 
---- All reasons of one task as a sentence.
+--- All reasons of one task as a sentence; the rare ones of many are only counted.
 -- @tparam {reason,...} list
 -- @tparam integer nodes how many nodes there are
--- @treturn string for example `3 of 8 nodes: label zone does not match "a"; 5: not eligible`
+-- @treturn string for example `3 of 8 nodes: label zone is "b", it asks for "a"; 5: not eligible`
 function M.sentence(list, nodes)
   local parts, counted = {}, 0
-  for _, reason in ipairs(list) do
+  for position, reason in ipairs(list) do
+    if position > MAX_REASONS then
+      parts[#parts + 1] = ("and %d more reasons"):format(#list - MAX_REASONS)
+      break
+    end
     if TASK_TEXT[reason.code] or not reason.count then
       parts[#parts + 1] = M.text(reason)
     else

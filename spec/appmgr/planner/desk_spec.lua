@@ -105,7 +105,8 @@ describe("placing", function()
     cluster.store:put("node/beta", '{"drain":true}')
     cluster:task("web", { condition = { zone = "b*" } })
     cluster:settle()
-    assert.equal('task "web": 1 of 1 pending: 2 of 4 nodes: label zone does not match "b*"; 1: being drained; '
+    assert.equal('task "web": 1 of 1 pending: 1 of 4 nodes: label zone is "a", it asks for "b*"; '
+      .. '1: no label zone, it asks for "b*"; 1: being drained; '
       .. "1: have an application of their own with that name", cluster:problem("task/web"))
   end)
 
