@@ -12,7 +12,7 @@ files["lua/appmgr/main.lua"] = { globals = { "arg" } }
 files["policies"] = {
   std = "none",
   read_globals = {
-    "assert", "error", "ipairs", "math", "next", "pairs", "select", "string", "table", "tonumber", "tostring", "type", "utf8",
+    "assert", "error", "ipairs", "math", "pairs", "select", "string", "table", "tonumber", "tostring", "type",
   },
 }
 
