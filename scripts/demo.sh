@@ -24,7 +24,7 @@ die() { printf 'demo.sh: %s\n' "$*" >&2; exit 1; }
 on() {
   local node=$1; shift
   printf '%s%s$ appmgr %s%s\n' "$bold" "$node" "$*" "$plain"
-  APPMGR_SOCKET=$dir/$node/run/appmgr.sock "$APPMGR" "$@" | sed 's/^/  /'
+  APPMGR_SOCKET=$dir/$node/run/appmgr.sock "$APPMGR" "$@" | sed 's/^./  &/'
 }
 
 quietly() {
