@@ -5,7 +5,7 @@
 --   start    configuration → state directory (lock, whose it is) → control socket → keeper
 --            → local applications → Consul, when it answers
 --   Consul   session held → live/<host> acquired (membership) → reports, assignment, election
---   reload   SIGHUP: Applications, Labels, Policy, LogLevel; a broken file changes nothing
+--   reload   SIGHUP (node/reload.lua): Applications, Labels, Policy, LogLevel; a broken file changes nothing
 --   stop     SIGTERM: resigns, keeps its session, leaves the applications to the keeper
 --   leave    SIGINT, `appmgr leave`: resigns, stops the applications, ends its session
 --
@@ -20,6 +20,7 @@ local clock = require("appmgr.clock")
 local configuration = require("appmgr.config")
 local json = require("appmgr.json")
 local launch = require("appmgr.node.launch")
+local reload = require("appmgr.node.reload")
 
 local M = {}
 
@@ -274,44 +275,13 @@ end
 
 -- Reload ---------------------------------------------------------------------
 
-local RELOADABLE = {}
-for _, name in ipairs(configuration.RELOADABLE) do RELOADABLE[name] = true end
-
-local function same(a, b)
-  return a == b or (a ~= nil and b ~= nil and json.encode({ a }) == json.encode({ b }))
-end
-
---- Says what changed in the file but is only read at a start.
-local function tell_restart(self, fresh)
-  local changed = {}
-  for _, name in ipairs({ "Consul", "Description" }) do
-    if not same(fresh[name], self.config[name]) then changed[#changed + 1] = name end
-  end
-  if #changed == 0 then return self.problems:clear("config/restart") end
-  self.problems:set("config/restart", ("%s: %s changed; restart the agent for it"):format(self.config.path,
-    table.concat(changed, " and ")))
-end
-
---- Reads the configuration again. Applications, Labels, Policy and LogLevel come into force; a file that is
--- broken changes nothing and is told.
--- @treturn boolean|nil, string
+--- Reads the configuration again; see node/reload.lua for what comes into force.
+-- @treturn boolean|nil, string `nil, err` when the file is broken: all stays as it was
 function Agent:reload()
-  local fresh, err = configuration.read(self.core.file, self.config.path)
-  local policy
-  if fresh then policy, err = configuration.load_policy(fresh.Policy, self.core.file, self.core.runtime.share_dir) end
-  if not policy then
-    self.problems:set("config", err .. "\nthe configuration stays as it was; repair the file and send SIGHUP again")
-    return nil, err
-  end
-  self.problems:clear("config")
-  tell_restart(self, fresh)
-  for name in pairs(RELOADABLE) do self.config[name] = fresh[name] end
-  self.policy = policy
-  self.core.log.set_level(fresh.LogLevel)
-  self.apps:set_local(fresh.Applications)
+  local done, err = reload.apply(self)
+  if not done then return nil, err end
   if self.membership then self.membership:update(live_fields(self)) end
   if self.leader then self.leader:reconfigure() end
-  self.core.log.info("configuration read again: " .. self.config.path)
   return true
 end
 
