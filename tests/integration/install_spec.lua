@@ -25,6 +25,8 @@ describe("an installation", function()
     test:wait_for_sleepers("web", 1)
     assert.equal(0, alpha:cli("tasks").code)
     assert.truthy(uv.fs_stat(test.dir .. "/usr/share/appmgr/policies/spread.lua"))
+    local unit = process.slurp(test.dir .. "/usr/lib/systemd/system/appmgr.service")
+    assert.truthy(unit:find("ExecStart=" .. Agent.binary() .. " agent", 1, true))
     local opened = process.run{"grep", "-c", uv.cwd(), ("/proc/%d/maps"):format(alpha.process.pid)}
     assert.equal("0\n", opened.stdout)
   end)
