@@ -1,7 +1,9 @@
 local core = require("spec.support.core")
 local Agent = require("appmgr.node.agent")
+local application = require("appmgr.application")
 local clock = require("appmgr.clock")
 local configuration = require("appmgr.config")
+local fake_consul = require("spec.support.fake_consul")
 local fake_file = require("spec.support.fake_file")
 local fake_log = require("spec.support.fake_log")
 local fake_process = require("spec.support.fake_process")
@@ -20,7 +22,10 @@ local function fake_core()
     }, { __index = core.codec }),
     file = fake_file.new({ ["/share/policies/spread.lua"] = "return {}", ["/proc/self/environ"] = "PATH=/bin\0" }),
     runtime = { version = "0.1.0", pid = 7, share_dir = "/share", keeper_path = "/bin/keeper" },
-    host = { machine_id = function() return "m" end, process = function() end },
+    host = {
+      machine_id = function() return "m" end, boot_id = function() return "b" end, hostname = function() return "h" end,
+      process = function() end, resource = function() return { cpu_processors = 2, mem_total_bytes = 1 << 30 } end,
+    },
   }
   fake.notify = { send = function(state) fake.told[#fake.told + 1] = state; return true end }
   fake.loop = {
@@ -169,5 +174,160 @@ describe("an agent without Consul", function()
     assert.equal(fake.timer.now_ms(), agent.started_ms)
     assert.equal(7, agent.pid)
     assert.truthy(clock.now() > 0)
+  end)
+end)
+
+describe("an agent with Consul", function()
+  local fake, consul, agent, version, content
+  local json = core.json
+
+  local function start(consul_block)
+    consul_block = consul_block or '{ "candidate": false }'
+    fake.file.texts[CONFIG] = ([[{ "Labels": { "zone": "a" }, "Consul": %s,
+      "Applications": [ { "name": "own", "command": "sleep 1" } ] }]]):format(consul_block)
+    agent = assert(Agent.start({
+      config = assert(configuration.read(fake.file, CONFIG)), node = "alpha", state_dir = "/state", socket = "/run/s",
+      core = fake,
+    }))
+    fake.keeper.options.on_ready(fake.keeper.list())
+  end
+
+  before_each(function()
+    fake = fake_core()
+    consul = fake_consul.new(fake.timer)
+    fake.http = consul.http
+    content = json.encode({ command = "sleep 2" })
+    version = application.version({ command = "sleep 2" }, json, core.codec)
+    consul.put("appmgr/meta", '{"schema":1,"cluster":"c1"}')
+  end)
+
+  local function assign(...)
+    consul.put("appmgr/version/web/" .. version, content)
+    consul.put("appmgr/assignment/alpha", json.encode({ replicas = json.array({ ... }) }))
+  end
+
+  local function web() return { task = "web", slot = 0, version = version, since = 1 } end
+
+  local function document(key)
+    local value = consul.value("appmgr/" .. key)
+    return value and json.decode(value)
+  end
+
+  it("joins, reports, and runs what it is given", function()
+    start()
+    fake.timer.advance(50)
+    local live = document("live/alpha")
+    assert.same({ "alpha", "c1", 1, "a", 2000, 1024, "own" }, {
+      live.node, live.cluster, live.incarnation, live.labels.zone, live.capacity.cpu, live.capacity.memory_mb,
+      live.local_applications[1],
+    })
+    assign(web())
+    fake.timer.advance(1500)
+    assert.same({ "spawn own", "spawn web" }, fake.keeper.calls)
+    fake.keeper.run(fake.keeper.id_of("web"))
+    fake.timer.advance(200)
+    assert.equal("running", document("status/alpha/applications").web.state)
+    assert.equal(7, document("status/alpha/resource").pid)
+    assert.equal(agent.session:id(), consul.holder("appmgr/status/alpha/applications"))
+  end)
+
+  it("says labels that were read again under live/<host>", function()
+    start()
+    fake.timer.advance(50)
+    fake.file.texts[CONFIG] = '{ "Labels": { "zone": "b" }, "Consul": { "candidate": false } }'
+    fake.signals.HUP()
+    fake.timer.advance(50)
+    assert.equal("b", document("live/alpha").labels.zone)
+    assert.same({}, document("live/alpha").local_applications)
+  end)
+
+  it("takes up its session and its processes after a restart", function()
+    start()
+    assign(web())
+    fake.timer.advance(2000)
+    fake.keeper.run(fake.keeper.id_of("web"))
+    local session, calls = agent.session:id(), #fake.keeper.calls
+    fake.signals.TERM()
+    fake.timer.advance(10)
+    assert.is_true(fake.is_stopped)
+    assert.equal(session, consul.holder("appmgr/live/alpha"))
+    start()
+    fake.timer.advance(2000)
+    assert.equal(session, agent.session:id())
+    assert.equal(calls, #fake.keeper.calls)
+    assert.equal(2, document("live/alpha").incarnation)
+  end)
+
+  it("runs what it remembers at once when Consul is away, and follows Consul again later", function()
+    start()
+    assign(web())
+    fake.timer.advance(2000)
+    fake.signals.TERM()
+    fake.timer.advance(10)
+    fake.keeper.records, fake.keeper.calls = {}, {}
+    consul.down = true
+    start()
+    fake.timer.advance(10)
+    table.sort(fake.keeper.calls)
+    assert.same({ "spawn own", "spawn web" }, fake.keeper.calls)
+    consul.down = false
+    assign()
+    fake.timer.advance(20000)
+    assert.equal("stop web", fake.keeper.calls[3])
+  end)
+
+  it("does not run what it remembers when Consul says that others have it", function()
+    start()
+    assign(web())
+    fake.timer.advance(2000)
+    fake.signals.TERM()
+    fake.timer.advance(10)
+    fake.keeper.records, fake.keeper.calls = {}, {}
+    assign()
+    start()
+    fake.timer.advance(20000)
+    assert.same({ "spawn own" }, fake.keeper.calls)
+  end)
+
+  it("whose name is held by another runs only its own applications, until the name is free", function()
+    assign(web())
+    local held = false
+    consul.http.request({ method = "PUT", url = "http://c/v1/session/create", body = "{}" }, function(response)
+      local id = json.decode(response.body).ID
+      consul.http.request({ method = "PUT", url = "http://c/v1/kv/appmgr/live/alpha?acquire=" .. id, body = "{}" },
+        function() held = id end)
+    end)
+    fake.timer.advance(10)
+    start()
+    fake.timer.advance(3000)
+    assert.same({ "spawn own" }, fake.keeper.calls)
+    assert.matches('the node name "alpha" is held by', agent.problems:list()[1].text)
+    assert.is_nil(document("status/alpha/applications"))
+    consul.expire(held)
+    fake.timer.advance(5000)
+    assert.same({ "spawn own", "spawn web" }, fake.keeper.calls)
+    assert.equal(0, #agent.problems:list())
+  end)
+
+  it("that leaves is gone from Consul, and remembers no assignment", function()
+    start()
+    assign(web())
+    fake.timer.advance(2000)
+    local left
+    agent:leave(function(result) left = result end)
+    fake.timer.advance(100)
+    assert.is_nil(left)
+    assert.truthy(document("live/alpha"))
+    fake.keeper.shutdown_callback(true)
+    fake.timer.advance(1000)
+    assert.equal(2, left.stopped)
+    assert.is_nil(left.warning)
+    assert.is_nil(document("live/alpha"))
+    assert.is_nil(document("status/alpha/resource"))
+    assert.is_nil(fake.file.texts["/state/assignment.json"])
+    assert.is_true(fake.is_stopped)
+    -- The store's own end of the long poll that was cancelled.
+    fake.timer.advance(30000)
+    assert.equal(0, fake.timer.pending())
   end)
 end)
