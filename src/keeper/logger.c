@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -49,7 +50,8 @@ static bool keeper_gone;
 
 /* --- to the keeper --- */
 
-/* The keeper reads quickly; a message that it does not take now is not worth stopping for. */
+/* An error that the keeper does not take now is not worth waiting for; the end of a stream is, since the keeper holds
+ * the pipe until then. It waits for nobody itself, so that it comes to read. */
 static void say(enum wire_type type, uint64_t number, const char *error)
 {
     uint8_t buffer[1024];
@@ -58,8 +60,10 @@ static void say(enum wire_type type, uint64_t number, const char *error)
     wire_begin(&writer, type);
     wire_put_number(&writer, WIRE_TAG_STREAM, number);
     wire_put_text(&writer, WIRE_TAG_ERROR, error);
-    if (wire_end(&writer) == 0 && !keeper_gone)
-        send(0, buffer, writer.size, MSG_NOSIGNAL | (type == WIRE_OUTPUT_ERROR ? MSG_DONTWAIT : 0));
+    if (wire_end(&writer) != 0 || keeper_gone)
+        return;
+    while (send(0, buffer, writer.size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EAGAIN && type == WIRE_OUTPUT_DONE)
+        poll(&(struct pollfd){.fd = 0, .events = POLLOUT}, 1, 1000);
 }
 
 /* --- files --- */
@@ -160,45 +164,60 @@ static bool is_ready(struct file *file)
     return true;
 }
 
+/* Returns false when the file stays as it is: better too large than lost. */
 static bool rotate(struct file *file)
 {
     char old[PATH_MAX + 4];
 
     snprintf(old, sizeof old, "%s.1", file->path);
-    if (rename(file->path, old) == 0) {
-        close(file->fd);
-        open_file(file);
-    }
-    return file->fd >= 0;
+    if (rename(file->path, old) != 0)
+        return false;
+    close(file->fd);
+    file->size = 0;
+    open_file(file);
+    return true;
 }
 
-/* How much of the data still belongs to the file that is full: the rest of its last line, if that is no giant. */
-static size_t end_of_line(const struct source *source, const char *data, size_t size)
+/* How much of the data goes to the file before it is rotated: whole lines, and the rest of one that has begun unless
+ * that is a giant. */
+static size_t fitting(const struct source *source, const char *data, size_t size)
 {
-    const char *newline = source->in_line ? memchr(data, '\n', size) : NULL;
+    const struct file *file = source->file;
+    size_t room = file->max_bytes > file->size ? (size_t)(file->max_bytes - file->size) : 0;
+    const char *newline;
 
-    if (newline)
-        return (size_t)(newline + 1 - data);
-    return source->in_line && source->file->size < 2 * source->file->max_bytes ? size : 0;
+    if (file->max_bytes == 0 || size <= room)
+        return size;
+    newline = memrchr(data, '\n', room);
+    if (!newline && file->size > 0 && (!source->in_line || file->size > 2 * file->max_bytes))
+        return 0;
+    if (!newline)
+        newline = memchr(data, '\n', size);
+    return newline ? (size_t)(newline + 1 - data) : size;
 }
 
 static void append(struct source *source, const char *data, size_t size)
 {
     struct file *file = source->file;
-    size_t head = 0;
 
-    if (!is_ready(file)) {
-        file->dropped += size;
-        return;
-    }
-    if (file->max_bytes > 0 && file->size + size > file->max_bytes) {
-        head = end_of_line(source, data, size);
-        if (!write_bytes(file, data, head) || (head < size && !rotate(file))) {
-            file->dropped += size - head;
+    while (size > 0) {
+        size_t part = fitting(source, data, size);
+
+        if (!is_ready(file)) {
+            file->dropped += size;
             return;
         }
+        if (part == 0 && !rotate(file))
+            part = size;
+        if (part > 0)
+            source->in_line = data[part - 1] != '\n';
+        if (!write_bytes(file, data, part)) {
+            file->dropped += size - part;
+            return;
+        }
+        data += part;
+        size -= part;
     }
-    write_bytes(file, data + head, size - head);
 }
 
 static void write_output(struct source *source, const char *data, size_t size)
@@ -208,7 +227,6 @@ static void write_output(struct source *source, const char *data, size_t size)
     char text[PATH_MAX + 128];
 
     append(source, data, size);
-    source->in_line = data[size - 1] != '\n';
     if (file->dropped > 0 && file->error != before) {
         snprintf(text, sizeof text, "output %.600s: %s; output is dropped until the file can be written again",
                  file->path, strerror(file->error));

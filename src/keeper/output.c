@@ -28,7 +28,7 @@ struct stream {
 
 static struct stream *streams;
 static uint64_t last_number;
-static bool unsent;             /* some stream may not be with the logger */
+static unsigned unsent;         /* how many that have begun are not with the logger */
 static pid_t logger;
 static uint64_t logger_started_ms;
 static int null_fd;
@@ -38,6 +38,7 @@ static void remove_stream(struct stream *stream)
     *(stream->previous ? &stream->previous->next : &streams) = stream->next;
     if (stream->next)
         stream->next->previous = stream->previous;
+    unsent -= stream->begun && !stream->sent;
     close(stream->fd);
     free(stream);
 }
@@ -113,7 +114,6 @@ static void start_logger(void)
         close(pair[0]);
     close(pair[1]);
     logger = result.pid;
-    unsent = true;
 }
 
 void output_start(int null)
@@ -174,7 +174,7 @@ void output_begin(struct stream *stream, bool started)
         return;
     }
     stream->begun = true;
-    unsent = true;
+    unsent++;
 }
 
 bool output_logger_ended(pid_t pid)
@@ -183,28 +183,24 @@ bool output_logger_ended(pid_t pid)
         return false;
     logger = 0;
     disconnect(&connection);
-    for (struct stream *stream = streams; stream; stream = stream->next)
+    for (struct stream *stream = streams; stream; stream = stream->next) {
+        unsent += stream->sent;
         stream->sent = false;
+    }
     return true;
 }
 
 static void hand_over_all(void)
 {
-    uint32_t events = EPOLLIN;
-
-    unsent = false;
-    /* A stream that was sent may have one behind it that was not, when the logger is new. */
-    for (struct stream *stream = streams; stream; stream = stream->next) {
+    for (struct stream *stream = streams; stream && unsent > 0; stream = stream->next) {
         if (!stream->begun || stream->sent)
             continue;
-        stream->sent = hand_over(stream) == 0;
-        if (!stream->sent) {
-            unsent = true;
-            events |= EPOLLOUT;
+        if (hand_over(stream) != 0)
             break;
-        }
+        stream->sent = true;
+        unsent--;
     }
-    watch_change(&connection, events);
+    watch_change(&connection, unsent > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 void output_run(void)
@@ -217,7 +213,7 @@ void output_run(void)
         else
             watch_wake_at(due_ms);
     }
-    if (unsent && connection.fd >= 0)
+    if (unsent > 0 && connection.fd >= 0)
         hand_over_all();
 }
 
@@ -228,11 +224,11 @@ void output_finish(void)
     bool ended = connection.fd < 0;
 
     while (!ended && watch_now_ms() < until_ms) {
-        if (unsent)
+        if (unsent > 0)
             hand_over_all();
-        if (!unsent)
+        if (unsent == 0)
             shutdown(connection.fd, SHUT_WR);
-        poll(&state, 1, unsent ? 10 : (int)(until_ms - watch_now_ms()));
+        poll(&state, 1, unsent > 0 ? 10 : (int)(until_ms - watch_now_ms()));
         while (receive(connection.fd, &ended))
             ;
     }

@@ -94,10 +94,13 @@ static void a_large_file_is_rotated_at_the_end_of_a_line(void **state)
     end(&agent);
     WAIT_FOR(strstr(contents("log"), "line 1399\n"));
     assert_int_equal(strncmp(contents("log"), "line ", 5), 0);
+    assert_true(strlen(contents("log")) <= 2500);
     last = contents("log.1");
     assert_int_equal(strncmp(last, "line ", 5), 0);
+    assert_int_equal(strlen(last), 2500); /* 250 lines of 10 bytes */
     line = last + strlen(last) - 10;
     assert_int_equal(strncmp(line, "line ", 5), 0);
+    assert_int_equal(atoi(line + 5) + 1, atoi(contents("log") + 5));
 }
 
 static void what_the_disk_does_not_take_is_dropped_and_said(void **state)
