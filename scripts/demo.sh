@@ -47,25 +47,24 @@ is_up() { [ -r "$1" ] && kill -0 "$(<"$1")" 2>/dev/null; }
 
 is_gone() { ! is_up "$1"; }
 
+# Agent and keeper at once; the applications die with their keeper.
+kill_node() {
+  local pid
+  for pid in $(processes_of "$1"); do kill -KILL "$pid" 2>/dev/null || true; done
+}
+
 kill_hard() { if is_up "$1"; then kill -KILL "$(<"$1")" 2>/dev/null || true; fi; }
 
-# The keeper of a node: the process that was started with that node's state directory.
-keeper_of() {
-  local entry
-  for entry in /proc/[0-9]*; do
-    if tr '\0' ' ' 2>/dev/null < "$entry/cmdline" | grep -q "appmgr-keeper.*$dir/$1/state"; then
-      basename "$entry"
-    fi
-  done
+# The processes that were started with a node's state directory: its agent and its keeper. (The words
+# reach grep by a file, so that it does not find itself.)
+processes_of() {
+  grep -slzxF -f <(printf '%s\n' "$dir/$1/state") /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3
 }
 
 # The worst case of ending: what did not go by itself is killed, by its id.
 sweep() {
-  local node pid
-  for node in "${NODES[@]}"; do
-    kill_hard "$dir/$node/pid"
-    for pid in $(keeper_of "$node"); do kill -KILL "$pid" 2>/dev/null || true; done
-  done
+  local node
+  for node in "${NODES[@]}"; do kill_node "$node"; done
   kill_hard "$dir/consul/pid"
   await 10 "Consul ends" is_gone "$dir/consul/pid"
   rm -rf "$dir"
@@ -134,7 +133,6 @@ start_agent() {
   local node=$1
   "$APPMGR" agent --config "$dir/$node/appmgr.json" --node "$node" --state-dir "$dir/$node/state" \
     --socket "$dir/$node/run/appmgr.sock" >> "$dir/$node/log" 2>&1 &
-  echo $! > "$dir/$node/pid"
   disown
 }
 
@@ -193,12 +191,11 @@ scale() {
 }
 
 lose_the_leader() {
-  local pid began=$SECONDS
+  local began=$SECONDS
   lost=$(leader)
   for seat in "${NODES[@]}"; do [ "$seat" = "$lost" ] || break; done
   say "The leader's machine dies: SIGKILL for agent and keeper of $lost, its applications go with them"
-  kill_hard "$dir/$lost/pid"
-  for pid in $(keeper_of "$lost"); do kill -KILL "$pid"; done
+  kill_node "$lost"
   note "Nobody is told. Consul waits for the session of $lost to expire (TTL 10 s; Consul takes up to twice that) …"
   await 60 "another agent leads" leads_other "$lost"
   note "After $((SECONDS - began)) s $(leader) leads; 'web' and 'worker' move to who is left"
@@ -223,8 +220,7 @@ leave() {
   say "A clean end: each node gives up its slots, stops its applications, deletes its keys and ends"
   for node in "${NODES[@]}"; do
     quietly "$node" leave > /dev/null || die "$node does not leave"
-    await 20 "the agent of $node ends" is_gone "$dir/$node/pid"
-    await 20 "the keeper of $node ends" no_keeper "$node"
+    await 20 "agent and keeper of $node end" has_ended "$node"
     note "$node is gone"
   done
   [ -z "$("$CONSUL" kv get -http-addr="$url" -keys appmgr/live/ 2>/dev/null)" ] || die "keys are left under appmgr/live/"
@@ -233,7 +229,7 @@ leave() {
   say "Nothing is left: no process, and $dir is removed ($SECONDS s)"
 }
 
-no_keeper() { [ -z "$(keeper_of "$1")" ]; }
+has_ended() { [ -z "$(processes_of "$1")" ]; }
 
 tell_how_to_look() {
   trap - EXIT INT TERM
