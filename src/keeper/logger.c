@@ -256,12 +256,16 @@ static void source_ready(struct watch *watch, uint32_t events)
 {
     static char buffer[64 << 10];
     struct source *source = (struct source *)watch;
-    ssize_t got = read(watch->fd, buffer, sizeof buffer);
+    ssize_t got = 1;
 
     (void)events;
-    if (got > 0)
-        write_output(source, buffer, (size_t)got);
-    else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+    /* Several reads for one look at epoll, but not so many that the others wait. */
+    for (int left = 8; left > 0 && got > 0; left--) {
+        got = read(watch->fd, buffer, sizeof buffer);
+        if (got > 0)
+            write_output(source, buffer, (size_t)got);
+    }
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
         end_source(source);
 }
 
