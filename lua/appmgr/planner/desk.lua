@@ -91,9 +91,9 @@ end
 local function founding_of(self, header)
   local model = self.model
   local folders = {}
-  if not model.tasks.has_folder then
+  if model:lacks_folder("task") then
     folders[1] = "task/"
-    folders[2] = not model.nodes.has_folder and "node/" or nil
+    folders[2] = model:lacks_folder("node") and "node/" or nil
   end
   return { cluster = not model.holdings.meta and header.new_cluster or nil, folders = folders }
 end
@@ -107,7 +107,7 @@ local function work_of(self, header, snapshot, result)
     result.outcome, result.outcome_message = "bad_result", violation
   end
   -- Without the folder key the listing of tasks was no answer.
-  if violation or #founding.folders > 0 then
+  if violation or not self.model.tasks.has_folder then
     return { founding = founding, versions = {}, changes = {}, old_versions = {} }
   end
   return {

@@ -17,6 +17,7 @@ function Model.new(deps)
   return setmetatable({
     reading = reading, prefix = reading.prefix, tasks = Tasks.new(deps), nodes = Nodes.new(deps),
     holdings = Holdings.new(deps), indexes = {}, feed_errors = {}, needs_audit = false, commit_error = nil,
+    founded = {}, folder_is_due = false,
   }, Model)
 end
 
@@ -32,6 +33,9 @@ function FEED.task(self, header, body)
   local entries, reason = entries_of(self, header, body)
   if not entries then return nil, reason end
   self.tasks:feed(entries)
+  -- A new cluster has no folder yet; once it was seen, or written before this listing was made, it is due.
+  local written = self.founded["task/"]
+  if self.tasks.has_folder or written and written <= (header.index or 0) then self.folder_is_due = true end
   return true
 end
 
@@ -111,6 +115,17 @@ function Model:has_read(topic)
   return HAS_READ[topic](self)
 end
 
+--- Whether the folder key of `task/` or `node/` has to be written: the listing lacks it, and it was not written since
+-- that listing was made.
+-- @tparam string topic
+-- @treturn boolean
+function Model:lacks_folder(topic)
+  local part = topic == "task" and self.tasks or self.nodes
+  if part.has_folder then return false end
+  local written = self.founded[topic .. "/"]
+  return not written or written <= (self.indexes[topic] or 0)
+end
+
 --- Starts a term: what an earlier one decided is no longer ours to defend.
 -- @param term any value that differs from term to term
 function Model:begin_term(term)
@@ -173,11 +188,15 @@ function Model:committed(effects, status, body)
       if effect and effect.kind == "assignment" and not index_of[effect.key] then
         return fail_commit(self, "Consul's answer lacks " .. effect.key)
       end
+      if effect and effect.kind == "folder" then self.founded[effect.key] = index_of[effect.key] end
     end
     self.holdings:apply(effects, index_of)
     return
   end
   local texts = {}
+  for _, effect in ipairs(effects) do
+    if effect and effect.kind == "folder" then self.folder_is_due = true end
+  end
   for _, err in ipairs(entries and errors or {}) do
     texts[#texts + 1] = err.text
     local effect = effects[err.operation]
@@ -200,7 +219,7 @@ function Model:problems()
     local text = ("the answer for %s/ was not used: %s"):format(topic, reason)
     list[#list + 1] = { key = "feed/" .. topic, text = text }
   end
-  if self.tasks.read and not self.tasks.has_folder then
+  if self.tasks.read and not self.tasks.has_folder and self.folder_is_due then
     list[#list + 1] = {
       key = "feed/task",
       text = "the listing of task/ lacks its folder key, so it is no answer; if this lasts, "
