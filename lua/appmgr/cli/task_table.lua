@@ -38,16 +38,18 @@ local function state_of(task)
   local states = {}
   for _, slot in ipairs(task.slots) do states[slot.state] = true end
   if states.updating or states.leaving then return "updating" end
-  if task.pending > 0 then return "pending" end
-  if task.running < task.assigned then return "starting" end
-  return "ok"
+  if task.pending > 0 or task.reason then return "pending" end
+  if task.running == task.assigned then return "ok" end
+  if states.backoff or states.failed or states.gave_up then return "failing" end
+  return states.disabled and "disabled" or "starting"
 end
 
 --- What has to be said of a task beside its row.
 local function notes(task)
   local list, name = {}, ('task "%s": '):format(task.name)
   if task.error then list[#list + 1] = name .. task.error .. "; what runs of it stays as it is" end
-  if task.pending > 0 then list[#list + 1] = ("%s%d pending: %s"):format(name, task.pending, task.reason or "?") end
+  local pending = task.pending > 0 and ("%d pending: "):format(task.pending) or "pending: "
+  if task.pending > 0 or task.reason and not task.error then list[#list + 1] = name .. pending .. (task.reason or "?") end
   for _, warning in ipairs(task.warnings) do list[#list + 1] = name .. warning end
   return list
 end

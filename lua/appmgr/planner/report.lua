@@ -54,13 +54,21 @@ local function reason_rows(list)
   return rows
 end
 
+-- A task that is held back lacks replicas, even though nobody tried to place them.
+local function pending_of(state, assigned)
+  local task = state.entry.task
+  if state.mode ~= "kept" or not task or task.replication == "all" then return #state.pending end
+  return math.max(0, task.replication - assigned)
+end
+
 local function task_row(state, holders, nodes, json)
   local entry = state.entry
   local task = entry.task
   local slots, running, assigned = slot_rows(holders)
   return {
     name = entry.name, replication = task and task.replication, priority = task and task.priority,
-    version = task and task.version, running = running, assigned = assigned, pending = #state.pending,
+    version = task and task.version, running = running, assigned = assigned,
+    pending = pending_of(state, assigned),
     reasons = json.array(reason_rows(state.reasons)),
     reason = #state.reasons > 0 and reasons.sentence(state.reasons, nodes) or nil,
     error = #entry.errors > 0 and table.concat(entry.errors, "; ") or nil,

@@ -1,0 +1,38 @@
+require("spec.support.core")
+local task_table = require("appmgr.cli.task_table")
+
+--- A row of a report, and the table made of it.
+local function shown(fields)
+  local task = {
+    name = "web", replication = 1, running = 0, assigned = 1, pending = 0, warnings = {},
+    slots = { { slot = 0, node = "alpha", state = fields.slot_state or "starting" } },
+  }
+  for name, value in pairs(fields) do task[name] = value end
+  return task_table.tasks({ tasks = { task }, problems = {} })
+end
+
+local function has(text, part)
+  assert.truthy(text:find(part, 1, true), ("%q lacks %q"):format(text, part))
+end
+
+describe("the table of tasks", function()
+  it("tells what starts from what fails and what is switched off", function()
+    has(shown({}), "alpha  starting")
+    has(shown({ slot_state = "backoff" }), "alpha  failing")
+    has(shown({ slot_state = "gave_up" }), "alpha  failing")
+    has(shown({ slot_state = "disabled" }), "alpha  disabled")
+    has(shown({ slot_state = "running", running = 1 }), "alpha  ok")
+  end)
+
+  it("never calls a task fine that is held back, though what runs of it runs", function()
+    local text = shown({ slot_state = "running", running = 1, reason = "it asks for too much" })
+    has(text, "alpha  pending")
+    has(text, 'task "web": pending: it asks for too much')
+  end)
+
+  it("says an error once", function()
+    local text = shown({ error = "is no JSON", reason = "the document cannot be used: is no JSON" })
+    has(text, 'task "web": is no JSON; what runs of it stays as it is')
+    assert.is_nil(text:find("cannot be used", 1, true))
+  end)
+end)
