@@ -88,6 +88,21 @@ describe("the session of an agent", function()
     assert.same(pids, {test:sleepers("web")[1], test:sleepers("local")[1]})
   end)
 
+  it("is missed at once by a node that is no candidate, long before it would have renewed it", function()
+    local beta = test:join("beta", consul, {consul_settings = {candidate = false, session_TTL = 60, report_interval = 60}})
+    loop.wait_for("beta has an assignment", 5000, function() return consul:get("assignment/beta") end)
+    -- Asking for what is not there wakes for every key of the store: let that settle.
+    loop.pass(1500)
+    local session = session_of("beta")
+    consul:session_destroy(session)
+    loop.wait_for("beta is back with another session", 3000, function()
+      local now = session_of("beta")
+      return now and now ~= session and consul:get("status/beta/applications")
+    end)
+    beta:cli("leave")
+    beta:stop()
+  end)
+
   it("is not used from a state directory that was copied from another machine", function()
     local session, path = session_of("alpha"), alpha.state_dir .. "/node.json"
     alpha:destroy()

@@ -196,6 +196,7 @@ local function open_membership(self)
     fallback_ms = self.config.Consul.topology_interval * 1000,
     on_joined = function() joined(self) end,
     on_refused = function() refused(self) end,
+    doubt_session = function() self.session:check() end,
   })
 end
 
@@ -206,6 +207,7 @@ local function open_assignment(self)
     problems = self.problems, json = json, state = self.state, cluster = self.cluster,
     node = self.node, fallback_ms = self.config.Consul.topology_interval * 1000,
     on_assignment = function(list, decided) self.apps:set_replicas(list, decided) end,
+    doubt_session = function() self.session:check() end,
   })
 end
 
@@ -222,6 +224,7 @@ local function open_report(self)
     end,
     rows = function() return self.apps:rows() end,
     sample = function() self.apps:sample() end,
+    doubt_session = function() self.session:check() end,
   })
 end
 

@@ -21,13 +21,13 @@ local LEAVE_TIMEOUT_MS = 2000
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `json`, `node` (name), `fields`
 --   (the document: incarnation, cluster, version, labels, capacity {cpu (millicores), memory_mb}, candidate,
 --   local_applications; `node` and `api` are added), `fallback_ms`, `on_joined` (function()), `on_refused`
---   (function(holder): a text)
+--   (function(holder): a text), `doubt_session` (function(): the session may be gone)
 -- @treturn Membership
 function M.new(deps)
   local self = setmetatable({
     client = deps.client, timer = deps.timer, random = deps.random or math.random, log = deps.log,
     problems = deps.problems, json = deps.json, node = deps.node, fields = {}, fallback_ms = deps.fallback_ms,
-    on_joined = deps.on_joined, on_refused = deps.on_refused,
+    on_joined = deps.on_joined, on_refused = deps.on_refused, doubt_session = deps.doubt_session,
     key = "live/" .. deps.node, phase = "off", generation = 0, failures = 0,
   }, Membership)
   self:merge(deps.fields or {})
@@ -126,6 +126,7 @@ end
 
 local function failed(self, err)
   self.problems:set("membership", ("%s cannot be held: %s; it is tried on"):format(self.key, err.message))
+  if err.message:find("invalid session", 1, true) then self.doubt_session() end
   local longest = math.min(self.fallback_ms or 5000, 500 * 2 ^ math.min(self.failures, 8))
   self.failures = self.failures + 1
   after(self, math.ceil(longest * (1 - self.random() / 4)), acquire)

@@ -55,13 +55,14 @@ end
 --- @tparam table deps `client` (Consul), `timer`, `problems`, `json`, `clock`, `node`, `interval_ms`, `session`
 --   (function returning the held session's id or nil), `resource` (function returning the fields of the
 --   resource key but `systime`), `rows` (function returning rows by name, or nil while what runs is not known),
---   `sample` (function called before each report of the interval, to measure what costs)
+--   `sample` (function called before each report of the interval, to measure what costs), `doubt_session`
+--   (function(): the session may be gone)
 -- @treturn Report stopped
 function M.new(deps)
   return setmetatable({
     client = deps.client, timer = deps.timer, problems = deps.problems, json = deps.json, clock = deps.clock,
     interval_ms = deps.interval_ms, session = deps.session, resource = deps.resource, rows = deps.rows,
-    sample = deps.sample,
+    sample = deps.sample, doubt_session = deps.doubt_session,
     resource_key = "status/" .. deps.node .. "/resource",
     applications_key = "status/" .. deps.node .. "/applications",
     detail = 1, written = {}, last_at_once_ms = -AT_ONCE_MS,
@@ -125,9 +126,11 @@ end
 
 local function finish(self, ops, answer, err)
   self.in_flight = nil
-  if err or answer.status ~= 200 then
+  local reason = err and err.message or answer.status ~= 200 and refusal(self, answer)
+  if reason then
     self.problems:set("report", ("the status of this node is not written: %s; it is tried again every %g s"):format(
-      err and err.message or refusal(self, answer), self.interval_ms / 1000))
+      reason, self.interval_ms / 1000))
+    if reason:find("invalid session", 1, true) then self.doubt_session() end
     return
   end
   for _, op in ipairs(ops) do self.written[op.key] = op.value end

@@ -77,6 +77,7 @@ describe("agents on one store", function()
         if not self.is_candidate then self.election:start() end
         self.is_candidate = true
       end,
+      doubt_session = function() self.session:check() end,
     }))
     self.leader = Leader.new(with({
       now = function() return 100 end, planner = planner, policy = function() return POLICY end,

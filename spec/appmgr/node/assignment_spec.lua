@@ -15,12 +15,12 @@ local function version_of(content)
 end
 
 describe("the assignment", function()
-  local client, http, timer, problems, log, assignment, given, saved, kept, verdict, metas, index
+  local client, http, timer, problems, log, assignment, given, saved, kept, verdict, metas, index, doubts
 
   before_each(function()
     client, http = consul.client()
     timer, log, given, saved, metas, index = fake_timer.new(), fake_log.new(), {}, nil, {}, 10
-    kept, verdict = nil, "ok"
+    kept, verdict, doubts = nil, "ok", 0
     problems = Problems.new({ log = log, now = os.time })
     assignment = Assignment.new({
       client = client, watch = watch, timer = timer, random = function() return 0 end, problems = problems, json = json,
@@ -34,6 +34,7 @@ describe("the assignment", function()
         return verdict
       end },
       on_assignment = function(list, decided) given[#given + 1] = { list = list, decided = decided } end,
+      doubt_session = function() doubts = doubts + 1 end,
     })
   end)
 
@@ -145,8 +146,11 @@ describe("the assignment", function()
     end
     timer.advance(2000)
     index = index + 1
+    assert.equal(0, doubts)
     poll().reply(404, "", consul.index(index))
     assert.matches("is not there any more", problems:list()[1].text)
+    -- As the leader does with a node whose session ended.
+    assert.equal(1, doubts)
     timer.advance(2000)
     poll().reply(200, "<html>login</html>", consul.index(index))
     assert.equal(1, #given)

@@ -17,7 +17,7 @@ describe("membership", function()
   end)
 
   local function agent(session_id)
-    local self = { joined = 0, holders = {}, session_id = session_id }
+    local self = { joined = 0, holders = {}, doubts = 0, session_id = session_id }
     consul.store.sessions[session_id] = {}
     self.problems = Problems.new({ log = log, now = function() return 0 end })
     self.membership = Membership.new({
@@ -30,6 +30,7 @@ describe("membership", function()
         capacity = { cpu = 2000, memory_mb = 512 }, local_applications = {} },
       on_joined = function() self.joined = self.joined + 1 end,
       on_refused = function(holder) self.holders[#self.holders + 1] = holder end,
+      doubt_session = function() self.doubts = self.doubts + 1 end,
     })
     return self
   end
@@ -170,6 +171,20 @@ describe("membership", function()
     timer.advance(6000)
     assert.equal(1, a.joined)
     assert.same({}, a.problems:list())
+  end)
+
+  it("says that its session may be gone when Consul does not know it", function()
+    local a = agent("s1")
+    a.membership:session_held("s1")
+    timer.advance(2)
+    consul.down = true
+    a.membership:update({ cluster = "d" })
+    timer.advance(2)
+    assert.equal(0, a.doubts)
+    consul.down = false
+    consul.expire("s1")
+    timer.advance(1000)
+    assert.equal(1, a.doubts)
   end)
 
   it("stays joined when a check fails", function()

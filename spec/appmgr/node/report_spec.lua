@@ -8,11 +8,11 @@ local fake_timer = require("spec.support.fake_timer")
 local json = core.json
 
 describe("the report", function()
-  local client, http, timer, problems, log, report, rows, session, now, sampled
+  local client, http, timer, problems, log, report, rows, session, now, sampled, doubts
 
   before_each(function()
     client, http = consul.client()
-    timer, log, rows, session, now, sampled = fake_timer.new(), fake_log.new(), {}, "s1", 0, 0
+    timer, log, rows, session, now, sampled, doubts = fake_timer.new(), fake_log.new(), {}, "s1", 0, 0, 0
     problems = Problems.new({ log = log, now = os.time })
     report = Report.new({
       client = client, timer = timer, problems = problems, json = json, node = "alpha", interval_ms = 10000,
@@ -21,6 +21,7 @@ describe("the report", function()
       resource = function() return { cpu_cores = 2, pid = 1 } end,
       rows = function() return rows end,
       sample = function() sampled = sampled + 1 end,
+      doubt_session = function() doubts = doubts + 1 end,
     })
   end)
 
@@ -107,8 +108,10 @@ describe("the report", function()
     timer.advance(10000)
     open().reply(409, '{"Results":null,"Errors":[{"OpIndex":0,"What":"invalid session"}]}')
     assert.equal(1, log.count("WARN the status of this node is not written: invalid session"))
+    assert.equal(2, doubts)
     timer.advance(10000)
     open().fail("connect", "refused")
+    assert.equal(2, doubts)
     timer.advance(10000)
     applied()
     assert.equal(0, #problems:list())
