@@ -5,6 +5,7 @@
 -- connection has an environment of its own: globals that a line sets are there for the next ones,
 -- and nobody else sees them. What it can look at are copies: no line can change the agent.
 
+local lua_patterns = require("appmgr.control.lua_patterns")
 local printer = require("appmgr.control.printer")
 local views = require("appmgr.control.views")
 
@@ -42,8 +43,29 @@ its values, a statement is done. Things to look at, all of them copies made when
   print(...)                         prints here, not into the agent's log
 
 The agent goes on working while a line runs, in slices of 5 ms; after 2 s a line is ended. One call into
-C (a pattern on a very long string, sorting a very large table) cannot be sliced and does hold it up.
+C (sorting a very large table) cannot be sliced and does hold it up; patterns can.
 Names that a line sets are kept until you leave.]=]
+
+--- How many elements one table.move may take.
+local MAX_MOVE <const> = 10 * 1000 * 1000
+
+--- What methods of strings are looked up in, for the whole process.
+local string_metatable <const> = debug.getmetatable("")
+
+--- Replaces the functions that could run for ever inside C, where nothing interrupts them.
+local function bound(environment)
+  for name, replacement in pairs(lua_patterns) do environment.string[name] = replacement end
+  environment.string.rep = function(text, count, separator)
+    if text == "" and (separator or "") == "" then return "" end
+    return string.rep(text, count, separator)
+  end
+  environment.table.move = function(from, first, last, at, to)
+    if math.type(first) and math.type(last) and last - first >= MAX_MOVE then
+      error(("table.move of more than %d elements"):format(MAX_MOVE), 2)
+    end
+    return table.move(from, first, last, at, to or from)
+  end
+end
 
 local function make_print(session)
   return function(...)
@@ -69,6 +91,8 @@ function Repl:new_session(agent)
   local session = {}
   session.write = function(text) write(session, text) end
   local environment = self.sandbox.environment(STANDARD)
+  bound(environment)
+  session.strings = environment.string
   environment._G = environment
   environment.print = make_print(session)
   environment.help = function() session.write(HELP) end
@@ -178,7 +202,10 @@ function Repl:start(agent, request, session, chunk)
 
   local function step()
     if session.job ~= job then return end
+    -- ("text"):find(…) must find the bounded functions too, and nobody else must.
+    string_metatable.__index = session.strings
     local outcome, first, second = job:step(SLICE_MS)
+    string_metatable.__index = string
     if not outcome then return self.timer.after(PAUSE_MS, step) end
     session.job = nil
     request:reply(answer(agent, outcome, first, second))

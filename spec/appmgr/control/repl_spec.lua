@@ -144,6 +144,19 @@ describe("repl.eval", function()
     assert.same({ "1" }, shell.eval("1").values)
   end)
 
+  it("ends what could run for ever inside C: patterns, repetition of nothing, endless moves", function()
+    for _, code in ipairs({
+      "string.find(('a'):rep(100000), ('a*'):rep(40) .. 'b')",
+      "('a'):rep(100000):match(('a*'):rep(40) .. 'b')",
+      "(''):rep(1 << 60)",
+      "table.move({}, 1, 1 << 60, 2)",
+    }) do
+      local result = new_shell().eval(code)
+      assert.truthy(result and (result.outcome ~= "ok" or result.values[1] == '""'), code)
+    end
+    assert.equal(string, debug.getmetatable("").__index)
+  end)
+
   it("bounds memory", function()
     assert.equal("no_memory", new_shell().eval("local t = {} for i = 1, 1e9 do t[i] = i end").outcome)
     assert.equal("no_memory", new_shell().eval("('x'):rep(1e9)").outcome)
