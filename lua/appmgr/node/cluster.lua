@@ -136,9 +136,10 @@ local function doubt(self, reason)
   self.watch:start()
 end
 
-local function settle(self)
+--- The store is this node's: a doubt is over, or the node changed to its cluster before anybody had noticed.
+local function settle(self, changed)
   self.problems:clear("cluster")
-  if not self.in_doubt then return end
+  if not self.in_doubt and not changed then return end
   self.in_doubt = false
   if self.watch then self.watch:stop() end
   self.watch = nil
@@ -174,8 +175,9 @@ function Cluster:check(value)
   if verdict == "mismatch" then
     doubt(self, detail)
   elseif verdict ~= "unknown" then
+    local changed = verdict == "adopted" and self:id() ~= nil
     if verdict == "adopted" then adopt(self, detail) end
-    settle(self)
+    settle(self, changed)
   end
   return verdict
 end
