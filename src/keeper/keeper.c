@@ -57,15 +57,17 @@ static void unqueue(struct child *child)
 
 static void fail(struct child *child, enum spawn_step step, int error, const char *path)
 {
-    const char *hint = "";
+    const char *hint = "", *reason = strerror(error);
 
-    if (step == SPAWN_EXEC && error == ENOENT && path[0] == '/' && access(path, F_OK) == 0)
+    if (step == SPAWN_USER && error == ENOENT)
+        reason = "no such user";
+    else if (step == SPAWN_EXEC && error == ENOENT && path[0] == '/' && access(path, F_OK) == 0)
         hint = " (the file is there: the interpreter or loader it names is not)";
     else if (step == SPAWN_EXEC && error == ENOENT && !strchr(path, '/'))
         hint = " (not found in PATH)";
     snprintf(child->failure_step, sizeof child->failure_step, "%s", spawn_step_name(step));
     snprintf(child->failure, sizeof child->failure, "%s: %s %.400s: %s%s", strerrorname_np(error),
-             child->failure_step, path, strerror(error), hint);
+             child->failure_step, path, reason, hint);
     child_handle(child, CHILD_START_FAILED);
 }
 

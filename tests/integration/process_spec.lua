@@ -127,7 +127,7 @@ describe("an agent without Consul", function()
     local expected = {
       missing = {"No such file or directory", "/nonexistent/program"},
       nodir = {"No such file or directory", "/nonexistent/dir"},
-      nouser = {"no_such_user_here"},
+      nouser = {"no such user", "no_such_user_here"},
       noexec = {"Permission denied", scratch .. "/data"},
       toolong = {"Argument list too long"},
     }
