@@ -118,8 +118,9 @@ local CONSUL_DEFAULTS = {
 }
 
 local POLICY = { fields = { name = fields.text(4095), options = function(value)
-  if fields.is_object(value) then return value end
-  return nil, "must be an object"
+  if not fields.is_object(value) then return nil, "must be an object" end
+  if next(value) then return nil, "known, but no policy of this version takes any; remove them" end
+  return value
 end } }
 local POLICY_DEFAULTS = { name = "spread" }
 

@@ -75,6 +75,12 @@ describe("the configuration", function()
     end
   end)
 
+  it("refuses options that no policy of this version takes", function()
+    assert.truthy(config.parse([[{ "Policy": { "name": "spread", "options": {} } }]], PATH))
+    local err = errors_of([[{ "Policy": { "name": "spread", "options": { "weight": 2 } } }]])
+    assert.matches("Policy.options: known, but no policy of this version takes any", err)
+  end)
+
   it("that cannot be read names the file and the next step", function()
     local parsed, err = config.read(fake_file.new(), "/nowhere.json")
     assert.is_nil(parsed)
