@@ -13,6 +13,7 @@ static char notes[256];
 static uint64_t clock_ms;
 static bool group_lives;
 
+__attribute__((format(printf, 1, 2)))
 static void note(const char *format, ...)
 {
     size_t used = strlen(notes);
