@@ -114,6 +114,51 @@ describe("an agent refuses", function()
     test:wait_for_sleepers("web", 1, 15000)
   end)
 
+  it("to share a node name that it had: it starts nothing more, resigns, and takes all up when the name is free", function()
+    local consul = test:start_consul()
+    local first = test:join("zeta", consul)
+    loop.wait_for("zeta leads", 10000, function() return consul:leader() == "zeta" end)
+    consul:put("task/kept", {content = {command = test:sleeper("kept")}, replication = "all"})
+    local kept = test:wait_for_sleepers("kept", 1)
+    local second = test:agent("zeta", {consul = consul, consul_settings = {candidate = false}}):start()
+    loop.wait_for("the second one waits", 10000, function()
+      return second:cli("status").stdout:find('the node name "zeta" is held by', 1, true)
+    end)
+    first.process:kill("sigstop")
+    consul:session_destroy(consul:entry("live/zeta").session)
+    loop.wait_for("the second one has the name", 10000, function() return consul:entry("live/zeta") end)
+    first.process:kill("sigcont")
+    loop.wait_for("the first one says who has its name", 10000, function()
+      local out = first:cli("status").stdout
+      return out:find('the node name "zeta" is held by an agent on', 1, true), out
+    end)
+    consul:put("task/new", {content = {command = test:sleeper("new")}, replication = "all"})
+    loop.hold("it neither leads, nor starts anything, nor stops what runs", 2000, function()
+      local leader = consul:entry("leader")
+      return not (leader and leader.session) and #test:sleepers("new") == 0 and uv.kill(kept[1], 0) == 0
+    end)
+    second:destroy()
+    consul:session_destroy(consul:entry("live/zeta").session)
+    loop.wait_for("the first one leads again", 15000, function() return consul:leader() == "zeta" end)
+    test:wait_for_sleepers("new", 1)
+    assert.same(kept, test:sleepers("kept"))
+  end)
+
+  it("to share a node name with one that starts in the same moment: one of them has it", function()
+    local consul = test:start_consul()
+    local twins = {test:agent("eta", {consul = consul}), test:agent("eta", {consul = consul})}
+    for _, twin in ipairs(twins) do
+      twin:launch()
+    end
+    consul:put("task/twin", {content = {command = test:sleeper("twin")}, replication = "all"})
+    test:wait_for_sleepers("twin", 1)
+    local function is_refused(twin)
+      return twin:cli("status").stdout:find('the node name "eta" is held by', 1, true) ~= nil
+    end
+    loop.wait_for("one of them waits", 10000, function() return is_refused(twins[1]) ~= is_refused(twins[2]) end)
+    loop.hold("it runs nothing of the other's", 1500, function() return #test:sleepers("twin") == 1 end)
+  end)
+
   it("half-written state: it says so and goes on without", function()
     local agent = test:agent("delta", {config = {Applications = {{name = "own", command = test:sleeper("half")}}}}):start()
     test:wait_for_sleepers("half", 1)

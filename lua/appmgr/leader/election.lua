@@ -3,6 +3,7 @@
 --   off ──session held──▶ watching ──free──▶ waiting ──▶ trying ──"true"──▶ leading
 --                            ▲                              │                  │
 --                            └────"false", lost, lease over─┴──────────────────┘
+--   any ──withdraw──▶ watching (tries again once session_held is called)
 --   any ──resign──▶ resigned (never tries again)
 --
 -- A release is tried for at once; a key that vanished means a crash, and the
@@ -31,7 +32,7 @@ function M.new(deps)
     client = deps.client, timer = deps.timer, random = deps.random or math.random, log = deps.log,
     problems = deps.problems, json = deps.json, node = deps.node, session = deps.session,
     on_elected = deps.on_elected, on_deposed = deps.on_deposed,
-    phase = "off", started = false, term = 0, generation = 0,
+    phase = "off", started = false, may_try = false, term = 0, generation = 0,
   }, Election)
   self.value = deps.json.encode(deps.node)
   self.watch = Watch.new({
@@ -178,7 +179,7 @@ function consider(self)
   if self.phase ~= "watching" and self.phase ~= "waiting" then return end
   local holder, own = self.holder, self.session:id()
   enter(self, "watching")
-  if not own or not holder or holder.session and holder.session ~= own then return end
+  if not self.may_try or not own or not holder or holder.session and holder.session ~= own then return end
   -- A session that is not renewed gives no leadership, even if Consul would.
   if lease_left_ms(self) <= 0 then return after(self, RETRY_MS, consider) end
   if holder.absent then return wait_after_crash(self) end
@@ -230,19 +231,21 @@ end
 --- Begins to follow the key, and to try for it as soon as a session is held.
 function Election:start()
   assert(not self.started, "the election was started before")
-  self.started = true
+  self.started, self.may_try = true, true
   enter(self, "watching")
   self.watch:start()
 end
 
---- The session is held (again).
+--- The session is held (again), or what made this agent withdraw is over.
 function Election:session_held()
+  self.may_try = true
   if self.started and self.phase ~= "resigned" then consider(self) end
 end
 
 --- Consul lost the session, and the key with it.
 -- @tparam string reason
 function Election:session_lost(reason)
+  self.may_try = false
   if self.phase == "leading" then return depose(self, reason) end
   if self.started and self.phase ~= "resigned" then enter(self, "watching") end
 end
@@ -273,20 +276,34 @@ function Election:leader()
   return self.holder and self.holder.session and self.holder.name or nil
 end
 
---- Gives leadership back, its name left in the key, and never tries again.
--- @tparam function callback (true | nil, err), at once when there is nothing to give back
-function Election:resign(callback)
+--- Ends what this agent has of the leadership or is about to get; its name is left in the key.
+local function give_back(self, reason, phase, callback)
   local may_hold = self.phase == "leading" or self.phase == "trying"
-  if self.phase == "leading" then depose(self, "resigned") end
-  enter(self, "resigned")
-  self.watch:stop()
-  self.holder = nil
+  if self.phase == "leading" then depose(self, reason) end
+  enter(self, phase)
   local id = self.session:id()
   if not may_hold or not id then return callback(true) end
   self.client:put(KEY, self.value, { release = id, timeout_ms = RELEASE_TIMEOUT_MS }, function(released, err)
     -- "false": the key was lost meanwhile, which is as good.
     callback(released ~= nil or nil, err)
   end)
+end
+
+--- Gives leadership back, and tries no more before `session_held`.
+-- @tparam string reason
+function Election:withdraw(reason)
+  self.may_try = false
+  if not self.started or self.phase == "resigned" then return end
+  -- A release that fails leaves a key that ends with the session; nothing is written under it.
+  give_back(self, reason, "watching", function() end)
+end
+
+--- Gives leadership back and never tries again.
+-- @tparam function callback (true | nil, err), at once when there is nothing to give back
+function Election:resign(callback)
+  self.watch:stop()
+  self.holder = nil
+  give_back(self, "resigned", "resigned", callback)
 end
 
 --- Ends without a word to Consul.

@@ -122,6 +122,12 @@ local function open_client(self)
   return true
 end
 
+--- This node's name is not its own for now: its keys are not written, and what is given to that name is not taken.
+local function step_back(self)
+  self.report:stop()
+  self.assignment:stop()
+end
+
 local function open_session(self)
   local core = self.core
   self.session = require("appmgr.node.session").new({
@@ -130,14 +136,12 @@ local function open_session(self)
     on_held = function(id)
       self.cluster:session_held(id)
       self.membership:session_held(id)
-      self.report:session_changed()
-      if self.election then self.election:session_held() end
     end,
     on_lost = function(reason)
       if self.election then self.election:session_lost(reason) end
       self.membership:session_lost(reason)
       self.cluster:session_lost(reason)
-      self.report:session_changed()
+      step_back(self)
     end,
   })
 end
@@ -164,7 +168,7 @@ local function live_fields(self)
   for index, app in ipairs(self.config.Applications) do names[index] = app.name end
   table.sort(names)
   return {
-    incarnation = self.state:get("incarnation"), version = self.version, cluster = self.cluster:id(),
+    hostname = self.core.host.hostname(), incarnation = self.state:get("incarnation"), version = self.version, cluster = self.cluster:id(),
     labels = self.config.Labels,
     capacity = { cpu = resource.cpu_processors * 1000, memory_mb = resource.mem_total_bytes // MIB },
     candidate = self.config.Consul.candidate,
@@ -174,18 +178,22 @@ end
 
 --- This node has its name to itself: it takes part.
 local function joined(self)
+  self.is_refused = false
   self.report:start()
   self.assignment:start()
-  if self.election and not self.election_started then
-    self.election_started = true
-    self.election:start()
-  end
+  if not self.election then return end
+  if self.election_started then return self.election:session_held() end
+  self.election_started = true
+  self.election:start()
 end
 
---- Another agent has this node's name: what is this node's to do is not ours. What runs goes on.
-local function refused(self)
-  self.assignment:stop()
-  self.report:stop()
+--- Another agent has this node's name: what is this node's to do is not ours. What runs goes on, because nobody said
+-- that it is to end.
+local function refused(self, holder)
+  self.is_refused = true
+  if self.election then self.election:withdraw("the node's name is held by " .. holder) end
+  step_back(self)
+  self.apps:hold_replicas(("not started: the node's name is held by %s"):format(holder))
 end
 
 local function open_membership(self)
@@ -195,7 +203,7 @@ local function open_membership(self)
     json = json, node = self.node, fields = live_fields(self),
     fallback_ms = self.config.Consul.topology_interval * 1000,
     on_joined = function() joined(self) end,
-    on_refused = function() refused(self) end,
+    on_refused = function(holder) refused(self, holder) end,
     doubt_session = function() self.session:check() end,
   })
 end
@@ -252,7 +260,7 @@ end
 --- Uses what is remembered when Consul cannot say soon what is to run.
 local function recall_later(self)
   local function recall()
-    if not self.is_ending then self.assignment:recall() end
+    if not self.is_ending and not self.is_refused then self.assignment:recall() end
   end
   self.assignment:restore()
   self.recall_timer = self.core.timer.after(RECALL_MS, recall)

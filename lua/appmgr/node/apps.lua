@@ -101,6 +101,7 @@ end
 
 local function want_replica(self, app, replica)
   app.version = replica.version
+  if self.held then return app:want("keep", app.shown, app.state == "idle" and self.held or nil) end
   if replica.application then return want_document(self, app, replica.application, replica.version) end
   app:want("keep", nil, replica.error)
 end
@@ -125,6 +126,7 @@ end
 --- Whether an application that is not wanted may be stopped.
 local function may_stop(self, app)
   if app.kind == "local" then return true end
+  if self.held then return false end
   return self.replicas_are_decided or self.locals[app.task] ~= nil
 end
 
@@ -182,6 +184,14 @@ function Apps:set_replicas(list, decided)
     self.replicas[index] = identity
   end
   self.replicas_are_decided = self.replicas_are_decided or decided
+  self.held = nil
+  reconcile(self)
+end
+
+--- From now until the next `set_replicas` no replica is started, replaced or stopped: what runs goes on.
+-- @tparam string reason shown for replicas that do not run
+function Apps:hold_replicas(reason)
+  self.held = reason
   reconcile(self)
 end
 

@@ -1,8 +1,8 @@
 --- This node's place among the live: `live/<host>`, held by its session.
 --
 -- Who holds the key is the node of that name. An agent that finds it held by
--- another session runs only its local applications, says who holds the name,
--- and waits until it is free.
+-- another session runs only its local applications and what runs already, says
+-- who holds the name, and waits until it is free.
 --
 -- States: off → joining → joined ⇄ (checked each minute) | refused → joining …
 local Watch = require("appmgr.consul.watch")
@@ -19,7 +19,7 @@ local RETRY_MS = 1000
 local LEAVE_TIMEOUT_MS = 2000
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `json`, `node` (name), `fields`
---   (the document: incarnation, cluster, version, labels, capacity {cpu (millicores), memory_mb}, candidate,
+--   (the document: hostname, incarnation, cluster, version, labels, capacity {cpu (millicores), memory_mb}, candidate,
 --   local_applications; `node` and `api` are added), `fallback_ms`, `on_joined` (function()), `on_refused`
 --   (function(holder): a text), `doubt_session` (function(): the session may be gone)
 -- @treturn Membership
@@ -91,15 +91,15 @@ end
 local function describe_holder(self, entry)
   local document = entry.value and self.json.decode(entry.value)
   if type(document) ~= "table" then return ("session %s"):format(entry.session) end
-  return ("session %s (incarnation %s, version %s)"):format(
+  return ("an agent on %s (session %s, incarnation %s, version %s)"):format(tostring(document.hostname or "another host"),
     entry.session, tostring(document.incarnation), tostring(document.version))
 end
 
 local function refused(self, entry)
   local holder = describe_holder(self, entry)
-  self.problems:set("membership", ('the node name "%s" is held by %s; only local applications run here. If that is another'
-    .. " agent, give this one a name of its own with --node; if it is gone, its session ends by itself"):format(
-    self.node, holder))
+  self.problems:set("membership", ('the node name "%s" is held by %s; here local applications run, no replica is started,'
+    .. " and those that run are left alone. If that agent is meant to be there, give this one a name of its own with"
+    .. " --node; if it is gone, its session ends by itself"):format(self.node, holder))
   if self.refused_by == entry.session then return end
   self.refused_by = entry.session
   if self.on_refused then self.on_refused(holder) end

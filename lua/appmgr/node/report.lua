@@ -162,21 +162,13 @@ local function write(self, everything)
   self.in_flight = self.client:transaction(body, {}, function(answer, err) finish(self, ops, answer, err) end)
 end
 
---- Begins to report. The first report is made when a session is held.
+--- Begins to report, under the session that is held now.
 function Report:start()
   if self.ticker then return end
   self.ticker = self.timer.every(self.interval_ms, function() write(self, true) end)
-  self:session_changed()
-end
-
---- A session was made or lost: what was written under another one is gone.
-function Report:session_changed()
+  -- What was written under an earlier session is gone.
   self.written = {}
-  if self.in_flight then
-    self.in_flight:cancel()
-    self.in_flight = nil
-  end
-  if self.ticker and self.session() then write(self, true) end
+  write(self, true)
 end
 
 --- An application changed: its row is written now, or 100 ms after the last time.
@@ -194,7 +186,7 @@ function Report:changed()
   end)
 end
 
---- Ends reporting. The keys stay as they are; they end with the session.
+--- Ends reporting, until `start`. The keys stay as they are; they end with the session.
 function Report:stop()
   for _, name in ipairs({ "ticker", "waiting", "in_flight" }) do
     if self[name] then self[name]:cancel() end

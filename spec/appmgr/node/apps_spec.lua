@@ -56,6 +56,24 @@ describe("the applications of a node", function()
     end
   end
 
+  it("of an assignment are held: what runs goes on, nothing is started, replaced or stopped", function()
+    apps:keeper_ready({})
+    apps:set_local(locals({ name = "ping", command = "ping" }))
+    apps:set_replicas({ replica("web", 0, "1"), replica("web", 1, "1") }, true)
+    run_all()
+    local calls = #keeper.calls
+    apps:hold_replicas("the name is another's")
+    assert.equal(calls, #keeper.calls)
+    assert.equal("running", states().web)
+    -- One ends by itself, local ones go on being managed.
+    keeper.exit(keeper.id_of("web#2"), { code = 0, next = "none" })
+    apps:set_local({})
+    assert.same({ "stop ping" }, { table.unpack(keeper.calls, calls + 1) })
+    assert.is_nil(apps:rows().web.error)
+    apps:set_replicas({ replica("web", 0, "2") }, true)
+    assert.same({ "stop ping", "forget web#2", "stop web" }, { table.unpack(keeper.calls, calls + 1) })
+  end)
+
   it("wait for the keeper's list, and are not shown before it", function()
     apps:set_local(locals({ name = "ping", command = "ping" }))
     assert.same({}, keeper.calls)

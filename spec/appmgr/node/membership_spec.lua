@@ -26,7 +26,7 @@ describe("membership", function()
       }),
       timer = timer, random = function() return 0 end, log = log, problems = self.problems, json = core.json,
       node = "alpha", fallback_ms = 5000,
-      fields = { incarnation = 3, cluster = "c", version = "0.1.0", labels = { zone = "a" }, candidate = true,
+      fields = { hostname = "h1", incarnation = 3, cluster = "c", version = "0.1.0", labels = { zone = "a" }, candidate = true,
         capacity = { cpu = 2000, memory_mb = 512 }, local_applications = {} },
       on_joined = function() self.joined = self.joined + 1 end,
       on_refused = function(holder) self.holders[#self.holders + 1] = holder end,
@@ -43,7 +43,7 @@ describe("membership", function()
     assert.equal(1, a.joined)
     assert.is_true(a.membership:is_joined())
     assert.equal("s1", consul.holder(KEY))
-    assert.same({ node = "alpha", incarnation = 3, cluster = "c", api = 1, version = "0.1.0", labels = { zone = "a" },
+    assert.same({ node = "alpha", hostname = "h1", incarnation = 3, cluster = "c", api = 1, version = "0.1.0", labels = { zone = "a" },
       capacity = { cpu = 2000, memory_mb = 512 }, candidate = true, local_applications = {} },
       core.json.decode(consul.value(KEY)))
     assert.truthy(consul.value(KEY):find('"local_applications":[]', 1, true))
@@ -106,7 +106,7 @@ describe("membership", function()
     it("is refused once, with the holder named", function()
       timer.advance(200000)
       assert.equal(1, #b.holders)
-      assert.truthy(b.holders[1]:find("session s1 (incarnation 3", 1, true))
+      assert.truthy(b.holders[1]:find("h1 (session s1, incarnation 3", 1, true))
       assert.truthy(b.problems:list()[1].text:find("--node", 1, true))
       assert.equal(0, b.joined)
       assert.equal(1, log.count("is held by"))

@@ -94,10 +94,11 @@ describe("the report", function()
     report:start()
     assert.is_nil(open())
     session = "s1"
-    report:session_changed()
+    timer.advance(10000)
     applied()
+    report:stop()
     session = "s2"
-    report:session_changed()
+    report:start()
     assert.truthy(written().resource)
     assert.truthy(written().applications)
   end)
