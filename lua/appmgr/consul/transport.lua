@@ -137,9 +137,10 @@ end
 
 local attempt
 
---- Goes to the next server unless all were tried.
+--- Notes why a server did not serve, and goes to the next one unless all were tried.
 -- @treturn boolean whether an attempt was made
-local function fail_over(self, request)
+local function fail_over(self, request, failure)
+  request.failures[request.server] = failure.message
   request.tried = request.tried + 1
   if request.tried >= #self.settings.servers then return false end
   if self.current == request.server then
@@ -150,6 +151,14 @@ local function fail_over(self, request)
   return true
 end
 
+--- Ends a request that no server served. All of them are told, in the order of the configuration and not in that of the
+-- tries, which differs from request to request: the same trouble reads the same.
+local function nobody_served(self, request, last)
+  local texts = {}
+  for index = 1, #self.settings.servers do texts[#texts + 1] = request.failures[index] end
+  request.finish(nil, M.new_error(last.kind, table.concat(texts, "; "), last.status, last.code))
+end
+
 --- The transport's words without method, address, times and counts: the same trouble reads the same, and ids that
 -- stand in a query are not logged.
 local function steady(message)
@@ -158,17 +167,21 @@ end
 
 local function transport_failed(self, request, err)
   local server = self.settings.servers[request.server]
-  if fail_over(self, request) then return end
-  request.finish(nil, M.new_error("transport", ("Consul at %s cannot be reached: %s"):format(
-    server.unix_socket or server.url, steady(err.message or err.code)), nil, err.code))
+  local failure = M.new_error("transport", ("Consul at %s cannot be reached: %s"):format(
+    server.unix_socket or server.url, steady(err.message or err.code)), nil, err.code)
+  if not fail_over(self, request, failure) then nobody_served(self, request, failure) end
 end
 
 local function answered(self, request, response)
-  if is_sick(response.status, response.body) and fail_over(self, request) then return end
+  local result, failure = judge(self, request, response)
+  if is_sick(response.status, response.body) then
+    if not fail_over(self, request, failure) then nobody_served(self, request, failure) end
+    return
+  end
   -- A rotated token is picked up with the next request.
   if response.status == 403 and self.settings.token_file then self:read_token() end
-  if not is_sick(response.status, response.body) then self.current = request.server end
-  request.finish(judge(self, request, response))
+  self.current = request.server
+  request.finish(result, failure)
 end
 
 function attempt(self, request)
@@ -206,7 +219,7 @@ function Transport:request(method, path, options, callback)
   local request = {
     method = method, path = path, query = query_string(options.query, self.settings), body = options.body,
     timeout_ms = options.timeout_ms or DEFAULT_TIMEOUT_MS, accept = options.accept or {}, guard = options.guard,
-    server = self.current, tried = 0,
+    server = self.current, tried = 0, failures = {},
   }
   local over = false
   request.finish = function(response, err)

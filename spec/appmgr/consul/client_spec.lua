@@ -181,6 +181,17 @@ describe("the Consul client", function()
       end)
     end
 
+    it("and tells a sick server beside one that is away", function()
+      connect({ urls = { "http://a:1", "http://b:1" } })
+      client:get("k", nil, callback)
+      http.last().fail("connect", "refused")
+      http.last().reply(500, "No cluster leader")
+      assert.equal("http", kept.err.kind)
+      assert.equal(500, kept.err.status)
+      assert.equal("Consul at http://a:1 cannot be reached: refused; Consul at http://b:1 answered GET /v1/kv/appmgr/k with 500: "
+        .. "No cluster leader", tostring(kept.err))
+    end)
+
     it("not for what Consul refuses on purpose", function()
       client:put("k", "", { acquire = ID }, callback)
       http.last().reply(500, 'invalid session "x"')
@@ -188,13 +199,19 @@ describe("the Consul client", function()
       assert.equal(500, kept.err.status)
     end)
 
-    it("once around, then tells the last error", function()
+    it("once around, then tells what each said, in one order wherever it began", function()
       client:get("k", nil, callback)
       for _ = 1, 3 do http.last().fail("timeout", "timed out") end
       assert.equal(3, #http.requests)
       assert.equal("transport", kept.err.kind)
       assert.equal("timeout", kept.err.code)
-      assert.equal("Consul at http://c:1 cannot be reached: timed out", tostring(kept.err))
+      local text = "Consul at http://a:1 cannot be reached: timed out; Consul at http://b:1 cannot be reached: timed out; "
+        .. "Consul at http://c:1 cannot be reached: timed out"
+      assert.equal(text, tostring(kept.err))
+      client:get("k", nil, callback)
+      assert.equal("c", server())
+      for _ = 1, 3 do http.last().fail("timeout", "timed out") end
+      assert.equal(text, tostring(kept.err))
     end)
 
     it("in words that stay the same while the trouble does", function()
