@@ -114,7 +114,7 @@ function Cluster:decide()
   self.snapshot = self.snapshot + 1
   local header, body = self.desk:handle({
     type = "decide", term = self.term, snapshot = self.snapshot, session = SESSION, now = self.now,
-    known_cluster = self.known_cluster, new_cluster = "cluster-1",
+    known_cluster = self.known_cluster, new_cluster = "cluster-1", settling = self.settling,
   }, "")
   local batches, position = {}, 1
   for _, size in ipairs(header.batch_bytes) do

@@ -188,6 +188,7 @@ local function decide(self)
   send(self, {
     type = "decide", term = self.term, snapshot = self.snapshot, session = self.deps.session:id(),
     known_cluster = self.deps.cluster:id(), new_cluster = self.new_cluster, now = self.deps.now(),
+    settling = self.deps.session:is_settling(),
   })
   expect_answer(self, "decide")
 end

@@ -29,7 +29,7 @@ function M.new(deps)
     configured_ttl_ms = (config.session_TTL or DEFAULT_TTL_S) * 1000,
     lock_delay = config.lock_delay or "0s",
     configured_node = config.session_node, own_node = "appmgr-" .. deps.node,
-    phase = "off", generation = 0, failures = 0, lease_ms = 0,
+    phase = "off", generation = 0, failures = 0, lease_ms = 0, settled_ms = 0, replaces = false,
   }, Session)
 end
 
@@ -91,6 +91,11 @@ local function extend(self, entry, sent_ms)
   self.problems:clear("session")
 end
 
+--- An outage is over that was long enough to end sessions, be it ours or only those of others.
+local function settle(self)
+  self.settled_ms = self.timer.now_ms() + self.configured_ttl_ms
+end
+
 local renew
 
 local function renew_later(self, sent_ms)
@@ -100,7 +105,7 @@ end
 
 local function lost(self, reason)
   local id = self.session_id
-  self.session_id, self.lease_ms, self.phase = nil, 0, "starting"
+  self.session_id, self.lease_ms, self.phase, self.replaces = nil, 0, "starting", true
   self.log.warn(("Consul session %s is lost: %s"):format(id, reason))
   self.state:set("session", nil)
   local generation = self.generation
@@ -126,6 +131,7 @@ function renew(self)
     while_current(self, function(entry, err)
       self.request = nil
       if entry then
+        if sent_ms > self.lease_ms then settle(self) end
         extend(self, entry, sent_ms)
         renew_later(self, sent_ms)
       elseif entry == false then
@@ -175,6 +181,7 @@ end
 local function created(self, id, sent_ms)
   keep(self, id)
   tell_bound_node(self)
+  if self.replaces then settle(self) end
   self.log.info(("Consul session %s made, %s"):format(id,
     self.bound_node and "on node " .. self.bound_node or "on the node of the Consul client"))
   hold(self, id, {}, sent_ms)
@@ -236,6 +243,7 @@ end
 
 function try(self)
   local kept = self.state:get("session")
+  self.replaces = self.replaces or kept ~= nil
   if identity_matches(self, kept) then return take_up(self, kept) end
   begin(self)
 end
@@ -258,6 +266,14 @@ end
 -- @treturn number ms of timer.now_ms(); 0 when none is held
 function Session:lease_until_ms()
   return self.lease_ms
+end
+
+--- Whether less than a TTL has passed since this agent got back a session that it had lost, or could not renew in
+-- time. What did that may have ended the sessions of other agents, too: they may be about to make new ones, and a node
+-- that is absent is not a dead one.
+-- @treturn boolean
+function Session:is_settling()
+  return self.timer.now_ms() < self.settled_ms
 end
 
 --- Something says that the session may be gone: it is renewed now and not at its next turn.

@@ -159,6 +159,12 @@ local function reply(self, header, fields)
   return fields
 end
 
+local function with_waiting(model, text)
+  local problems = model:problems()
+  problems[#problems + 1] = { key = "live", text = text }
+  return problems
+end
+
 local function decide(self, header)
   local model = self.model
   model:begin_term(header.term)
@@ -167,6 +173,8 @@ local function decide(self, header)
   if frozen or model.needs_audit then
     return reply(self, header, { frozen = frozen, problems = model:problems() })
   end
+  local waiting = header.settling and guard.waiting(model, snapshot.nodes)
+  if waiting then return reply(self, header, { problems = with_waiting(model, waiting), retry = true }) end
   local result = engine.decide(snapshot, self.policy, { limits = self.limits, policy_error = self.policy_error })
   local work = work_of(self, header, snapshot, result)
   local summary = diff.summary(work.changes, model.holdings, MAX_SUMMARY_LINES)

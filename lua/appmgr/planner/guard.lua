@@ -69,6 +69,25 @@ function M.frozen(model, nodes, known)
   end
 end
 
+--- Names the hosts that have replicas, or an assignment that cannot be read, and are not alive. Right after an outage
+-- that ended all sessions they are more likely late than dead, and what they run goes on.
+-- @tparam table model the model
+-- @tparam {node,...} nodes the live nodes
+-- @treturn ?string whom to wait for, in a sentence; nil when everybody is there
+function M.waiting(model, nodes)
+  local live, late = {}, {}
+  for _, node in ipairs(nodes) do live[node.name] = true end
+  local holdings = model.holdings
+  for host in pairs(holdings.store) do
+    local replicas = holdings.decided[host]
+    if not live[host] and (holdings.unreadable[host] or replicas and #replicas > 0) then late[#late + 1] = host end
+  end
+  if #late == 0 then return nil end
+  table.sort(late)
+  return table.concat(late, ", ") .. ": not back after an outage that lasted longer than a Consul session; "
+    .. "nothing is moved until they are, or until one TTL has passed"
+end
+
 --- Marks nodes that belong to another cluster: they would not follow this one.
 -- @tparam table model the model
 -- @tparam {node,...} nodes gets `stranger` = true

@@ -11,7 +11,7 @@ local SESSION = "aaaaaaaa-0000-4000-8000-000000000000"
 
 describe("a leader", function()
   local timer, consul, log, problems, planner, leader, client
-  local may_write, cluster, refused, remembered, policy, policy_error
+  local may_write, settling, cluster, refused, remembered, policy, policy_error
 
   before_each(function()
     timer, log, planner = fake_timer.new(), fake_log.new(), fake_planner.new()
@@ -20,7 +20,7 @@ describe("a leader", function()
     consul.store:write("appmgr/leader", '"alpha"', SESSION)
     consul.put("appmgr/task/", "")
     problems = Problems.new({ log = log, now = function() return 0 end })
-    may_write, refused, remembered, policy_error = true, 0, {}, nil
+    may_write, settling, refused, remembered, policy_error = true, false, 0, {}, nil
     policy = { name = "spread", source = "return {}" }
     cluster = { known = "c1", verified = 0 }
     function cluster:id() return self.known end
@@ -32,7 +32,8 @@ describe("a leader", function()
       client = client, timer = timer, random = function() return 0 end, log = log, problems = problems,
       codec = { sha256 = core.codec.sha256, uuid = function() return "new-uuid" end }, now = function() return 77 end,
       planner = planner, policy = function() return not policy_error and policy or nil, policy_error end,
-      limits = {}, memory_mb = 512, node = "alpha", session = { id = function() return SESSION end }, cluster = cluster,
+      limits = {}, memory_mb = 512, node = "alpha", cluster = cluster,
+      session = { id = function() return SESSION end, is_settling = function() return settling end },
       fallback_ms = 5000, may_write = function() return may_write end, on_refused = function() refused = refused + 1 end,
       remember_tasks = function(body) remembered[#remembered + 1] = body end,
     })
@@ -86,6 +87,13 @@ describe("a leader", function()
     assert.same({ 4, 5, SESSION, "c1", "new-uuid", 77 },
       { ask.term, ask.snapshot, ask.session, ask.known_cluster, ask.new_cluster, ask.now })
     assert.equal("deciding", leader:status().stage)
+  end)
+
+  it("tells the planner that sessions may have ended a moment ago, as its own did", function()
+    settling = true
+    start()
+    planner.decide()
+    assert.is_true(planner.messages("decide")[1].header.settling)
   end)
 
   it("reads consistently at first", function()

@@ -162,6 +162,54 @@ describe("moving", function()
     assert.is_nil(cluster.store:value("topology/beta"))
   end)
 
+  describe("after an outage that ended all sessions", function()
+    local cluster
+
+    before_each(function()
+      cluster = three_nodes()
+      cluster:task("web", { replication = 6, max_per_node = 6 })
+      cluster:settle()
+      cluster.term, cluster.settling = 2, true
+      cluster:lose("beta")
+      cluster:lose("gamma")
+      -- A term begins with an audit.
+      cluster:turn()
+    end)
+
+    it("waits for those that are not back yet, and moves nothing when they come", function()
+      local before = cluster.store:value("assignment/beta")
+      local header, written = cluster:turn()
+      assert.equal(0, written)
+      assert.is_true(header.retry)
+      assert.truthy(cluster:problem("live"):find("beta, gamma: not back after an outage", 1, true))
+      cluster:node("gamma")
+      cluster:node("beta")
+      cluster:settle()
+      assert.is_nil(cluster:problem("live"))
+      assert.equal(before, cluster.store:value("assignment/beta"))
+      assert.equal(6, count(cluster:slots()))
+    end)
+
+    it("gives the work of one that stays away to others when the time is over", function()
+      cluster:node("gamma")
+      cluster:turn()
+      cluster.settling = false
+      cluster:settle()
+      assert.is_nil(cluster.store:value("assignment/beta"))
+      assert.equal(6, count(cluster:slots()))
+    end)
+
+    it("waits for nobody that had nothing to run", function()
+      cluster = three_nodes()
+      cluster:settle()
+      cluster.settling = true
+      cluster:lose("gamma")
+      cluster:task("web")
+      cluster:settle()
+      assert.equal(1, count(cluster:slots()))
+    end)
+  end)
+
   it("marks a slot as leaving and places it only when the node stopped showing it", function()
     local cluster = three_nodes()
     cluster:task("web")
