@@ -127,6 +127,43 @@ describe("the session of an agent", function()
     test:wait_for_sleepers("web", 1)
   end)
 
+  it("is made by way of the next of several urls when the first does not answer, and while it runs", function()
+    local one, two = test:start_proxy(consul), test:start_proxy(consul)
+    local node = test:agent("gamma", {consul = consul})
+    node.config.Consul.url, node.config.Consul.urls = nil, {"http://127.0.0.1:1", one.url, two.url}
+    node:configure()
+    node:start():wait_joined()
+    local session, used, other = session_of("gamma"), one, two
+    if two.requests > one.requests then
+      used, other = two, one
+    end
+    local before = other.requests
+    used:close()
+    consul:put("task/each", {content = {command = test:sleeper("each")}, replication = "all"})
+    test:wait_for_sleepers("each", 2, 20000)
+    assert.is_true(other.requests > before)
+    assert.equal(session, session_of("gamma"))
+    consul:delete("task/each")
+    node:cli("leave")
+    node.process:wait(20000)
+  end)
+
+  it("is made where CONSUL_HTTP_ADDR says, under the prefix that is configured", function()
+    local address = consul.url:match("//(.*)")
+    local node = test:agent("delta", {consul = consul, env = {CONSUL_HTTP_ADDR = address}, config = {
+      Consul = {session_TTL = 10, prefix = "team/apps"},
+    }})
+    node:start()
+    loop.wait_for("delta joins under its prefix", 15000, function()
+      local response = consul:request("GET", "/v1/kv/team/apps/live/delta")
+      return response and response.status == 200
+    end)
+    assert.is_nil(consul:entry("live/delta"))
+    node:cli("leave")
+    node.process:wait(20000)
+    assert.equal(404, consul:request("GET", "/v1/kv/team/apps/live/delta").status)
+  end)
+
   it("is renewed: it lives longer than Consul lets an unattended one live", function()
     local session = session_of("alpha")
     loop.pass(math.max(0, started_ms + EXPIRY_MS + 3000 - loop.now_ms()))

@@ -45,6 +45,13 @@ describe("a Consul task", function()
     end)
   end
 
+  -- What was deleted is marked as leaving first, and leaves the assignment when it has stopped.
+  local function wait_for_web_alone()
+    loop.wait_for("nothing but web is assigned", 10000, function()
+      return slots("alpha"):find("^web%.%d$") and slots("beta"):find("^web%.%d$"), slots("alpha") .. " / " .. slots("beta")
+    end)
+  end
+
   setup(function()
     test = harness.open()
     consul = test:start_consul()
@@ -172,6 +179,49 @@ describe("a Consul task", function()
     assert.same(pids, test:sleepers("webtwo"))
   end)
 
+  it("keeps its last ten versions, and no more", function()
+    local function put(number)
+      consul:put("task/often", {content = {command = test:sleeper("often"), comments = "version " .. number}, replication = 1})
+      loop.wait_for("version " .. number .. " is in force", 10000, function()
+        for _, node in ipairs{"alpha", "beta"} do
+          local app = (consul:document("status/" .. node .. "/applications") or {}).often
+          if app and app.comments == "version " .. number then
+            return true
+          end
+        end
+      end)
+    end
+    for number = 1, 13 do
+      put(number)
+    end
+    -- What is superfluous goes with the next decision, whatever that is about.
+    consul:put("node/nobody", {eligible = false})
+    loop.wait_for("ten versions are left", 10000, function()
+      local count = #consul:keys("version/often/")
+      return count == 10, count
+    end)
+    assert.equal(1, #test:sleepers("often"))
+    consul:delete("node/nobody")
+    consul:delete("task/often")
+    test:wait_for_sleepers("often", 0)
+  end)
+
+  it("costs nothing when it is settled: no document is written that is already there", function()
+    local function indexes()
+      local list = {}
+      for _, folder in ipairs{"assignment/", "topology/", "task/", "live/", "meta", "leader"} do
+        for _, key in ipairs(consul:keys(folder)) do
+          list[key] = consul:entry(key).modify_index
+        end
+      end
+      return list
+    end
+    wait_for_web_alone()
+    local settled = indexes()
+    loop.pass(3000)
+    assert.same(settled, indexes())
+  end)
+
   it("gives way to a local application of the same name", function()
     local own = test:sleepers("localmine")[1]
     consul:put("task/mine", {content = {command = test:sleeper("taskmine")}, replication = "all"})
@@ -193,9 +243,7 @@ describe("a Consul task", function()
   end)
 
   it("has its documents repaired within a minute after somebody else changed them", function()
-    loop.wait_for("nothing but web is assigned", 10000, function()
-      return slots("alpha"):find("^web%.%d$") and slots("beta"):find("^web%.%d$"), slots("alpha") .. " / " .. slots("beta")
-    end)
+    wait_for_web_alone()
     local pids = test:sleepers("webtwo")
     local before = {slots("alpha"), slots("beta")}
     consul:delete("topology/alpha")
