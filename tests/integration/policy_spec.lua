@@ -47,6 +47,10 @@ describe("the placement policy", function()
     for _, agent in ipairs{alpha, beta} do
       agent:configure{Policy = {name = name}}
       agent.process:kill("sighup")
+      loop.wait_for(agent.node .. " has read its configuration again", 10000, function()
+        local shown = agent:cli("repl", "-e", "config.Policy.name").stdout
+        return shown:find(name, 1, true), shown
+      end)
     end
   end
 
