@@ -221,9 +221,11 @@ function Client:session_info(id, callback)
 end
 
 --- Lists the sessions bound to a catalog node.
+-- @tparam ?table options `timeout_ms`
 -- @tparam function callback (array of entries | nil, err)
-function Client:sessions_of_node(node, callback)
-  return self:request("GET", "/v1/session/node/" .. transport.encode_path(node), nil,
+function Client:sessions_of_node(node, options, callback)
+  return self:request("GET", "/v1/session/node/" .. transport.encode_path(node),
+    { timeout_ms = options and options.timeout_ms },
     expect_document(self, "session/node", function(document) return document end, callback))
 end
 

@@ -323,13 +323,28 @@ end
 
 local function resign(self, callback)
   if not self.election_started then return callback() end
-  self.election:resign(callback)
+  self.election:resign(function(_, err)
+    if err then
+      self.core.log.warn(("the leadership could not be handed over: %s; it ends with this node's session"):format(err.message))
+    end
+    callback()
+  end)
+end
+
+--- A second request to end does not wait for what the first one began.
+local function finish_at_once(self)
+  self.core.log.warn(self.is_leaving
+    and "ending at once, while leaving: the keeper goes on stopping the applications; in Consul this node's keys stay until"
+      .. " its session ends, its catalog node until an agent of this node leaves"
+    or "ending at once: the leadership, if this node has it, ends with its session")
+  finish(self)
 end
 
 --- Ends this agent for a restart or an upgrade: it resigns; session, keys and applications stay.
--- A second call does not wait for Consul.
+-- A second call does not wait for Consul, nor for applications that are being stopped.
 function Agent:stop()
-  if self.is_ending then return finish(self) end
+  if self.is_finished then return end
+  if self.is_ending then return finish_at_once(self) end
   self.is_ending = true
   notify(self, "STOPPING=1")
   self.core.log.info("ending; applications go on under the keeper")
@@ -343,7 +358,7 @@ end
 function Agent:leave(callback)
   callback = callback or function() end
   if self.is_ending then return callback(nil, "this agent is already ending") end
-  self.is_ending = true
+  self.is_ending, self.is_leaving = true, true
   notify(self, "STOPPING=1")
   local count = #self.apps:list()
   self.core.log.info(("leaving; %d applications are stopped"):format(count))
@@ -356,9 +371,7 @@ function Agent:leave(callback)
     self.state:forget_assignment()
     if not self.session then return farewell() end
     self.report:stop()
-    self.session:destroy(function(_, err)
-      farewell(err and "the session ends by itself, it could not be removed: " .. err.message)
-    end)
+    self.session:destroy(function(_, err) farewell(err) end)
   end
   resign(self, function() self.apps:stop_all(give_up_session) end)
   quiesce(self)

@@ -290,27 +290,47 @@ function Session:stop()
   self.phase = "ended"
 end
 
+local function reason_of(err)
+  return err and err.message or "Consul refused"
+end
+
 --- Removes the catalog node unless another session is bound to it (another agent of the same name).
-local function remove_node(self, callback)
-  if self.bound_node ~= self.own_node then return callback(true) end
-  self.client:sessions_of_node(self.own_node, function(sessions, err)
-    if not sessions then return callback(nil, err) end
+local function remove_node(self, bound_node, callback)
+  if bound_node ~= self.own_node then return callback(true) end
+  local function failed(err)
+    callback(nil, ('the catalog node "%s" could not be removed: %s; it does no harm, and goes when an agent of this node'
+      .. " leaves"):format(self.own_node, reason_of(err)))
+  end
+  local patience = { timeout_ms = SHORTEST_TIMEOUT_MS }
+  self.client:sessions_of_node(self.own_node, patience, function(sessions, err)
+    if not sessions then return failed(err) end
     if #sessions > 0 then return callback(true) end
-    self.client:catalog_deregister(self.own_node, { timeout_ms = SHORTEST_TIMEOUT_MS }, callback)
+    self.client:catalog_deregister(self.own_node, patience, function(removed, why)
+      if not removed then return failed(why) end
+      self.bound_node = nil
+      callback(true)
+    end)
   end)
 end
 
---- Ends the session and removes the catalog node; all keys held by it go too.
--- @tparam function callback (true | nil, err)
+--- Ends the session and removes the catalog node; all keys held by it go too. A session of the agent before that could
+-- not be taken up yet is ended likewise. Takes at most 6 s for each server.
+-- @tparam function callback (true | nil, what could not be removed and what becomes of it)
 function Session:destroy(callback)
-  local id = self.session_id
+  local kept = self.state:get("session")
+  kept = identity_matches(self, kept) and kept or {}
+  local id, bound_node = self.session_id or kept.id, self.bound_node or kept.node
   cancel_all(self)
   self.phase, self.session_id, self.lease_ms = "ended", nil, 0
-  if not id then return callback(true) end
+  if not id then return remove_node(self, bound_node, callback) end
   self.client:session_destroy(id, { timeout_ms = SHORTEST_TIMEOUT_MS }, function(ended, err)
-    if not ended then return callback(nil, err) end
-    self.state:set("session", nil)
-    remove_node(self, callback)
+    if ended then
+      self.state:set("session", nil)
+      return remove_node(self, bound_node, callback)
+    end
+    callback(nil, ("session %s and the keys it holds could not be removed: %s; they end by themselves within %d s%s"):format(
+      id, reason_of(err), 2 * self.configured_ttl_ms // 1000, bound_node == self.own_node
+        and ('; the catalog node "%s" does no harm, and goes when an agent of this node leaves'):format(self.own_node) or ""))
   end)
 end
 
