@@ -90,31 +90,31 @@ describe("the leadership", function()
   end)
 
   it("is fenced: a transaction of an earlier term that comes late changes nothing", function()
-    local proxy = test:start_proxy(consul)
+    consul:put("task/late", {content = {command = test:sleeper("late")}, replication = 3})
+    test:wait_for_sleepers("late", 3)
+    local proxy, others, held = test:start_proxy(consul), {"alpha", "beta", "gamma"}, {}
     agents.delta = test:join("delta", consul, {consul_settings = {url = proxy.url}})
-    local held = {}
-    -- Everybody else steps back, so that the one behind the proxy leads.
-    for node, agent in pairs(agents) do
-      if node ~= "delta" then
-        agent:stop("sigkill")
-      end
+    -- Everybody else steps back, so that the one behind the proxy leads; who led is gone with its session.
+    local gone = consul:leader()
+    for _, node in ipairs(others) do
+      agents[node]:stop("sigkill")
     end
-    local old_session = consul:entry("leader") and consul:entry("leader").session
-    if old_session then
-      consul:session_destroy(old_session)
-    end
+    consul:session_destroy(consul:entry("leader").session)
     loop.wait_for("delta leads", 15000, function() return consul:leader() == "delta" end)
-    loop.wait_for("delta has been given its part", 15000, function() return consul:document("assignment/delta") end)
+    loop.wait_for("delta has settled what its predecessor left", 15000, function()
+      return not consul:entry("assignment/" .. gone) and consul:get("assignment/delta"):find("late", 1, true)
+    end)
     proxy:lie("PUT /v1/txn", function(_, request, pass_on)
-      if request.body:find('"cas"', 1, true) then
+      if request.body:find('"set"', 1, true) and request.body:find("appmgr/assignment/", 1, true) then
         held[#held + 1] = pass_on
       else
         pass_on()
       end
     end)
-    consul:put("task/late", {content = {command = test:sleeper("late")}, replication = 1})
+    -- No new version belongs to this change: nothing but the fence can refuse it.
+    consul:delete("task/late")
     loop.wait_for("delta's transaction is on its way", 10000, function() return #held > 0 end)
-    for _, node in ipairs{"alpha", "beta", "gamma"} do
+    for _, node in ipairs(others) do
       agents[node]:start()
     end
     proxy:lie(".", "cut")
@@ -124,7 +124,15 @@ describe("the leadership", function()
       local name = consul:leader()
       return name and name ~= "delta"
     end)
-    test:wait_for_sleepers("late", 1, 15000)
+    loop.wait_for("the new leader has taken it out everywhere", 15000, function()
+      for _, node in ipairs(others) do
+        local text = consul:get("assignment/" .. node)
+        if not text or text:find("late", 1, true) then
+          return false, text
+        end
+      end
+      return true
+    end)
     local before = assignments()
     for _, pass_on in ipairs(held) do
       pass_on()
