@@ -2,7 +2,8 @@
 -- previous one is shown to run it.
 --
 -- The previous one is whichever got the version last, by its `since`: so a new leader
--- goes on where the old one stopped, and no more than one node has to be watched.
+-- goes on where the old one stopped, and few nodes have to be watched: `since` is whole seconds,
+-- and those that got it within the same one are the previous one together.
 local Nodes = require("appmgr.planner.nodes")
 
 local M = {}
@@ -20,7 +21,14 @@ local function latest(holders)
   for _, holder in ipairs(holders) do
     if holder.result.since == since then list[#list + 1] = holder end
   end
-  return list
+  return list, since
+end
+
+local function all_run(holders, version)
+  for _, holder in ipairs(holders) do
+    if not runs(holder, version) then return false end
+  end
+  return true
 end
 
 local function with_version(replica, version, now)
@@ -33,25 +41,26 @@ end
 --   `result` of each that moves is replaced
 -- @tparam integer now unix s
 -- @treturn {holder,...} those that get the new version now
--- @treturn {holder,...} those whose status has to be seen before the next step
+-- @treturn {holder,...} those whose status has to be seen before the next step; all of them, also those that are
+--   known to run: what is not watched is forgotten
 function M.advance(task, staying, now)
-  local old, new, unproven = {}, {}, {}
+  local old, new = {}, {}
   for _, holder in ipairs(staying) do
     local list = holder.result.version == task.version and new or old
     list[#list + 1] = holder
   end
   if #old == 0 then return {}, {} end
-  for _, holder in ipairs(latest(new)) do
-    if not runs(holder, task.version) then unproven[#unproven + 1] = holder end
-  end
   -- What is disabled never runs: there is nothing to wait for.
   local is_disabled = task.application.status == 0
-  if #unproven > 0 and not is_disabled then return {}, unproven end
+  local previous, since = latest(new)
+  if not is_disabled and not all_run(previous, task.version) then return {}, previous end
   local moved = is_disabled and old or { old[1] }
   for _, holder in ipairs(moved) do
-    holder.result = with_version(holder.result, task.version, now)
+    -- Never before the previous one, whatever the clock of the leader before showed.
+    holder.result = with_version(holder.result, task.version, math.max(now, since))
   end
-  return moved, #moved < #old and moved or {}
+  if #moved == #old then return moved, {} end
+  return moved, latest(table.move(moved, 1, #moved, #new + 1, new))
 end
 
 return M

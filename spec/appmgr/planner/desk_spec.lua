@@ -373,6 +373,38 @@ describe("rollout", function()
     assert.same(places, cluster:slots())
   end)
 
+  it("goes on within one second of the clock, which cannot say whose turn was last", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    local old = versions(cluster)[1]
+    cluster:task("web", { replication = 3, content = { command = "sleep 60" } })
+    local second = cluster.now
+    for _ = 1, 6 do
+      cluster.now = second
+      cluster:turn()
+    end
+    for _, version in ipairs(versions(cluster)) do assert.not_equal(old, version) end
+    assert.same({}, cluster.last.status_hosts)
+  end)
+
+  it("goes one at a time also when the new leader's clock is behind", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    local old = versions(cluster)[1]
+    cluster:task("web", { replication = 3, content = { command = "sleep 60" } })
+    cluster:turn()
+    cluster:turn()
+    cluster.now = cluster.now - 100
+    cluster:turn()
+    cluster:turn()
+    local last = assignment.parse(cluster.store:value("assignment/" .. cluster:slots()["web.2"]), json)[1]
+    local before = assignment.parse(cluster.store:value("assignment/" .. cluster:slots()["web.1"]), json)[1]
+    assert.not_equal(old, last.version)
+    assert.is_true(last.since >= before.since)
+  end)
+
   it("stops at a version that does not run, and goes on with a better one", function()
     local cluster = three_nodes()
     cluster:task("web", { replication = 3 })
