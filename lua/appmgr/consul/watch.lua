@@ -20,7 +20,7 @@ local IDLE_BURST, IDLE_PER_MS = 2, 0.001
 local WORK_BURST_MS, WORK_PER_MS = 500, 0.1
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `key`, `recurse`, `keys`, `consistent` (the read
---   that begins is consistent), `fallback_ms` (longest wait between two tries after errors), `deliver`
+--   that begins is consistent), `wait_s` (how long Consul may hold a request, default 25), `fallback_ms` (longest wait between two tries after errors), `deliver`
 --   (function({status, index, body}), called when the bytes differ from those before), `on_error` (function(err), once
 --   for each kind of error; function(nil) when it is over)
 -- @treturn Watch
@@ -28,6 +28,7 @@ function M.new(deps)
   return setmetatable({
     client = deps.client, timer = deps.timer, random = deps.random,
     key = deps.key, recurse = deps.recurse, keys = deps.keys, consistent = deps.consistent,
+    wait_s = deps.wait_s or WAIT_S,
     ceiling_ms = math.min(deps.fallback_ms or BACKOFF_CEILING_MS, BACKOFF_CEILING_MS),
     deliver = deps.deliver, on_error = deps.on_error, running = false, generation = 0,
   }, Watch)
@@ -105,7 +106,7 @@ end
 function poll(self)
   local generation = self.generation
   self.request = self.client:get(self.key, {
-    recurse = self.recurse, keys = self.keys, index = self.index, wait_s = WAIT_S,
+    recurse = self.recurse, keys = self.keys, index = self.index, wait_s = self.wait_s,
     consistent = self.consistent and self.index == 0,
   }, function(answer, err)
     if generation ~= self.generation then return end

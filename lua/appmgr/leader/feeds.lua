@@ -13,6 +13,9 @@ Feeds.__index = Feeds
 
 local TREES = { "task", "live", "node" }
 local RETRY_FIRST_MS, RETRY_CEILING_MS = 500, 5000
+-- A rollout follows one host after the other. Consul does not notice that a long poll was given up: until its wait is
+-- over it counts as one of the 200 connections that a host may have, so these waits are short.
+local STATUS_WAIT_S = 5
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `problems`, `fallback_ms`, `on_feed`
 --   (function(header {topic, host, status, index}, body))
@@ -35,7 +38,7 @@ local function new_watch(self, key, header, recurse)
   local name = header.host and header.topic .. "/" .. header.host or header.topic
   return Watch.new({
     client = self.client, timer = self.timer, random = self.random, key = key, recurse = recurse, consistent = true,
-    fallback_ms = self.fallback_ms,
+    wait_s = header.host and STATUS_WAIT_S or nil, fallback_ms = self.fallback_ms,
     deliver = function(answer)
       self.on_feed({ topic = header.topic, host = header.host, status = answer.status, index = answer.index }, answer.body)
     end,

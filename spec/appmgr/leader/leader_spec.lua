@@ -489,6 +489,8 @@ describe("a leader", function()
     planner.decide({ status_hosts = { "beta", "gamma" } })
     timer.advance(5)
     assert.equal(2, decides())
+    -- One that is given up stays a connection to Consul until its wait is over.
+    assert.truthy(consul.http.open("status/gamma")[1].url:find("wait=5s", 1, true))
     planner.decide({ status_hosts = { "beta" } })
     assert.equal(2, topics().status)
     assert.equal(3, decides())
