@@ -14,8 +14,10 @@ Watch.__index = Watch
 local WAIT_S = 25
 local BACKOFF_FIRST_MS = 200
 local BACKOFF_CEILING_MS = 15000
--- Wakes without a change: two at once, then one a second.
-local IDLE_BURST, IDLE_PER_MS = 2, 0.001
+-- Wakes without a change: ten at once, then one a second. A poll on what does not exist wakes for every key of the
+-- store, and while a cluster forms that is what happens: a smaller burst made each node wait a second for its first
+-- assignment.
+local IDLE_BURST, IDLE_PER_MS = 10, 0.001
 -- Handling news may take a tenth of a core, and half a second at once.
 local WORK_BURST_MS, WORK_PER_MS = 500, 0.1
 
