@@ -22,9 +22,9 @@ local IDLE_BURST, IDLE_PER_MS = 10, 0.001
 local WORK_BURST_MS, WORK_PER_MS = 500, 0.1
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `key`, `recurse`, `keys`, `consistent` (the read
---   that begins is consistent), `wait_s` (how long Consul may hold a request, default 25), `fallback_ms` (longest wait between two tries after errors), `deliver`
---   (function({status, index, body}), called when the bytes differ from those before), `on_error` (function(err), once
---   for each kind of error; function(nil) when it is over)
+--   that begins is consistent), `wait_s` (how long Consul may hold a request, default 25), `fallback_ms` (longest wait
+--   between two tries after errors), `deliver` (function({status, index, body}), called when the bytes differ from those
+--   before), `on_error` (function(err), once for each kind of error; function(nil) when it is over)
 -- @treturn Watch
 function M.new(deps)
   return setmetatable({
