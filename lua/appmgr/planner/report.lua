@@ -4,6 +4,8 @@ local reasons = require("appmgr.planner.reasons")
 
 local M = {}
 
+local NOT_YET = 'the leader has not placed it yet; if that lasts, "appmgr status" on the leader\'s node says why'
+
 local function row_of(node, replica)
   return node.status and node.status.rows[Nodes.slot_id(replica.task, replica.slot)]
 end
@@ -54,11 +56,17 @@ local function reason_rows(list)
   return rows
 end
 
--- A task that is held back lacks replicas, even though nobody tried to place them.
+-- A task that is held back lacks replicas, even though nobody tried to place them. What the engine places only here
+-- nobody runs: only the leader's decision counts, and its policy may be another one than ours.
 local function pending_of(state, assigned)
   local task = state.entry.task
-  if state.mode ~= "kept" or not task or task.replication == "all" then return #state.pending end
+  if state.mode ~= "kept" or not task or task.replication == "all" then return #state.pending + #state.placed end
   return math.max(0, task.replication - assigned)
+end
+
+local function reason_of(state, nodes)
+  if #state.reasons > 0 then return reasons.sentence(state.reasons, nodes) end
+  return #state.placed > 0 and NOT_YET or nil
 end
 
 local function task_row(state, holders, nodes, json)
@@ -70,7 +78,7 @@ local function task_row(state, holders, nodes, json)
     version = task and task.version, running = running, assigned = assigned,
     pending = pending_of(state, assigned),
     reasons = json.array(reason_rows(state.reasons)),
-    reason = #state.reasons > 0 and reasons.sentence(state.reasons, nodes) or nil,
+    reason = reason_of(state, nodes),
     error = #entry.errors > 0 and table.concat(entry.errors, "; ") or nil,
     warnings = json.array(table.move(entry.warnings, 1, #entry.warnings, 1, {})), slots = json.array(slots),
   }
