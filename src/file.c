@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,11 +98,11 @@ static int write_all(int fd, const char *bytes, size_t length)
     return 0;
 }
 
-static int fill(int fd, const char *bytes, size_t length, mode_t mode)
+static int fill(int fd, const char *bytes, size_t length, mode_t mode, bool is_durable)
 {
     int status = write_all(fd, bytes, length);
 
-    if (status == 0 && (fchmod(fd, mode) != 0 || fsync(fd) != 0))
+    if (status == 0 && (fchmod(fd, mode) != 0 || (is_durable && fsync(fd) != 0)))
         status = -errno;
     return status;
 }
@@ -121,7 +122,7 @@ static void sync_parent(const char *path)
     }
 }
 
-int file_write_atomic(const char *path, const char *bytes, size_t length, mode_t mode)
+static int replace(const char *path, const char *bytes, size_t length, mode_t mode, bool is_durable)
 {
     char temporary[PATH_MAX];
 
@@ -130,16 +131,26 @@ int file_write_atomic(const char *path, const char *bytes, size_t length, mode_t
     int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int status = fill(fd, bytes, length, mode);
+    int status = fill(fd, bytes, length, mode, is_durable);
     if (close(fd) != 0 && status == 0)
         status = -errno;
     if (status == 0 && rename(temporary, path) != 0)
         status = -errno;
     if (status != 0)
         unlink(temporary);
-    else
+    else if (is_durable)
         sync_parent(path);
     return status;
+}
+
+int file_write_atomic(const char *path, const char *bytes, size_t length, mode_t mode)
+{
+    return replace(path, bytes, length, mode, true);
+}
+
+int file_replace(const char *path, const char *bytes, size_t length, mode_t mode)
+{
+    return replace(path, bytes, length, mode, false);
 }
 
 /* ---- directories ---- */

@@ -30,6 +30,12 @@ int file_read_end(const char *path, size_t limit, struct file_bytes *out, int *c
  */
 int file_write_atomic(const char *path, const char *bytes, size_t length, mode_t mode);
 
+/*
+ * The same without waiting for the disk, for what may be large and can be done
+ * without: after a power failure the file may be the old one, empty or cut.
+ */
+int file_replace(const char *path, const char *bytes, size_t length, mode_t mode);
+
 /* Makes the directory and its parents; 0 when it is one already. */
 int file_make_directory(const char *path, mode_t mode);
 

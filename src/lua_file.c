@@ -3,6 +3,7 @@
  *
  *   read(path[, max_bytes]) → bytes            whole, or "EFBIG"
  *   write_atomic(path, bytes[, mode=0600]) → true
+ *   replace(path, bytes[, mode=0600]) → true   without waiting for the disk: a power failure may spoil the file
  *   mkdir(path[, mode=0755]) → true            with parents
  *   list(path) → sorted names
  *   remove(path) → true                        a file or an empty directory
@@ -124,6 +125,14 @@ static int write_atomic(lua_State *L)
     const char *path = luaL_checkstring(L, 1), *bytes = luaL_checklstring(L, 2, &length);
 
     return done(L, path, file_write_atomic(path, bytes, length, check_mode(L, 3, 0600)));
+}
+
+static int replace_file(lua_State *L)
+{
+    size_t length;
+    const char *path = luaL_checkstring(L, 1), *bytes = luaL_checklstring(L, 2, &length);
+
+    return done(L, path, file_replace(path, bytes, length, check_mode(L, 3, 0600)));
 }
 
 static int make_directory(lua_State *L)
@@ -308,7 +317,7 @@ static void make_box_class(lua_State *L, const char *name, lua_CFunction collect
 int lua_file_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"read", read_file}, {"write_atomic", write_atomic}, {"mkdir", make_directory},
+        {"read", read_file}, {"write_atomic", write_atomic}, {"replace", replace_file}, {"mkdir", make_directory},
         {"list", list},      {"remove", remove_file},        {"stat", stat_file},
         {"lock", lock_file}, {"tail", tail},                 {NULL, NULL},
     };

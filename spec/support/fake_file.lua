@@ -24,6 +24,8 @@ function M.new(texts)
     return true
   end
 
+  file.replace = file.write_atomic
+
   function file.mkdir(path, mode)
     if file.refuse[path] then return nil, path .. ": " .. file.refuse[path] end
     file.directories[path] = mode or 493
@@ -32,7 +34,7 @@ function M.new(texts)
 
   function file.stat(path)
     if file.directories[path] then return { type = "directory", uid = 0 } end
-    if file.texts[path] then return { type = "file", uid = 0, size = #file.texts[path] } end
+    if file.texts[path] then return { type = "file", uid = 0, size = #file.texts[path], mtime_s = 1000 } end
     return nil, path .. ": No such file or directory"
   end
 

@@ -23,8 +23,8 @@ function M.new(fields)
 
   function state:load_tasks() return self.tasks end
 
-  function state:save_tasks(tasks)
-    self.tasks = tasks
+  function state:save_tasks(listing)
+    self.tasks = { listing = listing, at = 1 }
     return true
   end
 

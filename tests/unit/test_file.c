@@ -51,6 +51,10 @@ static void what_was_written_is_read(void **state)
     assert_int_equal(stat(at("a"), &st), 0);
     assert_int_equal(st.st_mode & 07777, 0640);
     assert_int_equal(file_read(at("a"), 6, &read), -EFBIG);
+    assert_int_equal(file_replace(at("a"), "new", 3, 0600), 0);
+    assert_int_equal(file_read(at("a"), 7, &read), 0);
+    assert_memory_equal(read.bytes, "new", read.length);
+    free(read.bytes);
 }
 
 static void a_failed_write_leaves_the_old_file_and_nothing_else(void **state)
@@ -65,6 +69,10 @@ static void a_failed_write_leaves_the_old_file_and_nothing_else(void **state)
     assert_string_equal(names[0], "target");
     file_free_names(names, count);
     assert_int_equal(file_write_atomic(at("absent/x"), "x", 1, 0600), -ENOENT);
+    assert_int_equal(file_replace(at("w/target"), "x", 1, 0600), -EISDIR);
+    assert_int_equal(file_list(at("w"), &names, &count), 0);
+    assert_int_equal(count, 1);
+    file_free_names(names, count);
 }
 
 static void what_is_no_file_is_not_read(void **state)

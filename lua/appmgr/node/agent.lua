@@ -246,7 +246,7 @@ local function open_election(self)
     policy = function() return self.policy end,
     may_write = function(term) return self.election:is_leading(term) end,
     on_refused = function() self.election:doubt() end,
-    remember_tasks = function(body) self.state:save_tasks({ listing = body, at = clock.now() }) end,
+    remember_tasks = function(body) self.state:save_tasks(body) end,
   })
   self.election = require("appmgr.leader.election").new({
     client = self.client, timer = core.timer, random = math.random, log = core.log, problems = self.problems,

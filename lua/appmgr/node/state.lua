@@ -2,7 +2,7 @@
 --
 --   node.json        who this is: node, uid, machine_id, incarnation, cluster, session
 --   assignment.json  the last assignment that was acted on, with its versions
---   tasks.json       the last listing of tasks, kept by an agent that led
+--   tasks.json       the last listing of tasks as Consul gave it, kept by an agent that led
 --
 -- Each file is replaced whole, so that a reader finds the old or the new one.
 -- A file that cannot be understood counts as absent and is told as a problem:
@@ -52,15 +52,20 @@ local function read_document(self, name)
 end
 
 --- Replaces one file. A failure is told as a problem and again as the result.
-local function write_document(self, name, value)
+-- @tparam function write `file.write_atomic` or `file.replace`
+local function write_file(self, name, text, write)
   local path, key = self.path .. "/" .. name, "state/" .. name
-  local written, err = self.file.write_atomic(path, self.json.encode(value) .. "\n", 384) -- 0600
+  local written, err = write(path, text, 384) -- 0600
   if not written then
     self.problems:set(key, ("cannot keep state: %s; what is in force goes on, but is not remembered"):format(err))
     return nil, err
   end
   self.problems:clear(key)
   return true
+end
+
+local function write_document(self, name, value)
+  return write_file(self, name, self.json.encode(value) .. "\n", self.file.write_atomic)
 end
 
 --- Takes over or begins the record of this node.
@@ -164,15 +169,20 @@ function State:forget_assignment()
 end
 
 --- The tasks an agent saw when it led, for a store that was lost.
--- @treturn ?table as given to `save_tasks`
+-- @treturn ?table `listing` (bytes, as given to `save_tasks`), `at` (unix s)
 function State:load_tasks()
-  return read_document(self, TASKS_FILE)
+  local path = self.path .. "/" .. TASKS_FILE
+  local found = self.file.stat(path)
+  local listing = found and self.file.read(path)
+  return listing and { listing = listing, at = found.mtime_s }
 end
 
---- @tparam table tasks any document
+--- Keeps a listing of tasks. It grows with the cluster and is one copy of several: the loop neither encodes it nor
+-- waits for the disk.
+-- @tparam string listing Consul's bytes
 -- @treturn boolean|nil, string
-function State:save_tasks(tasks)
-  return write_document(self, TASKS_FILE, tasks)
+function State:save_tasks(listing)
+  return write_file(self, TASKS_FILE, listing, self.file.replace)
 end
 
 return M

@@ -84,7 +84,7 @@ describe("agents on one store", function()
       session = self.session, cluster = self.cluster,
       may_write = function(term) return self.election:is_leading(term) end,
       on_refused = function() self.election:doubt() end,
-      remember_tasks = function(body) self.state:save_tasks({ listing = body, at = 1 }) end,
+      remember_tasks = function(body) self.state:save_tasks(body) end,
     }))
     self.election = Election.new(with({
       session = self.session, on_elected = function(term) self.leader:start(term) end,
