@@ -1,6 +1,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,13 +194,31 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
     *buffer = uv_buf_init(bytes, sizeof bytes);
 }
 
+/* True when the peer has only said that it sends no more (`printf … | nc -U`), false when it is gone. */
+static bool peer_still_reads(struct control_conn *conn)
+{
+    struct pollfd peer = {.fd = -1};
+    uv_fileno((uv_handle_t *)&conn->pipe, &peer.fd);
+    return poll(&peer, 1, 0) == 0;
+}
+
+static void end_of_input(struct control_conn *conn)
+{
+    if (!peer_still_reads(conn)) {
+        control_conn_close(conn);
+        return;
+    }
+    uv_read_stop((uv_stream_t *)&conn->pipe);
+    conn->server->callbacks.on_input_end(conn, conn->server->data);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     struct control_conn *conn = stream->data;
     if (count > 0)
         take_bytes(conn, buffer->base, (size_t)count);
     else if (count == UV_EOF)
-        control_conn_close(conn);
+        end_of_input(conn);
     else if (count < 0)
         conn_end(conn);
 }

@@ -28,6 +28,8 @@ struct control_conn;
 struct control_callbacks {
     /* A whole line without its newline; borrowed for the call. May close the connection or the server. */
     void (*on_line)(struct control_conn *conn, const char *line, size_t length, void *data);
+    /* The client sends no more but still reads: the owner closes the connection once it has answered. */
+    void (*on_input_end)(struct control_conn *conn, void *data);
     /* The connection has ended, whoever ended it. Once for each; conn is gone afterwards. */
     void (*on_close)(struct control_conn *conn, void *data);
     /* Somebody else's user was turned away. */

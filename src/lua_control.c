@@ -1,7 +1,8 @@
 /*
  * core.control: glue for control.c (the agent's socket) and control_client.c (the command line's end).
  *
- *   listen{path=, on_line=fn(conn, line), on_close=fn(conn), on_refused=fn(uid)} → server | nil, err
+ *   listen{path=, on_line=fn(conn, line), on_input_end=fn(conn), on_close=fn(conn), on_refused=fn(uid)} → server | nil, err
+ *     on_input_end: the client sends no more and still reads; close the connection once all is answered
  *   server:close()            conn:send(line) → true | nil, "closed"
  *   conn:close()              conn:peer() → {pid, uid}
  *   connect(path) → client | nil, err (blocking)
@@ -32,7 +33,7 @@ struct lua_server {
     struct control_server *server;
     struct handle handle;
     lua_State *L;
-    int on_line, on_close, on_refused; /* LUA_NOREF where there is none */
+    int on_line, on_input_end, on_close, on_refused; /* LUA_NOREF where there is none */
 };
 
 struct lua_conn {
@@ -107,6 +108,15 @@ static int call_on_close(lua_State *L)
     return 0;
 }
 
+static int call_on_input_end(lua_State *L)
+{
+    const struct event *event = lua_touserdata(L, 1);
+    script_push(L, event->server->on_input_end);
+    push_conn(L, event->conn);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
 static int call_on_refused(lua_State *L)
 {
     const struct event *event = lua_touserdata(L, 1);
@@ -137,6 +147,16 @@ static void on_close(struct control_conn *conn, void *data)
     free(object);
 }
 
+/* Nobody waits for an answer where nothing was asked, and nobody else can say when all is answered. */
+static void on_input_end(struct control_conn *conn, void *data)
+{
+    struct event event = {.server = data, .conn = conn};
+    if (event.server->on_input_end != LUA_NOREF && control_conn_data(conn))
+        raise_event(&event, call_on_input_end, "control: on_input_end");
+    else
+        control_conn_close(conn);
+}
+
 static void on_refused(uid_t uid, void *data)
 {
     struct event event = {.server = data, .uid = uid};
@@ -147,6 +167,7 @@ static void on_refused(uid_t uid, void *data)
 static void release_callbacks(struct lua_server *object)
 {
     script_release(object->L, &object->on_line);
+    script_release(object->L, &object->on_input_end);
     script_release(object->L, &object->on_close);
     script_release(object->L, &object->on_refused);
 }
@@ -187,17 +208,19 @@ static int keep_callback(lua_State *L, const char *name)
 
 static int listen_on(lua_State *L)
 {
-    static const struct control_callbacks callbacks = {on_line, on_close, on_refused, on_end};
+    static const struct control_callbacks callbacks = {on_line, on_input_end, on_close, on_refused, on_end};
     char error[PATH_MAX + 256] = "out of memory";
 
     luaL_checktype(L, 1, LUA_TTABLE);
     const char *path = check_path_field(L);
     check_callback(L, "on_line");
+    check_callback(L, "on_input_end");
     check_callback(L, "on_close");
     check_callback(L, "on_refused");
     struct handle *handle = lua_handle_new(L, server_class);
     struct lua_server own = {.L = script_main_thread(L),
                              .on_line = keep_callback(L, "on_line"),
+                             .on_input_end = keep_callback(L, "on_input_end"),
                              .on_close = keep_callback(L, "on_close"),
                              .on_refused = keep_callback(L, "on_refused")};
     struct lua_server *object = malloc(sizeof *object);

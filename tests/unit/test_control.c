@@ -31,7 +31,7 @@ struct fixture {
     char error[512];
     char last[256]; /* start of the last line */
     size_t last_length;
-    unsigned lines, closed, refused, ended;
+    unsigned lines, inputs_ended, closed, refused, ended;
     void (*answer)(struct fixture *, struct control_conn *);
 };
 
@@ -46,6 +46,12 @@ static void on_line(struct control_conn *conn, const char *line, size_t length, 
     fixture->conn = conn;
     if (fixture->answer)
         fixture->answer(fixture, conn);
+}
+
+static void on_input_end(struct control_conn *conn, void *data)
+{
+    (void)conn;
+    ((struct fixture *)data)->inputs_ended++;
 }
 
 static void on_close(struct control_conn *conn, void *data)
@@ -66,7 +72,7 @@ static void on_end(void *data)
     ((struct fixture *)data)->ended++;
 }
 
-static const struct control_callbacks callbacks = {on_line, on_close, on_refused, on_end};
+static const struct control_callbacks callbacks = {on_line, on_input_end, on_close, on_refused, on_end};
 
 static struct control_server *listen_on(struct fixture *fixture, const char *path)
 {
@@ -256,6 +262,36 @@ static void close_server(struct fixture *fixture, struct control_conn *conn)
     control_conn_send(conn, "gone", 4);
     control_server_close(fixture->server);
     fixture->server = NULL;
+}
+
+static void a_client_that_sends_no_more_is_answered(void **state)
+{
+    struct fixture *fixture = *state;
+    char answer[16] = "";
+    int fd = connect_raw(fixture);
+
+    assert_true(push(fixture, fd, "question\n", 9));
+    shutdown(fd, SHUT_WR);
+    wait_for(fixture, &fixture->inputs_ended, 1);
+    assert_int_equal(fixture->lines, 1);
+    assert_int_equal(fixture->closed, 0);
+    assert_true(control_conn_send(fixture->conn, "answer", 6));
+    control_conn_close(fixture->conn);
+    wait_for(fixture, &fixture->closed, 1);
+    assert_int_equal(read(fd, answer, sizeof answer), 7);
+    assert_string_equal(answer, "answer\n");
+    close(fd);
+}
+
+static void a_client_that_is_gone_is_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = connect_raw(fixture);
+
+    assert_true(push(fixture, fd, "question\n", 9));
+    close(fd);
+    wait_for(fixture, &fixture->closed, 1);
+    assert_int_equal(fixture->inputs_ended, 0);
 }
 
 static void closing_the_server_from_a_line(void **state)
@@ -568,6 +604,8 @@ int main(void)
         TEST(a_line_may_be_as_long_as_the_limit),
         TEST(a_longer_line_is_refused_and_ends_the_connection),
         TEST(closing_in_the_middle_of_lines),
+        TEST(a_client_that_sends_no_more_is_answered),
+        TEST(a_client_that_is_gone_is_closed),
         TEST(closing_the_server_from_a_line),
         TEST(a_client_that_does_not_read_is_dropped),
         TEST(one_large_answer_reaches_a_client_that_reads),

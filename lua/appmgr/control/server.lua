@@ -26,23 +26,29 @@ function Request:send(message)
   self.conn:send(json.encode(message))
 end
 
-function Request:finish()
-  if self.closed then return false end
-  self.closed = true
-  self.open_requests[self] = nil
-  return true
+--- A client that sends no more is done with when its last request is answered.
+local function close_when_answered(conn, client)
+  if client.input_ended and not next(client.open_requests) then conn:close() end
+end
+
+local function finish(request, answer)
+  if request.closed then return end
+  request.closed = true
+  request.client.open_requests[request] = nil
+  request:send(answer)
+  close_when_answered(request.conn, request.client)
 end
 
 --- Answers the request. Later answers are ignored.
 function Request:reply(result)
-  if self:finish() then self:send({ result = result == nil and json.null or result }) end
+  finish(self, { result = result == nil and json.null or result })
 end
 
 --- Refuses the request.
 -- @tparam string code for programs: bad_request, not_found, unavailable, failed, conflict, internal …
 -- @tparam string message for people: the thing, the reason, the next step
 function Request:fail(code, message)
-  if self:finish() then self:send({ error = { code = code, message = message } }) end
+  finish(self, { error = { code = code, message = message } })
 end
 
 --- Sends one event of a stream.
@@ -118,11 +124,18 @@ function Server:on_line(conn, line)
     conn = conn,
     params = message.params or {},
     session = client.session,
-    open_requests = client.open_requests,
+    client = client,
     closed = false,
   }, Request)
   client.open_requests[request] = true
   self:run(handler, request, message.method)
+end
+
+function Server:on_input_end(conn)
+  local client = self.clients[conn]
+  if not client then return conn:close() end
+  client.input_ended = true
+  close_when_answered(conn, client)
 end
 
 function Server:on_close(conn)
@@ -159,6 +172,7 @@ function M.new(deps)
   local server, err = deps.core.control.listen({
     path = deps.path,
     on_line = function(conn, line) self:on_line(conn, line) end,
+    on_input_end = function(conn) self:on_input_end(conn) end,
     on_close = function(conn) self:on_close(conn) end,
     on_refused = function(uid)
       self.log.warn(("control: refused a connection from uid %s: only root and the agent's own user may connect")

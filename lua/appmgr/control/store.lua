@@ -34,11 +34,18 @@ function M.entry(agent, key, callback)
   end)
 end
 
+local BAD_READ <const> = 'each of "keys" is {"audit": true} or {"key": …}, a key below the prefix without "//", "." and ".."'
+
 local Reader = {}
 Reader.__index = Reader
 
+--- Consul answers `//`, `.` and `..` in a path with a redirection.
+local function is_key(key)
+  return type(key) == "string" and not key:find("^/") and not key:find("//", 1, true) and not ("/" .. key .. "/"):find("/%.%.?/")
+end
+
 local function is_read(read)
-  return type(read) == "table" and (read.audit == true or type(read.key) == "string")
+  return type(read) == "table" and (read.audit == true or is_key(read.key))
 end
 
 --- consul.read {keys=[{key,recurse,keys}|{audit=true}]} → [{status,index,body_base64}|{error}]
@@ -52,7 +59,7 @@ function Reader:read(agent, request)
     return request:fail("bad_request", ('"keys" is a list of 1 to %d reads'):format(MAX_READS))
   end
   for _, read in ipairs(reads) do
-    if not is_read(read) then return request:fail("bad_request", 'each of "keys" is {"key": …} or {"audit": true}') end
+    if not is_read(read) then return request:fail("bad_request", BAD_READ) end
   end
   self:run(agent, request, reads)
 end

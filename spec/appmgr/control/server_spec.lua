@@ -101,6 +101,27 @@ describe("the control server", function()
     assert.same({}, conn.answers)
   end)
 
+  it("answers a client that sends no more before it closes", function()
+    local waiting
+    local s, conn = start({ wait = function(_, request) waiting = request end, echo = ECHO.echo }), connection()
+    function conn:close() self.closed = true end
+    s.say(conn, { id = 1, method = "wait" })
+    s.say(conn, { id = 2, method = "echo" })
+    s.options.on_input_end(conn)
+    assert.is_nil(conn.closed)
+    waiting:reply("done")
+    assert.same({ id = 1, result = "done" }, conn.answers[2])
+    assert.is_true(conn.closed)
+  end)
+
+  it("closes at once for a client that sends no more and waits for nothing", function()
+    local s, conn = start(ECHO), connection()
+    function conn:close() self.closed = true end
+    s.say(conn, { id = 1, method = "node" })
+    s.options.on_input_end(conn)
+    assert.is_true(conn.closed)
+  end)
+
   it("limits how many requests of a connection are open", function()
     local s, conn = start({ wait = function() end }), connection()
     for id = 1, 65 do s.say(conn, { id = id, method = "wait" }) end

@@ -62,7 +62,8 @@ describe("consul.read", function()
   end)
 
   it("refuses what is no list of reads, and an agent without Consul", function()
-    for _, keys in ipairs({ {}, { 1 }, { {} }, { { key = 3 } } }) do
+    for _, keys in ipairs({ {}, { 1 }, { {} }, { { key = 3 } }, { { key = "a/../b" } }, { { key = "/x" } },
+      { { key = "." } }, { { key = "a//b" } } }) do
       assert.equal("bad_request", read(client(), keys).code)
     end
     assert.equal("bad_request", read(client(), nil).code)
