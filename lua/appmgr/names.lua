@@ -8,9 +8,26 @@ local M = {}
 --- Longest name, in bytes: `<name>#<k>.log` must stay a legal file name.
 M.MAX_BYTES = 128
 
+local MAX_SHOWN <const> = 40
+
+--- The beginning of a text that ends where a character ends.
+local function whole_characters(text, bytes)
+  local last = utf8.offset(text, 0, math.min(bytes, #text) + 1)
+  return last and text:sub(1, last - 1) or text
+end
+
+--- For messages, which end up in logs, on terminals and in JSON: no control characters, nothing but UTF-8.
 local function quoted(name)
-  local shown = #name > 40 and name:sub(1, 40) .. "…" or name
-  return (string.format("%q", shown):gsub("\n", "n"))
+  local shown = name
+  if not utf8.len(shown) then shown = shown:gsub("[\x80-\xff]", "?") end
+  if #shown > MAX_SHOWN then shown = whole_characters(shown, MAX_SHOWN) .. "…" end
+  shown = shown:gsub("%c", function(byte) return ("\\x%02x"):format(byte:byte()) end)
+  return '"' .. shown .. '"'
+end
+
+--- The character at a byte; the byte itself where the name is no UTF-8.
+local function character_at(name, position)
+  return utf8.len(name) and name:match(utf8.charpattern, position) or name:sub(position, position)
 end
 
 local function check(name, what, pattern, allowed)
@@ -23,9 +40,9 @@ local function check(name, what, pattern, allowed)
   if #name > M.MAX_BYTES then
     return nil, ("%s %s is %d bytes long; at most %d are allowed"):format(what, quoted(name), #name, M.MAX_BYTES)
   end
-  local bad = name:match(pattern)
+  local bad = name:find(pattern)
   if bad then
-    return nil, ("%s %s holds %s; allowed are %s"):format(what, quoted(name), quoted(bad), allowed)
+    return nil, ("%s %s holds %s; allowed are %s"):format(what, quoted(name), quoted(character_at(name, bad)), allowed)
   end
   if name == "." or name:find("..", 1, true) then
     return nil, ("%s %s holds no usable name: \".\" alone and \"..\" are not allowed"):format(what, quoted(name))

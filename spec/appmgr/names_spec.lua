@@ -10,7 +10,7 @@ describe("names", function()
   it("refuses what a key, a file or a command line would misread, and says what is wrong", function()
     local refused = {
       [""] = "empty", ["a/b"] = 'holds "/"', ["a b"] = 'holds " "', ["a#2"] = 'holds "#"', [".."] = "no usable name",
-      ["."] = "no usable name", ["a..b"] = "no usable name", ["é"] = "holds", [("n"):rep(129)] = "129 bytes",
+      ["."] = "no usable name", ["a..b"] = "no usable name", ["é"] = 'holds "é"', [("n"):rep(129)] = "129 bytes",
     }
     for name, text in pairs(refused) do
       local ok, reason = names.check(name, "task name")
@@ -18,6 +18,15 @@ describe("names", function()
       assert.truthy(reason:find(text, 1, true), reason)
       assert.truthy(reason:find("task name", 1, true), reason)
     end
+  end)
+
+  it("shows whole characters, and never bytes that are no text", function()
+    assert.truthy(select(2, names.check("aé")):find('"aé" holds "é"', 1, true))
+    local _, long = names.check(("n"):rep(39) .. ("é"):rep(50))
+    assert.truthy(utf8.len(long), long)
+    local _, broken = names.check("a\xff\n\27[31mb")
+    assert.truthy(utf8.len(broken), broken)
+    assert.is_nil(broken:find("%c"), broken)
   end)
 
   it("refuses what is no string", function()
