@@ -82,7 +82,8 @@ local function read_env(value)
   local env = {}
   for name, content in pairs(value) do
     if type(name) ~= "string" or not name:find("^[A-Za-z_][A-Za-z0-9_]*$") then
-      return nil, ("%q is no name of an environment variable"):format(tostring(name))
+      local shown = tostring(name):gsub("=.*", "=…")
+      return nil, ("%q is no name of an environment variable"):format(shown)
     end
     if math.type(content) == "integer" then content = tostring(content) end
     local text, reason = plain_text(content)

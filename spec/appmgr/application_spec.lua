@@ -51,6 +51,12 @@ describe("application.read", function()
     assert.truthy(errors_of("x"):find("must be an object", 1, true))
   end)
 
+  it("never repeats a value of env that stands in its name by mistake", function()
+    local text = errors_of({ command = "x", env = { ["TOKEN=s3cret"] = "" } })
+    assert.is_nil(text:find("s3cret", 1, true))
+    assert.truthy(text:find('"TOKEN=…"', 1, true), text)
+  end)
+
   it("never repeats a value of env", function()
     local text = errors_of({ command = "x", env = { TOKEN = { "s3cret" }, PASSWORD = "s3cret\0" } })
     assert.is_nil(text:find("s3cret", 1, true))
