@@ -219,7 +219,7 @@ end
 function M.parse(text, path)
   local document, reason = json.decode(text)
   if document == nil then return nil, decode_error(path, reason or "it holds nothing but null") end
-  if not fields.is_object(document) then return nil, path .. ": must be a JSON object" end
+  if not fields.is_object(document) or json.is_array(document) then return nil, path .. ": must be a JSON object" end
   local config, findings = fields.read(document, DOCUMENT)
   local errors = fields.strict(findings)
   check_together(config, errors)

@@ -41,6 +41,7 @@ describe("the configuration", function()
   it("says where broken JSON is broken", function()
     assert.matches("^" .. PATH .. ":?[%d:]*: no valid JSON: ", (errors_of('{\n  "LogLevel": INFO }')))
     assert.matches("must be a JSON object", errors_of("[1]"))
+    assert.matches("must be a JSON object", errors_of("[]"))
   end)
 
   it("names the nearest key, and where the unknown one stands", function()
