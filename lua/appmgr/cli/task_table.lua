@@ -40,8 +40,19 @@ local function state_of(task)
   if states.updating or states.leaving then return "updating" end
   if task.pending > 0 or task.reason then return "pending" end
   if task.running == task.assigned then return "ok" end
-  if states.backoff or states.failed or states.gave_up then return "failing" end
+  if states.backoff or states.failed or states.gave_up or states.blocked then return "failing" end
   return states.disabled and "disabled" or "starting"
+end
+
+--- What a slot does not run for; one of a kind is enough.
+local function add_slot_errors(list, task)
+  local seen = {}
+  for _, slot in ipairs(task.slots) do
+    if slot.error and not seen[slot.error] then
+      seen[slot.error] = true
+      list[#list + 1] = ('task "%s": slot %d on %s: %s'):format(task.name, slot.slot, slot.node, slot.error)
+    end
+  end
 end
 
 --- What has to be said of a task beside its row.
@@ -50,6 +61,7 @@ local function notes(task)
   if task.error then list[#list + 1] = name .. task.error .. "; what runs of it stays as it is" end
   local pending = task.pending > 0 and ("%d pending: "):format(task.pending) or "pending: "
   if task.pending > 0 or task.reason and not task.error then list[#list + 1] = name .. pending .. (task.reason or "?") end
+  add_slot_errors(list, task)
   for _, warning in ipairs(task.warnings) do list[#list + 1] = name .. warning end
   return list
 end

@@ -19,6 +19,12 @@ local function state_of(holder)
   return row.state or "unknown"
 end
 
+-- Why what was assigned does not run, as its node says.
+local function error_of(holder)
+  local row = row_of(holder.node, holder.replica)
+  return row and type(row.error) == "string" and row.error or nil
+end
+
 local function holders_by_task(snapshot)
   local by_task = {}
   for _, node in ipairs(snapshot.nodes) do
@@ -37,6 +43,7 @@ local function slot_rows(holders)
     local replica, state = holder.replica, state_of(holder)
     rows[position] = {
       slot = replica.slot, node = holder.node.name, version = replica.version, since = replica.since, state = state,
+      error = error_of(holder),
     }
     if not replica.leaving then assigned = assigned + 1 end
     if state == "running" then running = running + 1 end

@@ -20,8 +20,17 @@ describe("the table of tasks", function()
     has(shown({}), "alpha  starting")
     has(shown({ slot_state = "backoff" }), "alpha  failing")
     has(shown({ slot_state = "gave_up" }), "alpha  failing")
+    has(shown({ slot_state = "blocked" }), "alpha  failing")
     has(shown({ slot_state = "disabled" }), "alpha  disabled")
     has(shown({ slot_state = "running", running = 1 }), "alpha  ok")
+  end)
+
+  it("says once why slots do not run", function()
+    local function slot(number, text) return { slot = number, node = "alpha", state = "failed", error = text } end
+    local text = shown({ slots = { slot(0, "ENOENT: exec x"), slot(1, "ENOENT: exec x"), slot(2, "EACCES: exec y") } })
+    has(text, 'task "web": slot 0 on alpha: ENOENT: exec x')
+    has(text, 'task "web": slot 2 on alpha: EACCES: exec y')
+    assert.is_nil(text:find("slot 1", 1, true))
   end)
 
   it("never calls a task fine that is held back, though what runs of it runs", function()

@@ -871,6 +871,18 @@ describe("the desk", function()
     assert.truthy(json.encode(report))
   end)
 
+  it("reports why a slot does not run, as its node says", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 1 })
+    cluster:settle()
+    cluster.store:put("status/alpha/applications", json.encode({
+      web = { name = "web", task = "web", slot = 0, state = "failed", error = "ENOENT: exec x" },
+    }))
+    cluster:feed("status", cluster.store:listing("status/alpha/applications"), "alpha")
+    local report = cluster.desk:handle({ type = "report", now = cluster.now }, "")
+    assert.equal("ENOENT: exec x", report.tasks[1].slots[1].error)
+  end)
+
   it("reports as pending what the leader has not placed, though it could be", function()
     local cluster = three_nodes()
     cluster:task("web", { replication = 2 })
