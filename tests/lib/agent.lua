@@ -85,7 +85,8 @@ function M.new(options)
   self.state_dir = self.state_dir or self.dir .. "/state"
   self.socket = self.dir .. "/run/appmgr.sock"
   self.config_path, self.log_path = self.dir .. "/appmgr.json", self.dir .. "/agent.log"
-  self.config = self.config or {}
+  -- An empty configuration is an object too, which an empty table does not tell.
+  self.config = setmetatable(self.config or {}, {__jsontype = "object"})
   if self.consul then
     self.config.Consul = self.config.Consul or consul_block(self)
   end
