@@ -1,6 +1,7 @@
 #include "sandbox.h"
 
 #include <lauxlib.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,11 +224,12 @@ static void push_failure(lua_State *L, lua_State *thread, const struct call *cal
     lua_remove(L, -3);
 }
 
-/* The same where memory has run out: first let go of what the thread holds. */
+/* The same where memory has run out: first let go of what the thread holds, down to the system's pages. */
 static void push_memory_failure(lua_State *L, const struct call *call)
 {
     lua_pop(L, 1);
     lua_gc(L, LUA_GCCOLLECT);
+    malloc_trim(0);
     lua_pushstring(L, call->memory_tripped ? "went past its memory limit" : "not enough memory");
     lua_pushliteral(L, "");
 }
@@ -298,6 +300,7 @@ bool sandbox_job_step(lua_State *L, int index, int64_t slice_ms, enum sandbox_ou
 
     if (job->ended)
         luaL_error(L, "this job has ended");
+    index = lua_absindex(L, index);
     lua_getiuservalue(L, index, 1);
     lua_State *thread = lua_tothread(L, -1);
     job->call.paused = false;
@@ -309,6 +312,8 @@ bool sandbox_job_step(lua_State *L, int index, int64_t slice_ms, enum sandbox_ou
         return false;
     }
     job->ended = true;
+    lua_pushnil(L); /* whoever keeps the job keeps nothing of what it worked on */
+    lua_setiuservalue(L, index, 1);
     *outcome = conclude(L, thread, &job->call, status, results);
     return true;
 }

@@ -273,6 +273,7 @@ static void jobs_run_in_slices(void **state)
           "n, job, outcome = slices('return 1', {}, 5)\n"
           "assert(n == 0 and outcome == 'ok')\n"
           "n, job, outcome = slices('local t = {} for i = 1, 1e9 do t[i] = {i} end', {memory_mb = 8}, 1)\n"
+          "assert(collectgarbage('count') < 4096, 'what an ended job held is still there, though the job is')\n"
           "assert(outcome == 'no_memory')");
 }
 
