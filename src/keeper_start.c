@@ -1,5 +1,7 @@
 #include "keeper_start.h"
 
+#include "child_environment.h"
+
 #include "loop.h"
 
 #include <stdint.h>
@@ -70,24 +72,11 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
         start->said_size += (size_t)got;
 }
 
-/* The agent's environment may hold a token and NOTIFY_SOCKET: only what is known to be harmless is passed on. */
-static void make_environment(char *environment[], size_t size)
-{
-    static const char *const passed[] = {"PATH=", "LANG=", "TZ=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="};
-    size_t count = 0;
-
-    for (char **entry = environ; *entry && count + 1 < size; entry++)
-        for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
-            if (strncmp(*entry, passed[i], strlen(passed[i])) == 0)
-                environment[count++] = *entry;
-    environment[count] = NULL;
-}
-
 static int spawn(struct keeper_start *start, const char *keeper_path, const char *state_dir)
 {
     char option[] = "--state-dir", detach[] = "--detach", name[] = "appmgr-keeper";
     char *arguments[] = {name, option, (char *)(uintptr_t)state_dir, detach, NULL};
-    char *environment[16];
+    char *environment[CHILD_ENVIRONMENT_SIZE];
     uv_stdio_container_t stdio[] = {
         {.flags = UV_IGNORE}, {.flags = UV_IGNORE},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&start->errors}};
@@ -96,7 +85,7 @@ static int spawn(struct keeper_start *start, const char *keeper_path, const char
         .flags = UV_PROCESS_DETACHED, .stdio = stdio, .stdio_count = 3,
     };
 
-    make_environment(environment, sizeof environment / sizeof *environment);
+    child_environment(environment);
     return uv_spawn(loop_uv(), &start->process, &options);
 }
 

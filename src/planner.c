@@ -1,5 +1,7 @@
 #include "planner.h"
 
+#include "child_environment.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -251,8 +253,10 @@ static int spawn(const struct planner_options *options, int input, int output, p
     const char *executable = options->executable ? options->executable : "/proc/self/exe";
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
+    char *environment[CHILD_ENVIRONMENT_SIZE];
     sigset_t none, all;
 
+    child_environment(environment);
     sigemptyset(&none);
     sigfillset(&all);
     if (posix_spawn_file_actions_init(&actions) != 0)
@@ -267,7 +271,7 @@ static int spawn(const struct planner_options *options, int input, int output, p
     if (result == 0)
         result = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     if (result == 0)
-        result = posix_spawn(pid, executable, &actions, &attributes, arguments, environ);
+        result = posix_spawn(pid, executable, &actions, &attributes, arguments, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return -result;
@@ -321,19 +325,19 @@ static int open_process(const struct planner_options *options, struct ends *ends
 /* Puts the ends on the loop, which owns the pipes' from then on. */
 static int watch(struct planner *planner, uv_loop_t *loop, const struct ends *ends)
 {
-    uv_pipe_init(loop, &planner->input, 0);
-    uv_pipe_init(loop, &planner->output, 0);
-    int result = uv_poll_init(loop, &planner->exit, ends->pidfd);
+    int result = uv_poll_init(loop, &planner->exit, ends->pidfd); /* first: the only one that can fail */
     if (result < 0)
         return result;
+    uv_pipe_init(loop, &planner->input, 0);
+    uv_pipe_init(loop, &planner->output, 0);
     planner->input.data = planner->output.data = planner->exit.data = planner;
     planner->open_handles = HANDLES;
     planner->pidfd = ends->pidfd;
     planner->pid = ends->pid;
-    uv_pipe_open(&planner->input, ends->input);
-    uv_pipe_open(&planner->output, ends->output);
-    uv_read_start((uv_stream_t *)&planner->output, give_buffer, on_read);
     uv_poll_start(&planner->exit, UV_READABLE, on_exit_ready);
+    if (uv_pipe_open(&planner->input, ends->input) < 0 || uv_pipe_open(&planner->output, ends->output) < 0 ||
+        uv_read_start((uv_stream_t *)&planner->output, give_buffer, on_read) < 0)
+        kill_for(planner, "killed: its pipes cannot be watched");
     return 0;
 }
 

@@ -81,13 +81,10 @@ static void lose(struct process_client *client, const char *reason)
 
     snprintf(client->reason, sizeof client->reason, "%s", reason);
     drop_link(client);
-    if (client->ending) {
-        end(client);
-        return;
-    }
+    /* A keeper that was told to end has ended when nobody listens any more, and not when it cut the connection. */
     timer_start(&client->retry, client->retry_ms, 0, on_retry, client);
     client->retry_ms = client->retry_ms * 2 < LAST_RETRY_MS ? client->retry_ms * 2 : LAST_RETRY_MS;
-    if (is_news)
+    if (is_news && !client->ending)
         client->callbacks.on_lost(client->reason, client->data);
 }
 

@@ -143,13 +143,12 @@ static int open_timerfd(void)
         return -ENOMEM;
     }
     int status = uv_poll_init(loop_uv(), handle, fd);
-    if (status == 0)
-        status = uv_poll_start(handle, UV_READABLE, on_readable);
     if (status != 0) {
         free(handle);
         close(fd);
         return status;
     }
+    uv_poll_start(handle, UV_READABLE, on_readable); /* fails for a handle that is closing, no other */
     timers.fd = fd;
     timers.poll = handle;
     return 0;

@@ -1,7 +1,8 @@
 /*
  * planner: a process that hangs, crashes, eats memory or talks nonsense, and a parent that loses nothing by it.
  *
- * This program plays the planner too: started as one, it does what the environment variable ACT says.
+ * This program plays the planner too: started as one, it does what the link says that it
+ * was started through, act_link() makes those. (The environment is not passed on.)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -54,9 +56,10 @@ static int describe(void)
     sigprocmask(SIG_SETMASK, NULL, &mask);
     struct sigaction action;
     sigaction(SIGUSR1, NULL, &action);
-    snprintf(text + used, sizeof text - used, "space=%lld core=%lld cpu=%lld masked=%d ignored=%d group=%d",
+    snprintf(text + used, sizeof text - used, "space=%lld core=%lld cpu=%lld masked=%d ignored=%d group=%d token=%d",
              (long long)(space.rlim_cur >> 20), (long long)core.rlim_cur, (long long)cpu.rlim_cur,
-             sigismember(&mask, SIGTERM), action.sa_handler == SIG_IGN, getpgrp() == getpid());
+             sigismember(&mask, SIGTERM), action.sa_handler == SIG_IGN, getpgrp() == getpid(),
+             getenv("CONSUL_HTTP_TOKEN") != NULL);
     return planner_write(text, strlen(text)) < 0;
 }
 
@@ -99,7 +102,7 @@ static int act_without_entering(const char *act)
 
 static int act_planner(int count, char **arguments)
 {
-    const char *act = getenv("ACT");
+    const char *act = strrchr((const char *)getauxval(AT_EXECFN), '/') + 1;
     char error[256] = "";
     int result = act_without_entering(act);
     if (result >= 0)
@@ -164,21 +167,41 @@ static void on_exit_told(struct planner *planner, const char *reason, void *data
 
 static const struct planner_callbacks callbacks = {on_message, on_exit_told};
 
-static struct planner *start_with(const char *act, const struct planner_options *options)
+static char folder[] = "/tmp/appmgr-test-planner.XXXXXX";
+
+/* A link to this program, named after what it shall do. Valid until the next one. */
+static const char *act_link(const char *act)
+{
+    static char path[sizeof folder + 64];
+    char self[512] = "";
+    snprintf(path, sizeof path, "%s/%s", folder, act);
+    if (access(path, F_OK) == 0)
+        return path;
+    assert_true(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
+    assert_int_equal(symlink(self, path), 0);
+    return path;
+}
+
+static struct planner *start_on(uv_loop_t *where, const char *act, struct planner_options options)
 {
     char error[256] = "";
-    setenv("ACT", act, 1);
     free(seen.last);
     seen = (struct seen){0};
-    struct planner *planner = planner_start(&loop, options, &callbacks, &seen, error, sizeof error);
+    options.executable = act_link(act);
+    struct planner *planner = planner_start(where, &options, &callbacks, &seen, error, sizeof error);
     if (!planner)
         fail_msg("%s", error);
     return planner;
 }
 
+static struct planner *start_with(const char *act, struct planner_options options)
+{
+    return start_on(&loop, act, options);
+}
+
 static struct planner *start(const char *act)
 {
-    return start_with(act, &(struct planner_options){0});
+    return start_with(act, (struct planner_options){0});
 }
 
 static void on_alarm(uv_timer_t *timer)
@@ -348,10 +371,10 @@ static void limits_hold(void **state)
     skip();
 #endif
 #endif
-    start_with("memory", &(struct planner_options){.memory_mb = 100});
+    start_with("memory", (struct planner_options){.memory_mb = 100});
     expect_end("exited with code 0");
     assert_string_equal(seen.last, "no more");
-    start_with("hang", &(struct planner_options){.cpu_s = 1});
+    start_with("hang", (struct planner_options){.cpu_s = 1});
     expect_end("ended by signal 9 (Killed)");
 }
 
@@ -363,13 +386,15 @@ static void a_planner_begins_clean(void **state)
     sigaddset(&set, SIGTERM);
     sigprocmask(SIG_BLOCK, &set, &old);
     signal(SIGUSR1, SIG_IGN);
-    start_with("describe", &(struct planner_options){.cpu_s = 50});
+    setenv("CONSUL_HTTP_TOKEN", "secret", 1);
+    start_with("describe", (struct planner_options){.cpu_s = 50});
     sigprocmask(SIG_SETMASK, &old, NULL);
     signal(SIGUSR1, SIG_DFL);
+    unsetenv("CONSUL_HTTP_TOKEN");
     close(leaked);
     expect_end("exited with code 0");
     assert_non_null(strstr(seen.last, "0 1 2 3 4 space="));
-    assert_non_null(strstr(seen.last, "core=0 cpu=50 masked=0 ignored=0 group=1"));
+    assert_non_null(strstr(seen.last, "core=0 cpu=50 masked=0 ignored=0 group=1 token=0"));
 }
 
 static void it_dies_with_its_parent(void **state)
@@ -380,13 +405,11 @@ static void it_dies_with_its_parent(void **state)
     pid_t parent = fork();
     if (parent == 0) {
         uv_loop_t own;
-        char error[256];
-        setenv("ACT", "hang", 1);
         uv_loop_init(&own);
-        struct planner *planner =
-            planner_start(&own, &(struct planner_options){0}, &callbacks, &seen, error, sizeof error);
-        pid = planner ? planner_pid(planner) : 0;
-        sleep(1); /* it has set itself up */
+        struct planner *planner = start_on(&own, "hang", (struct planner_options){0});
+        pid = planner_pid(planner);
+        while (seen.messages == 0) /* the first says that it has set itself up */
+            uv_run(&own, UV_RUN_ONCE);
         _exit(write(ends[1], &pid, sizeof pid) != sizeof pid);
     }
     assert_int_equal(waitpid(parent, NULL, 0), parent);
@@ -464,14 +487,16 @@ static void nothing_is_left_behind(void **state)
 static int set_up(void **state)
 {
     signal(SIGPIPE, SIG_IGN);
-    return uv_loop_init(&loop);
+    return mkdtemp(folder) ? uv_loop_init(&loop) : -1;
 }
 
 static int tear_down(void **state)
 {
+    char command[sizeof folder + 16];
     free(seen.last);
     uv_run(&loop, UV_RUN_DEFAULT);
-    return uv_loop_close(&loop);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return uv_loop_close(&loop) != 0 || system(command) != 0;
 }
 
 int main(int argc, char **argv)
