@@ -178,9 +178,10 @@ end
 --- Takes Consul's answer to a batch. Whatever is not a plain success leaves
 -- unknown what the store holds: an audit has to say.
 -- @tparam {table,...} effects of the batch, see batches.build
--- @tparam integer status HTTP status
+-- @tparam integer status HTTP status; 0 when there was no answer
 -- @tparam string body Consul's answer
 function Model:committed(effects, status, body)
+  if status == 0 then return fail_commit(self, "it is not known whether a commit was written") end
   local entries, errors = listing.read_transaction(body, self.reading)
   if status == 200 and entries then
     local index_of = index_by_key(entries)

@@ -277,6 +277,8 @@ describe("a leader", function()
     start()
     planner.decide({ batches = { batch("assignment/a", "1") } })
     consul.http.only("txn").fail("timeout")
+    -- The planner is told that the store may hold either.
+    assert.same({ 1, 0 }, { planner.messages("committed")[1].header.batch, planner.messages("committed")[1].header.status })
     timer.advance(5)
     assert.truthy(text_of("commit/write"))
     assert.equal(2, topics().audit)
