@@ -7,13 +7,13 @@
 #   scripts/test.sh            all of it
 #   scripts/test.sh --quick    gcc, luacheck, units and specs only
 #
-#   APPMGR_TEST_JOBS   how many tests run at a time (default 4: most of them wait for Consul)
+#   APPMGR_TEST_JOBS   how many tests run at a time (default 6: most of them wait for Consul)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PACKAGES=(lua5.4 lua-busted lua-luv lua-dkjson lua-check libcmocka-dev clang openssl)
 # Under the sanitizers a process is several times its size: few at a time.
-jobs=${APPMGR_TEST_JOBS:-4}
+jobs=${APPMGR_TEST_JOBS:-6}
 sanitizer_jobs=$(((jobs + 1) / 2))
 started=$SECONDS
 closing=()
