@@ -20,7 +20,7 @@ local MAX_BYTES <const> = 16 * 1024 * 1024
 local LOG_LEVELS = { "DEBUG", "INFO", "WARN", "ERROR" }
 
 --- What is read again on SIGHUP; the rest needs a restart.
-M.RELOADABLE = { "Applications", "Labels", "Policy", "LogLevel" }
+M.RELOADABLE = { "Applications", "Description", "Labels", "LogLevel", "Policy" }
 
 local function one_of(words)
   return function(value)

@@ -210,16 +210,6 @@ function Client:session_renew(id, options, callback)
   end)
 end
 
---- Looks a session up.
--- @tparam function callback (entry | false: unknown | nil, err)
-function Client:session_info(id, callback)
-  local find = session_entry(id)
-  return self:request("GET", "/v1/session/info/" .. id, nil, expect_document(self, "session/info", function(document)
-    if next(document) == nil then return false end
-    return find(document)
-  end, callback))
-end
-
 --- Lists the sessions bound to a catalog node.
 -- @tparam ?table options `timeout_ms`
 -- @tparam function callback (array of entries | nil, err)

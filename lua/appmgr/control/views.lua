@@ -56,6 +56,7 @@ function M.status(agent, now_ms)
   local rows = agent.apps:list()
   return {
     node = agent.node,
+    description = agent.config.Description,
     version = agent.version,
     pid = agent.pid,
     uptime_seconds = (now_ms - agent.started_ms) // 1000,

@@ -16,7 +16,6 @@ Membership.__index = Membership
 local CHECK_MS = 60000
 -- A refusal while the key looks free (a lock-delay) wakes nobody when it ends.
 local RETRY_MS = 1000
-local LEAVE_TIMEOUT_MS = 2000
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `json`, `node` (name), `fields`
 --   (the document: hostname, incarnation, cluster, version, labels, capacity {cpu (millicores), memory_mb}, candidate,
@@ -168,32 +167,20 @@ function Membership:session_lost()
   self.session_id = nil
 end
 
---- Whether this agent holds the node's name.
--- @treturn boolean
-function Membership:is_joined()
-  return self.phase == "joined"
-end
-
 --- Changes fields of the document; written only when its text changes.
 -- @tparam table fields as of `new`
 function Membership:update(fields)
   if self:merge(fields) and self.phase == "joined" then acquire(self) end
 end
 
+--- Something says that the key may be gone: it is written again now, and not within a minute.
+function Membership:check()
+  if self.phase == "joined" and not self.request then acquire(self) end
+end
+
 --- Ends without a word to Consul; the key stays with the session.
 function Membership:stop()
   enter(self, "off")
-end
-
---- Gives the name up.
--- @tparam function callback (true | nil, err)
-function Membership:leave(callback)
-  local was_joined = self.phase == "joined"
-  enter(self, "off")
-  if not was_joined then return callback(true) end
-  self.client:delete(self.key, { timeout_ms = LEAVE_TIMEOUT_MS }, function(deleted, err)
-    callback(deleted ~= nil or nil, err)
-  end)
 end
 
 return M

@@ -1,28 +1,20 @@
 --- SIGHUP: the configuration is read again.
 --
--- Applications, Labels, Policy and LogLevel come into force; what else changed is
--- told as needing a restart. The new one is read and checked whole before any of
+-- All but `Consul` comes into force; a change of that is told as needing a
+-- restart. The new one is read and checked whole before any of
 -- it is used: a file that is broken changes nothing.
 local configuration = require("appmgr.config")
 local json = require("appmgr.json")
 
 local M = {}
 
---- What is only read at a start.
-local FIXED = { "Consul", "Description" }
-
 local function same(a, b)
   return a == b or (a ~= nil and b ~= nil and json.encode({ a }) == json.encode({ b }))
 end
 
 local function tell_restart(agent, fresh)
-  local changed = {}
-  for _, name in ipairs(FIXED) do
-    if not same(fresh[name], agent.config[name]) then changed[#changed + 1] = name end
-  end
-  if #changed == 0 then return agent.problems:clear("config/restart") end
-  agent.problems:set("config/restart", ("%s: %s changed; restart the agent for it"):format(agent.config.path,
-    table.concat(changed, " and ")))
+  if same(fresh.Consul, agent.config.Consul) then return agent.problems:clear("config/restart") end
+  agent.problems:set("config/restart", ("%s: Consul changed; restart the agent for it"):format(agent.config.path))
 end
 
 --- Reads the file and the policy that it names.

@@ -7,7 +7,7 @@ local views = require("appmgr.control.views")
 local function new_agent()
   return {
     node = "alpha", version = "0.1.0", pid = 7, started_ms = 1000, state_dir = "/s",
-    config = { Consul = { prefix = "appmgr", token = "secret" } },
+    config = { Description = "web tier", Consul = { prefix = "appmgr", token = "secret" } },
     policy = { name = "spread", source = "return {}" },
     client = {},
     session = { id = function() return "s-1" end, lease_until_ms = function() return 20000 end },
@@ -24,7 +24,7 @@ end
 describe("views", function()
   it("tell how a node is", function()
     assert.same({
-      node = "alpha", version = "0.1.0", pid = 7, uptime_seconds = 9, state_dir = "/s", policy = "spread",
+      node = "alpha", description = "web tier", version = "0.1.0", pid = 7, uptime_seconds = 9, state_dir = "/s", policy = "spread",
       cluster = {
         node = "alpha", consul = true, prefix = "appmgr", id = "c-1", leader = "alpha", is_leader = true,
         session = { id = "s-1", lease_seconds = 10 },

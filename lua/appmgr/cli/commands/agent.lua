@@ -7,7 +7,7 @@ appmgr agent
 Run the agent of this node, in the foreground.
 
 SIGTERM ends it and leaves its applications to the next one; SIGINT (Ctrl-C) and "appmgr leave" take
-the node out of the cluster; SIGHUP reads Applications, Labels, Policy and LogLevel again. Logs go to
+the node out of the cluster; SIGHUP reads the configuration again, all but Consul. Logs go to
 stderr.
 
   --config F       the configuration (default: /etc/appmgr/appmgr.json)

@@ -44,6 +44,7 @@ end
 local function format(status)
   local lines = {
     { "node", status.node },
+    { "description", status.description },
     { "agent", ("%s, pid %d, up %s"):format(status.version, status.pid, grid.duration(status.uptime_seconds)) },
     { "state", status.state_dir },
   }
