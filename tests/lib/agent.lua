@@ -39,7 +39,7 @@ end
 
 local function environment(self)
   local env = {
-    ASAN_OPTIONS = "detect_leaks=0:log_path=" .. self.dir .. "/sanitizer",
+    ASAN_OPTIONS = "detect_leaks=1:log_path=" .. self.dir .. "/sanitizer",
     UBSAN_OPTIONS = "print_stacktrace=1:log_path=" .. self.dir .. "/sanitizer",
     CONSUL_HTTP_ADDR = false, CONSUL_HTTP_TOKEN = false, NOTIFY_SOCKET = false,
   }
