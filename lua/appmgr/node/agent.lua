@@ -208,6 +208,14 @@ local function open_membership(self)
   })
 end
 
+--- This node's assignment was removed, as the leader does with a node that it takes for gone: whatever makes it look
+-- so (no session, no key among the live, another store) is found out and put right now.
+local function look_around(self)
+  self.session:check()
+  self.membership:check()
+  self.cluster:verify()
+end
+
 local function open_assignment(self)
   local core = self.core
   self.assignment = Assignment.new({
@@ -215,7 +223,7 @@ local function open_assignment(self)
     problems = self.problems, json = json, state = self.state, cluster = self.cluster,
     node = self.node, fallback_ms = self.config.Consul.topology_interval * 1000,
     on_assignment = function(list, decided) self.apps:set_replicas(list, decided) end,
-    doubt_session = function() self.session:check() end,
+    on_absent = function() look_around(self) end,
   })
 end
 

@@ -25,13 +25,13 @@ local SAVE_DELAY_MS <const> = 100
 --- @tparam table deps `client`, `watch` (the module appmgr.consul.watch), `timer`, `random`, `problems`, `json`,
 --   `state`, `cluster` (`check(meta|nil)` → "ok", "adopted", "unknown" or "mismatch"), `node`, `fallback_ms`
 --   (longest wait between two tries), `on_assignment` (function(list, decided), see apps.set_replicas),
---   `doubt_session` (function(): the session may be gone)
+--   `on_absent` (function(): the key is gone; the leader removes those of nodes that it takes for gone)
 -- @treturn Assignment stopped
 function M.new(deps)
   local self = setmetatable({
     client = deps.client, timer = deps.timer, problems = deps.problems, json = deps.json,
     state = deps.state, cluster = deps.cluster, node = deps.node, fallback_ms = deps.fallback_ms,
-    on_assignment = deps.on_assignment, doubt_session = deps.doubt_session,
+    on_assignment = deps.on_assignment, on_absent = deps.on_absent,
     key = "assignment/" .. deps.node, contents = {}, retry_ms = RETRY_FIRST_MS,
   }, Assignment)
   self.watch = deps.watch.new({
@@ -240,7 +240,7 @@ function Assignment:deliver(answer)
     self:recall()
     self:tell("read", self.replicas and "is not there any more" or nil)
     -- The leader removes what belongs to a node that is gone. That this one is not gone, it has to show.
-    if self.wanted then self.doubt_session() end
+    if self.wanted then self.on_absent() end
     return
   end
   local replicas, reason = assignment.parse(text, self.json)

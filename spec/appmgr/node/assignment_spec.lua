@@ -34,7 +34,7 @@ describe("the assignment", function()
         return verdict
       end },
       on_assignment = function(list, decided) given[#given + 1] = { list = list, decided = decided } end,
-      doubt_session = function() doubts = doubts + 1 end,
+      on_absent = function() doubts = doubts + 1 end,
     })
   end)
 
