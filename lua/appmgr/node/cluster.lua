@@ -302,16 +302,24 @@ local function sort_entries(self, entries)
   return memories, store
 end
 
---- Makes a plan to write back what the agents remember; writes nothing.
--- @tparam function callback (plan of recovery.plan | nil, err {message})
-function Cluster:restore_plan(callback)
-  if not self.in_doubt then
-    return callback(nil, message("the store is the one this node knows; there is nothing to restore"))
-  end
+local function make_plan(self, callback)
   read_store(self, function(entries, err)
     if not entries then return callback(nil, err) end
     local memories, store = sort_entries(self, entries)
     callback(recovery.plan(self:id(), memories, store, { json = self.json, entries = self.client.entries }))
+  end)
+end
+
+--- Makes a plan to write back what the agents remember; writes nothing.
+-- @tparam function callback (plan of recovery.plan | nil, err {message})
+function Cluster:restore_plan(callback)
+  if self.in_doubt then return make_plan(self, callback) end
+  -- The store may have been wiped a moment ago, and this node not know it yet.
+  self.client:get(META, { consistent = true }, function(answer, err)
+    if not answer then return callback(nil, err) end
+    self:take(answer)
+    if self.in_doubt then return make_plan(self, callback) end
+    callback(nil, message("the store is the one this node knows; there is nothing to restore"))
   end)
 end
 

@@ -283,6 +283,16 @@ describe("the cluster id", function()
       assert.truthy(err.message:find("nothing to restore", 1, true))
     end)
 
+    it("looks itself when nobody has noticed yet that the store was wiped", function()
+      consul.put("appmgr/meta", meta("c1"))
+      timer.advance(10)
+      assert.equal(0, #a.problems:list())
+      consul.delete("appmgr/meta")
+      local plan = run(a, "restore_plan")
+      assert.equal("c1", plan.cluster)
+      assert.equal(1, #a.problems:list())
+    end)
+
     it("fails when Consul is away", function()
       local plan = run(a, "restore_plan")
       consul.down = true
