@@ -18,12 +18,13 @@ local RETRY_FIRST_MS, RETRY_CEILING_MS = 500, 5000
 local STATUS_WAIT_S = 5
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `problems`, `fallback_ms`, `on_feed`
---   (function(header {topic, host, status, index}, body))
+--   (function(header {topic, host, status, index, writes}, body)), `writes` (function → a number that grows when a write
+--   begins and when it ends: a single read carries the one from when it was sent)
 -- @treturn Feeds
 function M.new(deps)
   return setmetatable({
     client = deps.client, timer = deps.timer, random = deps.random, problems = deps.problems,
-    fallback_ms = deps.fallback_ms, on_feed = deps.on_feed,
+    fallback_ms = deps.fallback_ms, on_feed = deps.on_feed, writes = deps.writes,
     watches = {}, status_watches = {}, reads = {}, generation = 0,
   }, Feeds)
 end
@@ -48,41 +49,45 @@ end
 
 -- Single reads, tried until they succeed ------------------------------------
 
-local function read(self, topic, send)
+local read
+
+local function read_later(self, topic, delay_ms)
   local state = self.reads[topic]
-  local generation = self.generation
-  state.request = send(function(answer, err)
+  state.wait = self.timer.after(math.ceil(delay_ms), function()
+    state.wait = nil
+    read(self, topic)
+  end)
+end
+
+function read(self, topic)
+  local state = self.reads[topic]
+  local generation, writes = self.generation, self.writes()
+  if state.wait then state.wait:cancel() end
+  state.wait, state.again = nil, false
+  state.request = state.send(function(answer, err)
     if generation ~= self.generation then return end
     state.request = nil
     tell(self, topic, err)
     if not answer then
       local longest = math.min(RETRY_CEILING_MS, RETRY_FIRST_MS * 2 ^ math.min(state.failures, 8))
       state.failures = state.failures + 1
-      state.wait = self.timer.after(math.ceil(longest * (1 - self.random() / 4)), function()
-        state.wait = nil
-        read(self, topic, send)
-      end)
-      return
+      return read_later(self, topic, longest * (1 - self.random() / 4))
     end
     state.failures = 0
-    self.on_feed({ topic = topic, status = answer.status, index = answer.index }, answer.body)
-    if state.again then
-      state.again = false
-      read(self, topic, send)
-    end
+    self.on_feed({ topic = topic, status = answer.status, index = answer.index, writes = writes }, answer.body)
+    if state.again and generation == self.generation then read(self, topic) end
   end)
 end
 
 --- Starts a read, or another one after the one that is under way.
 local function begin_read(self, topic, send)
-  local state = self.reads[topic] or { failures = 0 }
+  local state = self.reads[topic] or { failures = 0, send = send }
   self.reads[topic] = state
-  if state.wait then return end
   if state.request then
     state.again = true
-    return
+  elseif state.failures == 0 then
+    read(self, topic)
   end
-  read(self, topic, send)
 end
 
 local function read_versions(self)
@@ -121,6 +126,13 @@ function Feeds:start()
   end
   read_versions(self)
   self:audit()
+end
+
+--- What was read is of no use, because something was written meanwhile: it is read again in a moment, so that a
+-- leader which writes all the time does not read all the time as well.
+-- @tparam string topic "audit" or "version"
+function Feeds:read_again(topic)
+  if not self.reads[topic].wait then read_later(self, topic, RETRY_FIRST_MS) end
 end
 
 --- Follows the status of these hosts, and of no others.

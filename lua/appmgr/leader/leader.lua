@@ -9,7 +9,8 @@
 --   check      leader/leader.lua           decision                  batches or nothing       term, snapshot unchanged
 --   commit     leader/commit.lua           batches                   Consul's answers         lease valid, one by one
 --   feed back  leader/leader.lua           Consul's answers          "committed"              each batch
---   audit      leader/feeds.lua            assignment/ topology/     a feed                   each 50 s, a refusal
+--   audit      leader/feeds.lua            assignment/ topology/     a feed, or another read  each 50 s, a refusal;
+--                                                                    if written meanwhile     an answer that was lost
 --
 -- The first feed is acted on at once; what arrives while a pass runs is taken
 -- together by the next. This agent parses none of it and remembers none of it:
@@ -47,11 +48,12 @@ function M.new(deps)
   self.feeds = Feeds.new({
     client = deps.client, timer = deps.timer, random = self.random, problems = deps.problems,
     fallback_ms = deps.fallback_ms, on_feed = function(header, body) self:take_feed(header, body) end,
+    writes = function() return self.writes end,
   })
   self.decisions = outcome.new({
     timer = deps.timer, problems = deps.problems, now = deps.now, remember_tasks = deps.remember_tasks,
   })
-  self.snapshot = 0
+  self.snapshot, self.writes = 0, 0
   return self
 end
 
@@ -145,7 +147,10 @@ end
 
 -- Feeding -------------------------------------------------------------------
 
+--- Hands an answer to the planner, unless something was written since it was asked for: it may show what stood there
+-- before, which the planner would take for somebody else's change.
 local function feed(self, header, body)
+  if header.writes and header.writes ~= self.writes then return self.feeds:read_again(header.topic) end
   self.snapshot = self.snapshot + 1
   self.is_dirty = true
   self.fed[header.topic] = true
@@ -245,6 +250,7 @@ local ON_COMMIT_END = {
 
 local function commit_batches(self, batches)
   local term = self.term
+  self.writes = self.writes + 1
   self.commit = commit.run({
     client = self.deps.client, batches = batches,
     may_write = function() return self.term == term and self.deps.may_write(term) end,
@@ -252,7 +258,7 @@ local function commit_batches(self, batches)
       send(self, { type = "committed", batch = number, status = status }, body)
     end,
     on_end = function(how, err)
-      self.commit = nil
+      self.commit, self.writes = nil, self.writes + 1
       ON_COMMIT_END[how](self, err)
       if self.pass then finish_pass(self) end
     end,

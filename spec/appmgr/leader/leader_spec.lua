@@ -320,6 +320,81 @@ describe("a leader", function()
     end)
   end)
 
+  describe("feeds no audit that is older than what it wrote:", function()
+    --- What the planner was fed last as an audit.
+    local function last_audit()
+      local body
+      for _, message in ipairs(planner.messages("feed")) do
+        if message.header.topic == "audit" then body = message.body end
+      end
+      return body
+    end
+
+    local function assert_read_again()
+      assert.equal(1, topics().audit)
+      assert.is_nil(last_audit():find("appmgr/assignment/a", 1, true))
+      timer.advance(1000)
+      assert.equal(2, topics().audit)
+      assert.truthy(last_audit():find("appmgr/assignment/a", 1, true))
+    end
+
+    --- The next transaction that holds this text takes its time: to Consul, and back from there.
+    local function delay_next(text, there_ms, back_ms)
+      local respond = consul.http.respond
+      consul.http.respond = function(request)
+        if not (request.body or ""):find(text, 1, true) then return respond(request) end
+        consul.http.respond = respond
+        timer.after(there_ms, function()
+          respond(setmetatable({ reply = function(...)
+            local answer = table.pack(...)
+            timer.after(back_ms, function() request.reply(table.unpack(answer, 1, answer.n)) end)
+          end }, { __index = request }))
+        end)
+      end
+    end
+
+    before_each(start)
+
+    it("one that came before the commit of its pass", function()
+      leader:audit()
+      timer.advance(3)
+      planner.decide({ batches = { batch("assignment/a", "1") } })
+      timer.advance(3)
+      assert_read_again()
+    end)
+
+    it("one that was asked for while a batch was on its way", function()
+      delay_next("appmgr/assignment/a", 5, 0)
+      planner.decide({ batches = { batch("assignment/a", "1") } })
+      leader:audit()
+      timer.advance(20)
+      assert_read_again()
+    end)
+
+    it("one whose answer comes after the pass", function()
+      delay_next("appmgr/topology/", 0, 10)
+      leader:audit()
+      timer.advance(2)
+      planner.decide({ batches = { batch("assignment/a", "1") } })
+      timer.advance(20)
+      assert_read_again()
+    end)
+
+    it("one that a failed commit overtakes is read again at once", function()
+      delay_next("appmgr/topology/", 0, 5)
+      leader:audit()
+      planner.decide({ batches = { batch("assignment/a", "1") } })
+      timer.advance(1)
+      planner.decide()
+      consul.put("appmgr/task/web", "1")
+      timer.advance(2)
+      planner.decide({ batches = { batch("assignment/a", "1") } })
+      timer.advance(7)
+      assert.equal(2, topics().audit)
+      assert.truthy(last_audit():find("appmgr/assignment/a", 1, true))
+    end)
+  end)
+
   describe("ends its planner", function()
     local function replaced(reason)
       assert.truthy(text_of("planner"):find(reason, 1, true), text_of("planner"))
