@@ -89,6 +89,10 @@ const char *json_strict_check(const char *text, size_t length, size_t *offset)
 {
     size_t at = 0;
 
+    if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        *offset = 0;
+        return "a byte order mark, which no editor shows, stands before the text";
+    }
     while (at < length) {
         const char *reason = NULL;
         size_t size = 1;

@@ -68,6 +68,8 @@ static void errors_say_where(void **state)
     assert_string_equal(error_text, "line 3, column 8: a number must not begin with 0");
     parse("[1, 2");
     assert_string_equal(error_text, "line 1, column 6: unexpected end of data");
+    parse("\xef\xbb\xbf[]");
+    assert_string_equal(error_text, "line 1, column 1: a byte order mark, which no editor shows, stands before the text");
 }
 
 static void depth_is_limited(void **state)
