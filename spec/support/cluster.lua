@@ -17,6 +17,7 @@ local json = core.json
 local Cluster = {}
 Cluster.__index = Cluster
 
+local AUDIT_SECONDS = 50
 local SESSION = "11111111-2222-3333-4444-555555555555"
 
 local function policy_source(name)
@@ -29,7 +30,7 @@ end
 --- Gives the desk to a (new) leader.
 -- @tparam[opt] string source of a policy, else that of the options
 function Cluster:elect(source)
-  self.term = self.term + 1
+  self.term, self.audit_due_at = self.term + 1, self.now
   self.desk = Desk.new(core)
   self.policy_source = source or self.policy_source
   self.configured = self.desk:handle({
@@ -100,11 +101,22 @@ function Cluster:feed(topic, body, host)
   self.desk:handle({ type = "feed", topic = topic, status = status, index = self.store.index, host = host }, body or "")
 end
 
---- Feeds everything but statuses.
-function Cluster:feed_all()
+--- Feeds what the leader follows by long polls.
+function Cluster:feed_trees()
   for _, topic in ipairs({ "task", "live", "node" }) do self:feed(topic, self.store:listing(topic .. "/")) end
+end
+
+--- Feeds what the leader reads when a term begins, each 50 s, and when it does not know what was written.
+function Cluster:audit()
+  self.audit_due_at = self.now + AUDIT_SECONDS
   self:feed("version", self.store:key_listing("version/"))
   self:feed("audit", self.store:audit())
+end
+
+--- Feeds everything but statuses.
+function Cluster:feed_all()
+  self:feed_trees()
+  self:audit()
 end
 
 --- Asks for a decision.
@@ -125,13 +137,16 @@ function Cluster:decide()
   return header, batches
 end
 
---- Commits batches until one fails.
+--- Commits batches until one fails, after which the leader audits.
 -- @treturn integer how many were written
 function Cluster:commit(batches)
   for position, batch in ipairs(batches) do
     local status, answer = self.store:transaction(batch)
     self.desk:handle({ type = "committed", batch = position, status = status }, answer)
-    if status ~= 200 then return position - 1 end
+    if status ~= 200 then
+      self.audit_due_at = self.now
+      return position - 1
+    end
   end
   return #batches
 end
@@ -148,8 +163,10 @@ end
 -- @treturn table the decision
 -- @treturn integer how many batches were written
 function Cluster:turn()
-  self:feed_all()
+  self:feed_trees()
+  if self.now >= self.audit_due_at then self:audit() end
   local header, batches = self:decide()
+  if header.audit then self.audit_due_at = self.now end
   local written = self:commit(batches)
   for _, name in ipairs(self:node_names()) do
     if not self.lazy or not self.lazy(name) then self:run(name) end
@@ -162,9 +179,10 @@ function Cluster:turn()
   return header, written
 end
 
---- Turns until nothing is written any more.
+--- Turns until nothing is written any more; begins with an audit, which each 50 s would bring.
 -- @treturn integer how many turns it took
 function Cluster:settle(max)
+  self.audit_due_at = self.now
   for count = 1, max or 100 do
     local header, written = self:turn()
     if written == 0 and #header.status_hosts == 0 then return count end

@@ -1,9 +1,9 @@
 --- What the planner is fed with: Consul's answers, as they come.
 --
 -- task/, live/ and node/ are followed by long polls whose first read is
--- consistent; the status of hosts that a rollout waits for likewise. The list of
--- versions is read once, the audit (assignment/, topology/, meta in one
--- transaction) when asked. Nothing is parsed here.
+-- consistent; the status of hosts that a rollout waits for likewise. An audit is read
+-- when asked: the keys of version/, and assignment/, topology/ and meta in one
+-- transaction; both are delivered together. Nothing is parsed here.
 local Watch = require("appmgr.consul.watch")
 
 local M = {}
@@ -17,15 +17,15 @@ local RETRY_FIRST_MS, RETRY_CEILING_MS = 500, 5000
 -- over it counts as one of the 200 connections that a host may have, so these waits are short.
 local STATUS_WAIT_S = 5
 
---- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `problems`, `fallback_ms`, `on_feed`
---   (function(header {topic, host, status, index, writes}, body)), `writes` (function → a number that grows when a write
---   begins and when it ends: a single read carries the one from when it was sent)
+--- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `problems`, `fallback_ms`, `on_feeds`
+--   (function(array of {header {topic, host, status, index, writes}, body})), `writes` (function → a number that grows
+--   when a write begins and when it ends: an audit carries the one from when it was asked for)
 -- @treturn Feeds
 function M.new(deps)
   return setmetatable({
     client = deps.client, timer = deps.timer, random = deps.random, problems = deps.problems,
-    fallback_ms = deps.fallback_ms, on_feed = deps.on_feed, writes = deps.writes,
-    watches = {}, status_watches = {}, reads = {}, generation = 0,
+    fallback_ms = deps.fallback_ms, on_feeds = deps.on_feeds, writes = deps.writes,
+    watches = {}, status_watches = {}, failures = 0, is_due_again = false, generation = 0,
   }, Feeds)
 end
 
@@ -41,60 +41,16 @@ local function new_watch(self, key, header, recurse)
     client = self.client, timer = self.timer, random = self.random, key = key, recurse = recurse, consistent = true,
     wait_s = header.host and STATUS_WAIT_S or nil, fallback_ms = self.fallback_ms,
     deliver = function(answer)
-      self.on_feed({ topic = header.topic, host = header.host, status = answer.status, index = answer.index }, answer.body)
+      self.on_feeds({ {
+        header = { topic = header.topic, host = header.host, status = answer.status, index = answer.index },
+        body = answer.body,
+      } })
     end,
     on_error = function(err) tell(self, name, err) end,
   })
 end
 
--- Single reads, tried until they succeed ------------------------------------
-
-local read
-
-local function read_later(self, topic, delay_ms)
-  local state = self.reads[topic]
-  state.wait = self.timer.after(math.ceil(delay_ms), function()
-    state.wait = nil
-    read(self, topic)
-  end)
-end
-
-function read(self, topic)
-  local state = self.reads[topic]
-  local generation, writes = self.generation, self.writes()
-  if state.wait then state.wait:cancel() end
-  state.wait, state.again = nil, false
-  state.request = state.send(function(answer, err)
-    if generation ~= self.generation then return end
-    state.request = nil
-    tell(self, topic, err)
-    if not answer then
-      local longest = math.min(RETRY_CEILING_MS, RETRY_FIRST_MS * 2 ^ math.min(state.failures, 8))
-      state.failures = state.failures + 1
-      return read_later(self, topic, longest * (1 - self.random() / 4))
-    end
-    state.failures = 0
-    self.on_feed({ topic = topic, status = answer.status, index = answer.index, writes = writes }, answer.body)
-    if state.again and generation == self.generation then read(self, topic) end
-  end)
-end
-
---- Starts a read, or another one after the one that is under way.
-local function begin_read(self, topic, send)
-  local state = self.reads[topic] or { failures = 0, send = send }
-  self.reads[topic] = state
-  if state.request then
-    state.again = true
-  elseif state.failures == 0 then
-    read(self, topic)
-  end
-end
-
-local function read_versions(self)
-  begin_read(self, "version", function(callback)
-    return self.client:get("version/", { keys = true, consistent = true }, callback)
-  end)
-end
+-- The audit, tried until it succeeds -----------------------------------------
 
 --- A read that Consul refuses (409) is an error: it means a missing permission.
 local function refusal(self, body)
@@ -103,16 +59,69 @@ local function refusal(self, body)
   return { kind = "http", status = 409, message = first and first.message or "Consul refused the transaction" }
 end
 
---- Reads what is assigned, and who this store is.
-function Feeds:audit()
-  local body = self.client.encode_transaction({
+--- Sends both reads of an audit.
+-- @tparam function callback (answers {version, audit} | nil, err)
+-- @treturn table handle with cancel()
+local function send_audit(self, callback)
+  local answers, requests, handle = {}, {}, {}
+  function handle.cancel()
+    for _, request in pairs(requests) do request:cancel() end
+  end
+  local function take(topic)
+    return function(answer, err)
+      requests[topic] = nil
+      if answer and answer.status == 409 then answer, err = nil, refusal(self, answer.body) end
+      answers[topic] = answer
+      if not answer then
+        handle.cancel()
+        return callback(nil, err)
+      end
+      if answers.version and answers.audit then callback(answers) end
+    end
+  end
+  requests.version = self.client:get("version/", { keys = true, consistent = true }, take("version"))
+  requests.audit = self.client:transaction(self.client.encode_transaction({
     { verb = "get-tree", key = "assignment/" }, { verb = "get-tree", key = "topology/" }, { verb = "get-tree", key = "meta" },
-  })
-  begin_read(self, "audit", function(callback)
-    return self.client:transaction(body, { consistent = true }, function(answer, err)
-      if answer and answer.status == 409 then return callback(nil, refusal(self, answer.body)) end
-      callback(answer, err)
-    end)
+  }), { consistent = true }, take("audit"))
+  return handle
+end
+
+local read
+
+local function read_later(self, delay_ms)
+  self.audit_wait = self.timer.after(math.ceil(delay_ms), function()
+    self.audit_wait = nil
+    read(self)
+  end)
+end
+
+local function cancel(self, name)
+  if self[name] then self[name]:cancel() end
+  self[name] = nil
+end
+
+function read(self)
+  local generation, writes = self.generation, self.writes()
+  cancel(self, "audit_wait")
+  self.is_due_again = false
+  self.auditing = send_audit(self, function(answers, err)
+    self.auditing = nil
+    tell(self, "audit", err)
+    if not answers then
+      local longest = math.min(RETRY_CEILING_MS, RETRY_FIRST_MS * 2 ^ math.min(self.failures, 8))
+      self.failures = self.failures + 1
+      return read_later(self, longest * (1 - self.random() / 4))
+    end
+    self.failures = 0
+    local feeds = {}
+    for position, topic in ipairs({ "version", "audit" }) do
+      local answer = answers[topic]
+      feeds[position] = {
+        header = { topic = topic, status = answer.status, index = answer.index, writes = writes }, body = answer.body,
+      }
+    end
+    self.on_feeds(feeds)
+    if self.is_due_again and generation == self.generation then read(self) end
   end)
 end
 
@@ -124,15 +133,22 @@ function Feeds:start()
     self.watches[topic] = new_watch(self, topic .. "/", { topic = topic }, true)
     self.watches[topic]:start()
   end
-  read_versions(self)
   self:audit()
 end
 
---- What was read is of no use, because something was written meanwhile: it is read again in a moment, so that a
+--- Reads what is assigned, who this store is, and which versions it has: now, or after a read that is under way.
+function Feeds:audit()
+  if self.auditing then
+    self.is_due_again = true
+  elseif self.failures == 0 then
+    read(self)
+  end
+end
+
+--- What an audit read is of no use, because something was written meanwhile: it is read again in a moment, so that a
 -- leader which writes all the time does not read all the time as well.
--- @tparam string topic "audit" or "version"
-function Feeds:read_again(topic)
-  if not self.reads[topic].wait then read_later(self, topic, RETRY_FIRST_MS) end
+function Feeds:audit_later()
+  if not self.audit_wait then read_later(self, RETRY_FIRST_MS) end
 end
 
 --- Follows the status of these hosts, and of no others.
@@ -161,11 +177,9 @@ function Feeds:stop()
   self.generation = self.generation + 1
   self:follow_status({})
   for _, watch in pairs(self.watches) do watch:stop() end
-  for _, state in pairs(self.reads) do
-    if state.request then state.request:cancel() end
-    if state.wait then state.wait:cancel() end
-  end
-  self.watches, self.reads = {}, {}
+  cancel(self, "auditing")
+  cancel(self, "audit_wait")
+  self.watches, self.failures, self.is_due_again = {}, 0, false
   self.problems:clear_prefix("feeds/")
 end
 

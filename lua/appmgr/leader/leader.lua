@@ -9,8 +9,8 @@
 --   check      leader/leader.lua           decision                  batches or nothing       term, snapshot unchanged
 --   commit     leader/commit.lua           batches                   Consul's answers         lease valid, one by one
 --   feed back  leader/leader.lua           Consul's answers          "committed"              each batch
---   audit      leader/feeds.lua            assignment/ topology/     a feed, or another read  each 50 s, a refusal;
---                                                                    if written meanwhile     an answer that was lost
+--   audit      leader/feeds.lua            assignment/ topology/     a feed, or another read  each 50 s, a refusal,
+--                                          meta, version/ (keys)     if written meanwhile     an answer that was lost
 --
 -- The first feed is acted on at once; what arrives while a pass runs is taken
 -- together by the next. This agent parses none of it and remembers none of it:
@@ -47,7 +47,7 @@ function M.new(deps)
   self.random = deps.random or math.random
   self.feeds = Feeds.new({
     client = deps.client, timer = deps.timer, random = self.random, problems = deps.problems,
-    fallback_ms = deps.fallback_ms, on_feed = function(header, body) self:take_feed(header, body) end,
+    fallback_ms = deps.fallback_ms, on_feeds = function(list) self:take_feeds(list) end,
     writes = function() return self.writes end,
   })
   self.decisions = outcome.new({
@@ -150,7 +150,7 @@ end
 --- Hands an answer to the planner, unless something was written since it was asked for: it may show what stood there
 -- before, which the planner would take for somebody else's change.
 local function feed(self, header, body)
-  if header.writes and header.writes ~= self.writes then return self.feeds:read_again(header.topic) end
+  if header.writes and header.writes ~= self.writes then return self.feeds:audit_later() end
   self.snapshot = self.snapshot + 1
   self.is_dirty = true
   self.fed[header.topic] = true
@@ -159,23 +159,26 @@ local function feed(self, header, body)
     body)
 end
 
---- Takes one of Consul's answers. During a pass only the last of each topic is kept.
-function Leader:take_feed(header, body)
+--- Takes some of Consul's answers, for one pass. While another runs only the last of each topic is kept.
+-- @tparam table list array of {header, body}
+function Leader:take_feeds(list)
   if not self.planner then return end
-  if self.pass then
-    local place = header.topic .. "/" .. (header.host or "")
-    self.held[#self.held + 1] = not self.held[place] and place or nil
-    self.held[place] = { header, body }
-    return
+  for _, item in ipairs(list) do
+    local place = item.header.topic .. "/" .. (item.header.host or "")
+    if not self.pass then
+      feed(self, item.header, item.body)
+    else
+      self.held[#self.held + 1] = not self.held[place] and place or nil
+      self.held[place] = item
+    end
   end
-  feed(self, header, body)
   consider(self)
 end
 
 local function feed_held(self)
   local held = self.held
   self.held = {}
-  for _, place in ipairs(held) do feed(self, held[place][1], held[place][2]) end
+  for _, place in ipairs(held) do feed(self, held[place].header, held[place].body) end
 end
 
 -- Passes --------------------------------------------------------------------

@@ -108,10 +108,11 @@ local function work_of(self, header, snapshot, result)
   end
   -- Without the folder key the listing of tasks was no answer.
   if violation or not self.model.tasks.has_folder then
-    return { founding = founding, versions = {}, changes = {}, old_versions = {} }
+    return { founding = founding, versions = {}, changes = {}, old_versions = {}, problems = {} }
   end
+  local missing, lost = versions.missing(result.states, holdings)
   return {
-    founding = founding, versions = versions.missing(result.states, holdings),
+    founding = founding, versions = missing, problems = lost,
     changes = diff.changes(result.desired, holdings, snapshot.unreadable, self.deps.json),
     old_versions = versions.old(result, holdings),
   }
@@ -185,6 +186,7 @@ local function decide(self, header)
   model.nodes:keep_status(self.watched)
   local problems = model:problems()
   table.move(unwritable, 1, #unwritable, #problems + 1, problems)
+  table.move(work.problems, 1, #work.problems, #problems + 1, problems)
   pending_problems(result, snapshot, problems)
   stranger_problems(snapshot, problems)
   return reply(self, header, {

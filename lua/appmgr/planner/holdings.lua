@@ -12,7 +12,7 @@ Holdings.__index = Holdings
 --- @tparam table deps `json`
 -- @treturn Holdings
 function Holdings.new(deps)
-  local self = setmetatable({ json = deps.json, versions = {}, versions_read = false, created = 0 }, Holdings)
+  local self = setmetatable({ json = deps.json, versions = {}, versions_read = false, created = 0, unlisted = {} }, Holdings)
   self:forget()
   return self
 end
@@ -154,17 +154,32 @@ end
 -- than what this planner makes later; among each other they have no age.
 -- @tparam {string,...} keys relative
 function Holdings:feed_versions(keys)
-  local before = self.versions
-  self.versions, self.versions_read = {}, true
+  local before, known = self.versions, self.unlisted
+  self.versions, self.versions_read, self.unlisted = {}, true, {}
   table.sort(keys)
+  local function take(key, task, hash)
+    self.versions[task] = self.versions[task] or {}
+    self.versions[task][hash] = before[task] and before[task][hash]
+    self:add_version(task, hash)
+    known[key] = nil
+  end
   for _, key in ipairs(keys) do
     local task, hash = key:match("^version/([^/]+)/([^/]+)$")
-    if task then
-      self.versions[task] = self.versions[task] or {}
-      self.versions[task][hash] = before[task] and before[task][hash]
-      self:add_version(task, hash)
-    end
+    if task then take(key, task, hash) end
   end
+  for key, version in pairs(known) do
+    take(key, version.task, version.hash)
+    self.unlisted[key] = version
+  end
+end
+
+--- Consul refused to make a version because it is there. That outweighs a listing without it, which a token that
+-- may not list gets: else it would be written, and refused, for ever.
+-- @tparam string task
+-- @tparam string hash
+function Holdings:note_existing(task, hash)
+  self:add_version(task, hash)
+  self.unlisted[("version/%s/%s"):format(task, hash)] = { task = task, hash = hash }
 end
 
 --- Whether the store has a version.
@@ -205,7 +220,11 @@ local APPLY = {
   end,
   topology_gone = function(self, effect) self.topology[effect.host] = nil end,
   version = function(self, effect) self:add_version(effect.task, effect.hash) end,
-  version_gone = function(self, effect) self.versions[effect.task][effect.hash] = nil end,
+  version_gone = function(self, effect)
+    -- A listing that was read meanwhile may lack all of the task's.
+    if self.versions[effect.task] then self.versions[effect.task][effect.hash] = nil end
+    self.unlisted[("version/%s/%s"):format(effect.task, effect.hash)] = nil
+  end,
   meta = function(self, effect) self.meta = { cluster = effect.cluster, accepted = {} } end,
 }
 

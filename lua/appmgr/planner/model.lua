@@ -203,7 +203,7 @@ function Model:committed(effects, status, body)
     local effect = effects[err.operation]
     -- Somebody made this version before us; it is immutable, so it is right.
     if effect and effect.kind == "version" and not err.text:find("ermission denied") then
-      self.holdings:apply({ effect }, {})
+      self.holdings:note_existing(effect.task, effect.hash)
     end
   end
   fail_commit(self, ("Consul answered %s to a commit: %s"):format(tostring(status), table.concat(texts, "; ")))
@@ -225,6 +225,14 @@ function Model:problems()
       key = "feed/task",
       text = "the listing of task/ lacks its folder key, so it is no answer; if this lasts, "
         .. "check that the token may read " .. self.prefix .. "task/",
+    }
+  end
+  -- Right after the refusal the listing is an old one.
+  if next(self.holdings.unlisted) and not self.needs_audit then
+    list[#list + 1] = {
+      key = "feed/version",
+      text = "the listing of version/ lacks what Consul says is there; check that the token may list "
+        .. self.prefix .. "version/",
     }
   end
   if self.commit_error then

@@ -4,20 +4,36 @@ local M = {}
 --- How many versions of a task are kept, to go back to.
 M.KEEP = 10
 
---- The versions that the decision names and the store lacks.
+local LOST = 'task "%s": version/%s/%s is not in Consul any more and its text is not known: a slot that has it cannot be '
+  .. "started anew before it gets the task's current version"
+
+local function lost(name, version)
+  return { key = ("version/%s/%s"):format(name, version), text = LOST:format(name, name, version) }
+end
+
+--- The versions that slots shall run and the store lacks, whether the slots are new or stay. Of a task's versions only
+-- the current one has a text to be written.
 -- @tparam {state,...} states of the engine's result
 -- @tparam Holdings holdings
 -- @treturn {table,...} `task`, `hash`, `text`
+-- @treturn {table,...} problems: what is lacking and cannot be written
 function M.missing(states, holdings)
-  local list = {}
+  local list, problems = {}, {}
   for _, state in ipairs(states) do
-    local task = state.mode == "normal" and state.entry.task
-    local is_used = task and (#state.placed > 0 or #state.moved > 0)
-    if is_used and not holdings:has_version(task.name, task.version) then
-      list[#list + 1] = { task = task.name, hash = task.version, text = task.content_text }
+    local task, seen = state.entry and state.entry.task, {}
+    for _, holder in ipairs(state.staying) do
+      local name, version = holder.result.task, holder.result.version
+      if not seen[version] and not holdings:has_version(name, version) then
+        if task and task.version == version then
+          list[#list + 1] = { task = name, hash = version, text = task.content_text }
+        else
+          problems[#problems + 1] = lost(name, version)
+        end
+      end
+      seen[version] = true
     end
   end
-  return list
+  return list, problems
 end
 
 local function referenced(result, holdings)

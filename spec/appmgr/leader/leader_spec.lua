@@ -257,6 +257,7 @@ describe("a leader", function()
       assert.equal(409, planner.messages("committed")[1].header.status)
       assert.equal(1, refused)
       assert.equal(2, topics().audit)
+      assert.equal(2, topics().version)
       assert.equal(2, decides())
     end)
 
@@ -298,6 +299,7 @@ describe("a leader", function()
       assert.equal(1, topics().audit)
       timer.advance(1500)
       assert.equal(2, topics().audit)
+      assert.equal(2, topics().version)
     end)
 
     it("when the planner asks", function()
@@ -618,12 +620,16 @@ describe("a leader", function()
   it("sends at most 30 requests a minute when idle, all else of its agent counted", function()
     start()
     planner.decide()
-    timer.advance(60000)
-    local before = #consul.http.requests
-    for _ = 1, 600 do
-      timer.advance(1000)
-      if leader.pass then planner.decide() end
+    local function idle(seconds)
+      for _ = 1, seconds do
+        timer.advance(1000)
+        if leader.pass then planner.decide() end
+      end
     end
+    idle(60)
+    local before = #consul.http.requests
+    idle(600)
+    assert.equal(1, #planner.started)
     local per_minute = (#consul.http.requests - before) / 10
     -- beside it: renewals 6, reports 6, assignment and leader polls 4.8, membership 1.1
     assert.is_true(per_minute + 17.9 <= 30, per_minute .. " a minute")

@@ -445,6 +445,101 @@ describe("rollout", function()
   end)
 end)
 
+describe("a version that vanishes", function()
+  local cluster, first
+
+  local function version_of(command)
+    return core.codec.sha256(json.encode({ command = command })):sub(1, 16)
+  end
+
+  before_each(function()
+    cluster = three_nodes()
+    cluster:task("web", { replication = 2 })
+    cluster:settle()
+    first = "version/web/" .. version_of("sleep 30")
+    assert.equal('{"command":"sleep 30"}', cluster.store:value(first))
+  end)
+
+  it("is written again, for slots that only stay", function()
+    cluster.store:delete(first)
+    cluster:turn()
+    assert.is_nil(cluster.store:value(first))
+    cluster.now = cluster.now + 50
+    cluster:turn()
+    assert.equal('{"command":"sleep 30"}', cluster.store:value(first))
+    assert.is_nil(cluster:problem(first))
+    assert.equal(0, select(2, cluster:turn()))
+  end)
+
+  it("and whose text nobody has any more is told, as long as a slot has it", function()
+    cluster.refuses[version_of("false")] = true
+    cluster:task("web", { replication = 2, content = { command = "false" } })
+    cluster:settle()
+    cluster.store:delete(first)
+    cluster:settle()
+    assert.equal(('task "web": %s is not in Consul any more and its text is not known: a slot that has it cannot be '
+      .. "started anew before it gets the task's current version"):format(first), cluster:problem(first))
+    cluster:task("web", { replication = 2, content = { command = "true" } })
+    cluster:settle()
+    assert.is_nil(cluster:problem(first))
+  end)
+
+  it("together with its task is nobody's problem", function()
+    cluster.store:delete(first)
+    cluster.store:delete("task/web")
+    cluster.lazy = function() return true end
+    cluster.audit_due_at = cluster.now
+    cluster:turn()
+    assert.is_nil(cluster:problem(first))
+  end)
+
+  it("in a deletion of our own whose answer was lost is written when it is needed", function()
+    for number = 1, 10 do
+      cluster:task("web", { replication = 2, content = { command = "sleep 30" .. number } })
+      if number == 10 then break end
+      cluster:settle()
+    end
+    -- The one decision that takes the oldest version away is written, and nobody hears of it.
+    repeat
+      cluster:feed_trees()
+      local header, batches = cluster:decide()
+      for position, batch in ipairs(batches) do
+        local is_deletion = batch:find('"delete"', 1, true)
+        local status, answer = cluster.store:transaction(batch)
+        cluster.desk:handle({ type = "committed", batch = position, status = is_deletion and 0 or status },
+          is_deletion and "" or answer)
+      end
+      for _, name in ipairs(cluster:node_names()) do cluster:run(name) end
+      for _, host in ipairs(header.status_hosts) do
+        cluster:feed("status", cluster.store:listing("status/" .. host .. "/applications"), host)
+      end
+      cluster.now = cluster.now + 1
+    until not cluster.store:value(first)
+    cluster:task("web", { replication = 2 })
+    cluster:settle()
+    assert.equal('{"command":"sleep 30"}', cluster.store:value(first))
+  end)
+
+  it("only from the listing, as a token without permission sees it, is tried once and told", function()
+    cluster.store.key_listing = function() return nil end
+    cluster:settle()
+    local tries = 0
+    for _ = 1, 5 do
+      cluster.audit_due_at = cluster.now
+      cluster:feed_all()
+      local _, batches = cluster:decide()
+      tries = tries + #batches
+      cluster:commit(batches)
+    end
+    assert.equal(0, tries)
+    cluster:turn()
+    assert.truthy(cluster:problem("feed/version"):find("may list appmgr/version/", 1, true))
+    cluster.store.key_listing = nil
+    cluster:settle()
+    assert.is_nil(cluster:problem("feed/version"))
+  end)
+end)
+
 describe("bad documents", function()
   it("freeze their own task and nothing else", function()
     local cluster = three_nodes()
