@@ -2,8 +2,12 @@
 --
 -- A part that meets a problem sets it under a key of its own as often as it
 -- likes; the log hears of it when it begins, when its text changes and when it
--- is over. `appmgr status` lists what is left.
+-- is over. One that comes and goes is told as such, once. `appmgr status` lists
+-- what is left.
 local M = {}
+
+--- How long a problem stays away before it counts as a new one.
+local FLAPPING_S = 60
 
 local Problems = {}
 Problems.__index = Problems
@@ -11,7 +15,19 @@ Problems.__index = Problems
 --- @tparam table deps `log` (core.log), `now` (function returning unix seconds)
 -- @treturn Problems an empty list
 function M.new(deps)
-  return setmetatable({ log = deps.log, now = deps.now, by_key = {} }, Problems)
+  return setmetatable({ log = deps.log, now = deps.now, by_key = {}, ended = {} }, Problems)
+end
+
+--- Forgets what has stayed away; of what came and went, this is its end.
+local function forget_ended(self)
+  local now = self.now()
+  for key, ended in pairs(self.ended) do
+    local away_s = now - ended.at
+    if away_s < 0 or away_s >= FLAPPING_S then
+      self.ended[key] = nil
+      if ended.flapping then self.log.info("over: " .. ended.text) end
+    end
+  end
 end
 
 --- Begins a problem or changes its text.
@@ -21,8 +37,16 @@ end
 function Problems:set(key, text)
   local known = self.by_key[key]
   if known and known.text == text then return false end
-  self.by_key[key] = { key = key, text = text, since = known and known.since or self.now() }
-  self.log.warn(text)
+  forget_ended(self)
+  local ended = self.ended[key]
+  local returned = not known and ended and ended.text == text
+  self.ended[key] = nil
+  self.by_key[key] = { key = key, text = text, since = known and known.since or self.now(), flapping = returned }
+  if not returned then
+    self.log.warn(text)
+  elseif not ended.flapping then
+    self.log.warn(text .. " (it comes and goes; not every change is logged)")
+  end
   return true
 end
 
@@ -31,9 +55,11 @@ end
 -- @treturn boolean whether there was one
 function Problems:clear(key)
   local known = self.by_key[key]
+  forget_ended(self)
   if not known then return false end
   self.by_key[key] = nil
-  self.log.info("over: " .. known.text)
+  self.ended[key] = { text = known.text, at = self.now(), flapping = known.flapping }
+  if not known.flapping then self.log.info("over: " .. known.text) end
   return true
 end
 

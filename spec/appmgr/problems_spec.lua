@@ -19,6 +19,23 @@ describe("problems", function()
     assert.same({ "WARN disk full", "WARN disk gone", "INFO over: disk gone" }, log.lines)
   end)
 
+  it("that come and go are told as such once, and end when they stay away", function()
+    for _ = 1, 20 do
+      problems:set("a", "cut")
+      problems:clear("a")
+      now = now + 1
+    end
+    assert.same({
+      "WARN cut", "INFO over: cut", "WARN cut (it comes and goes; not every change is logged)",
+    }, log.lines)
+    assert.same({}, problems:list())
+    now = now + 60
+    problems:set("b", "else")
+    assert.same({ "INFO over: cut", "WARN else" }, table.move(log.lines, 4, #log.lines, 1, {}))
+    problems:set("a", "cut")
+    assert.equal("WARN cut", log.lines[6])
+  end)
+
   it("are listed oldest first, and keep the moment they began", function()
     problems:set("b", "one")
     now = 200
