@@ -93,6 +93,31 @@ function Test:wait_for_sleepers(name, count, deadline_ms)
   end)
 end
 
+--- Where a task's replicas are assigned: "node task.slot version since", sorted.
+function Test:placements(consul, task) -- luacheck: no self
+  local list = {}
+  for _, key in ipairs(consul:keys("assignment/")) do
+    for _, replica in ipairs(consul:document(key).replicas) do
+      if replica.task == task then
+        list[#list + 1] = ("%s %s.%d %s %d"):format(key, task, replica.slot, replica.version, replica.since)
+      end
+    end
+  end
+  table.sort(list)
+  return list
+end
+
+--- Waits until a leader has decided on what it sees now: a new task is placed, and removed again.
+-- What a decision does to everything else is then to be seen.
+function Test:expect_decision(consul, deadline_ms)
+  self.decisions = (self.decisions or 0) + 1
+  local task = "sign" .. self.decisions
+  consul:put("task/" .. task, {content = {command = self:sleeper(task)}, replication = 1})
+  self:wait_for_sleepers(task, 1, deadline_ms or 20000)
+  consul:delete("task/" .. task)
+  self:wait_for_sleepers(task, 0, 20000)
+end
+
 --- Ends everything and removes the folder.
 -- @treturn {string,...} what sanitizers said, and what would not end
 function Test:end_all()

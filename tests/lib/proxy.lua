@@ -47,6 +47,11 @@ function Client:say(bytes)
   end
 end
 
+--- Whether the agent has ended this connection, or we have.
+function Client:has_gone()
+  return self.handle:is_closing()
+end
+
 function Client:close()
   for _, handle in ipairs{self.handle, self.upstream} do
     if not handle:is_closing() then
@@ -83,13 +88,16 @@ local function forward(client, bytes)
   end)
 end
 
--- Hands bytes to Consul for a client that has gone meanwhile: nobody waits for the answer.
-local function forward_alone(proxy, bytes)
+-- Hands bytes to Consul for a client that has gone meanwhile; only `on_answer` is told what Consul says to it.
+local function forward_alone(proxy, bytes, on_answer)
   local socket = uv.new_tcp()
   socket:connect("127.0.0.1", proxy.target_port, function()
     socket:write(bytes)
     socket:read_start(function(_, answered)
-      if not answered and not socket:is_closing() then
+      local status = answered and answered:match("^HTTP/%S+ (%d+)")
+      if status and on_answer then
+        on_answer(tonumber(status))
+      elseif not answered and not socket:is_closing() then
         socket:close()
       end
     end)
@@ -117,9 +125,9 @@ local function on_request(client, request, bytes)
   end
   local lie = find_lie(proxy, request)
   if lie then
-    return lie(client, request, function()
+    return lie(client, request, function(on_answer)
       if client.handle:is_closing() then
-        forward_alone(proxy, bytes)
+        forward_alone(proxy, bytes, on_answer)
       else
         forward(client, bytes)
       end
@@ -186,8 +194,9 @@ end
 
 --- Tells a lie to the requests whose "METHOD target" matches a Lua pattern.
 -- @tparam string pattern
--- @tparam string|function lie a name from M.lies, or function(client, request, pass_on); pass_on()
---   hands the request to Consul after all, now or much later
+-- @tparam string|function lie a name from M.lies, or function(client, request, pass_on); pass_on(on_answer)
+--   hands the request to Consul after all, now or much later; when its sender has gone meanwhile,
+--   on_answer (may be nil) gets the status that Consul answers
 -- @tparam[opt] table options times (how often, else always), unless (pattern that exempts)
 -- @treturn table the rule; `told` counts, drop() ends it
 function Proxy:lie(pattern, lie, options)
