@@ -7,11 +7,12 @@
 #   scripts/test.sh            all of it
 #   scripts/test.sh --quick    gcc, luacheck, units and specs only
 #
-#   APPMGR_TEST_JOBS   how many tests run at a time (default 6: most of them wait for Consul)
+#   APPMGR_TEST_JOBS   how many integration files run at a time (default 6: they wait for Consul most of the time)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PACKAGES=(lua5.4 lua-busted lua-luv lua-dkjson lua-check libcmocka-dev clang openssl)
+cores=$(nproc)
 # Under the sanitizers a process is several times its size: few at a time.
 jobs=${APPMGR_TEST_JOBS:-6}
 sanitizer_jobs=$(((jobs + 1) / 2))
@@ -89,15 +90,16 @@ main() {
   build build gcc
   run_luacheck || failed=1
   if [ "${1:-}" = --quick ]; then
-    run_ctest "gcc, quick" build -j "$jobs" -L 'unit|spec' || failed=1
+    run_ctest "gcc, units and specs" build -j "$cores" -L 'unit|spec' || failed=1
     close
     return $failed
   fi
   build build-clang clang
   build build-sanitize gcc -DAPPMGR_SANITIZE=ON
   scripts/consul.sh > /dev/null
-  run_ctest "gcc" build -j "$jobs" -LE lint || failed=1
-  run_ctest "clang" build-clang -j "$jobs" -L 'unit|spec' || failed=1
+  run_ctest "gcc, units and specs" build -j "$cores" -L 'unit|spec' || failed=1
+  run_ctest "gcc, integration" build -j "$jobs" -L 'integration|demo' || failed=1
+  run_ctest "clang" build-clang -j "$cores" -L 'unit|spec' || failed=1
   run_ctest "gcc, ASan and UBSan" build-sanitize -j "$sanitizer_jobs" -L 'unit|sanitizer' || failed=1
   close
   return $failed
