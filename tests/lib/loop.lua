@@ -30,10 +30,10 @@ function M.turn(longest_ms)
   if not alarm or alarm:is_closing() then
     prepare()
   end
-  -- Without this the loop counts from when it last looked at the clock, finds the alarm over
-  -- before it waits, and then waits for ever.
+  -- It repeats: libuv 1.44 fires what is due before it waits, and on a busy machine the alarm may be due
+  -- by then. Without a next time the loop would wait for ever.
   uv.update_time()
-  alarm:start(longest_ms, 0, function() end)
+  alarm:start(longest_ms, longest_ms, function() end)
   uv.run("once")
   alarm:stop()
 end
