@@ -20,9 +20,9 @@ Apps.__index = Apps
 --- How many processes one `sample` looks at: what it costs is bounded, whatever runs.
 local SAMPLES_AT_ONCE <const> = 200
 
---- @tparam table deps `json`, `codec`, `log`, `problems`, `clock`, `host` (core.host), `node`, `uid` (of the state
---   directory), `inherited` (environment of applications), `log_dir`, `owner` (user who runs what names no user),
---   `on_change` (function(), what `list` shows has changed)
+--- @tparam table deps `json`, `codec`, `log`, `problems`, `clock`, `host` (core.host), `node`, `inherited`
+--   (environment of applications), `log_dir`, `owner` (user who runs what names no user), `on_change` (function(), what
+--   `list` shows has changed)
 -- @treturn Apps with nothing wanted and no keeper
 function M.new(deps)
   return setmetatable({
@@ -30,7 +30,7 @@ function M.new(deps)
       json = deps.json, codec = deps.codec, node = deps.node, inherited = deps.inherited, log_dir = deps.log_dir,
       clock = deps.clock, owner = deps.owner,
     },
-    log = deps.log, problems = deps.problems, clock = deps.clock, host = deps.host, uid = deps.uid,
+    log = deps.log, problems = deps.problems, clock = deps.clock, host = deps.host,
     on_change = deps.on_change,
     by_id = {}, by_name = {}, locals = {}, local_list = {}, replicas = {}, replicas_are_decided = false,
   }, Apps)
@@ -162,7 +162,7 @@ function Apps:set_local(list)
   self.locals, self.local_list = {}, {}
   for index, document in ipairs(list) do
     local identity = { kind = "local", name = document.name, application = document }
-    identity.id = launch.id(self.context.codec, self.uid, identity)
+    identity.id = launch.id(self.context.codec, self.context.node, identity)
     self.locals[document.name], self.local_list[index] = identity, identity
   end
   reconcile(self)
@@ -180,7 +180,7 @@ function Apps:set_replicas(list, decided)
       kind = "replica", task = replica.task, slot = replica.slot, version = replica.version,
       leaving = replica.leaving, application = replica.application, error = replica.error,
     }
-    identity.id = launch.id(self.context.codec, self.uid, identity)
+    identity.id = launch.id(self.context.codec, self.context.node, identity)
     self.replicas[index] = identity
   end
   self.replicas_are_decided = self.replicas_are_decided or decided

@@ -33,11 +33,11 @@ end
 -- application is on this node, so that it is the same after every restart, and a slot that comes
 -- back while its old process still ends cannot run twice.
 -- @tparam table codec core.codec
--- @tparam string uid the state directory's own id
+-- @tparam string node this node's name
 -- @tparam table identity `kind` and `name`, or `kind`, `task` and `slot`
 -- @treturn string in the form of a UUID (version 8: made by its own rule)
-function M.id(codec, uid, identity)
-  local parts = { uid, identity.kind, identity.task or identity.name, identity.slot or "" }
+function M.id(codec, node, identity)
+  local parts = { node, identity.kind, identity.task or identity.name, identity.slot or "" }
   local hex = codec.sha256(table.concat(parts, "\0"))
   return ("%s-%s-8%s-a%s-%s"):format(hex:sub(1, 8), hex:sub(9, 12), hex:sub(14, 16), hex:sub(18, 20), hex:sub(21, 32))
 end

@@ -1,6 +1,6 @@
 --- What a node remembers in its state directory.
 --
---   node.json        who this is: node, uid, machine_id, incarnation, cluster, session
+--   node.json        who this is: node, machine_id, incarnation, cluster, session
 --   assignment.json  the last assignment that was acted on, with its versions
 --   tasks.json       the last listing of tasks as Consul gave it, kept by an agent that led
 --
@@ -84,7 +84,6 @@ local function adopt_node(self)
   self.record = {
     node = self.node,
     machine_id = self.machine_id,
-    uid = not self.moved and type(kept.uid) == "string" and kept.uid or self.uuid(),
     incarnation = (math.type(kept.incarnation) == "integer" and kept.incarnation or 0) + 1,
     cluster = kept.cluster,
     session = not self.moved and kept.session or nil,
@@ -94,14 +93,14 @@ end
 
 --- Opens a state directory: makes it, locks it, reads `node.json` and counts the incarnation.
 -- The lock is held until the process ends.
--- @tparam table deps `file`, `json`, `problems`, `uuid` (function), `path`, `node`, `machine_id`
+-- @tparam table deps `file`, `json`, `problems`, `path`, `node`, `machine_id`
 -- @treturn State|nil
 -- @treturn ?string why not, with the next step
 function M.open(deps)
   local lock, err = claim_directory(deps.file, deps.path)
   if not lock then return nil, err end
   local self = setmetatable({
-    file = deps.file, json = deps.json, problems = deps.problems, uuid = deps.uuid,
+    file = deps.file, json = deps.json, problems = deps.problems,
     path = deps.path, node = deps.node, machine_id = deps.machine_id, lock = lock,
   }, State)
   local ours, why = adopt_node(self)
@@ -114,7 +113,7 @@ function M.open(deps)
 end
 
 --- One field of the node's record.
--- @tparam string name `node`, `uid`, `machine_id`, `incarnation`, `cluster` or `session`
+-- @tparam string name `node`, `machine_id`, `incarnation`, `cluster` or `session`
 -- @return the value (borrowed, not to be changed), nil when there is none
 function State:get(name)
   return self.record[name]

@@ -28,7 +28,7 @@ describe("the applications of a node", function()
     problems = Problems.new({ log = log, now = os.time })
     changes = 0
     local made = Apps.new({
-      json = core.json, codec = core.codec, log = log, problems = problems, clock = clock, node = "alpha", uid = "u",
+      json = core.json, codec = core.codec, log = log, problems = problems, clock = clock, node = "alpha",
       inherited = { PATH = "/bin" }, log_dir = "/log", owner = "root",
       host = { process = function(pid) return pid % 2 == 1 and { memory_bytes = pid * 1000 } or nil end },
       on_change = function() changes = changes + 1 end,

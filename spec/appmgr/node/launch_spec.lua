@@ -68,13 +68,13 @@ end)
 
 describe("an id", function()
   it("is the same for the same slot, another for any other, and looks like a UUID", function()
-    local id = launch.id(core.codec, "uid", { kind = "replica", task = "web", slot = 1, version = "v1" })
+    local id = launch.id(core.codec, "alpha", { kind = "replica", task = "web", slot = 1, version = "v1" })
     assert.matches("^%x+%-%x%x%x%x%-8%x%x%x%-a%x%x%x%-%x+$", id)
     assert.equal(36, #id)
-    assert.equal(id, launch.id(core.codec, "uid", { kind = "replica", task = "web", slot = 1, version = "v2" }))
+    assert.equal(id, launch.id(core.codec, "alpha", { kind = "replica", task = "web", slot = 1, version = "v2" }))
     for _, other in ipairs({ { kind = "replica", task = "web", slot = 2 }, { kind = "replica", task = "we", slot = 1 },
       { kind = "local", name = "web" } }) do
-      assert.not_equal(id, launch.id(core.codec, "uid", other))
+      assert.not_equal(id, launch.id(core.codec, "alpha", other))
     end
     assert.not_equal(id, launch.id(core.codec, "other", { kind = "replica", task = "web", slot = 1 }))
   end)

@@ -5,20 +5,16 @@ local fake_file = require("spec.support.fake_file")
 local fake_log = require("spec.support.fake_log")
 
 describe("the state directory", function()
-  local file, problems, log, uuids
+  local file, problems, log
 
   before_each(function()
-    file, log, uuids = fake_file.new(), fake_log.new(), 0
+    file, log = fake_file.new(), fake_log.new()
     problems = Problems.new({ log = log, now = os.time })
   end)
 
   local function open(changes)
     local deps = {
       file = file, json = core.json, problems = problems, path = "/state", node = "alpha", machine_id = "m1",
-      uuid = function()
-        uuids = uuids + 1
-        return "uuid-" .. uuids
-      end,
     }
     for key, value in pairs(changes or {}) do deps[key] = value end
     return State.open(deps)
@@ -33,7 +29,6 @@ describe("the state directory", function()
     assert.equal(1, state:get("incarnation"))
     local again = assert(open())
     assert.equal(2, again:get("incarnation"))
-    assert.equal("uuid-1", again:get("uid"))
   end)
 
   it("is refused when another agent holds it", function()
@@ -84,14 +79,13 @@ describe("the state directory", function()
     assert.equal(before, file.writes)
   end)
 
-  it("that was copied from another machine gives no session, no assignment and another uid", function()
+  it("that was copied from another machine gives no session and no assignment", function()
     local state = assert(open())
     state:set("session", { id = "s" })
     state:save_assignment(replicas, versions)
     local copy = assert(open({ machine_id = "m2" }))
     assert.is_nil(copy:get("session"))
     assert.is_nil(copy:load_assignment())
-    assert.equal("uuid-2", copy:get("uid"))
     assert.equal(1, log.count("was copied from another machine"))
   end)
 
