@@ -93,13 +93,14 @@ function Test:wait_for_sleepers(name, count, deadline_ms)
   end)
 end
 
---- Where a task's replicas are assigned: "node task.slot version since", sorted.
+--- Where a task's replicas are assigned: "assignment/node task.slot version since", sorted; one that is to go says so.
 function Test:placements(consul, task) -- luacheck: no self
   local list = {}
   for _, key in ipairs(consul:keys("assignment/")) do
     for _, replica in ipairs(consul:document(key).replicas) do
       if replica.task == task then
-        list[#list + 1] = ("%s %s.%d %s %d"):format(key, task, replica.slot, replica.version, replica.since)
+        local leaving = replica.leaving and " leaving" or ""
+        list[#list + 1] = ("%s %s.%d %s %d%s"):format(key, task, replica.slot, replica.version, replica.since, leaving)
       end
     end
   end
