@@ -6,7 +6,8 @@
 --     cluster:settle()       until nothing changes any more
 --     cluster:slots()        { ["web.0"] = "alpha", … }
 --
--- With `cluster.lazy = function(name) … end` a node for which it says true sleeps this turn.
+-- With `cluster.lazy = function(name) … end` a node for which it says true does not hear of its assignment in
+-- this turn.
 local Desk = require("appmgr.planner.desk")
 local Store = require("spec.support.store")
 local assignment = require("appmgr.assignment")
@@ -54,7 +55,7 @@ end
 
 --- Brings a node up, or changes what it says of itself.
 function Cluster:node(name, fields)
-  self.nodes[name] = self.nodes[name] or { running = {} }
+  self.nodes[name] = self.nodes[name] or { running = {}, acted_on = 0 }
   fields = fields or {}
   self.store:put("live/" .. name, json.encode({
     node = name, labels = fields.labels, local_applications = fields.local_applications, cluster = fields.cluster,
@@ -77,23 +78,48 @@ function Cluster:task(name, fields)
   self.store:put("task/" .. name, json.encode(document))
 end
 
---- A node does what its assignment says, unless its document cannot be read,
--- and reports. Versions in `refuses` never run.
-function Cluster:run(name)
-  local node = self.nodes[name]
-  local replicas = assignment.parse(self.store:value("assignment/" .. name), json)
-  if replicas then
-    node.running = {}
-    for _, replica in ipairs(replicas) do
-      if not replica.leaving then node.running[replica.task .. "." .. replica.slot] = replica end
-    end
+local function start(node, replicas)
+  node.running = {}
+  for _, replica in ipairs(replicas) do
+    if not replica.leaving then node.running[replica.task .. "." .. replica.slot] = replica end
   end
-  local rows = {}
+end
+
+--- A node writes its status: what runs, and as the key's flags which assignment it acted on.
+function Cluster:report(name)
+  local node, rows = self.nodes[name], {}
   for slot, replica in pairs(node.running) do
     local state = self.refuses[replica.version] and "backoff" or "running"
     rows[slot] = { task = replica.task, slot = replica.slot, version = replica.version, state = state }
   end
-  self.store:put("status/" .. name .. "/applications", json.encode(rows), "session-" .. name)
+  self.store:put("status/" .. name .. "/applications", json.encode(rows), "session-" .. name, node.acted_on)
+end
+
+--- A node does what its assignment says, unless its document cannot be read, and reports. Versions in `refuses` never
+-- run.
+function Cluster:run(name)
+  local node, key = self.nodes[name], "assignment/" .. name
+  local replicas = assignment.parse(self.store:value(key), json)
+  if replicas then
+    node.remembered, node.acted_on = replicas, self.store:index_of(key)
+    start(node, replicas)
+  end
+  self:report(name)
+end
+
+--- A node's agent starts again and finds that its keeper has nothing. For a turn it may hear nothing and run nothing.
+function Cluster:restart(name)
+  local node = self.nodes[name]
+  node.running, node.acted_on, node.is_starting = {}, 0, true
+  self:report(name)
+end
+
+--- A node whose agent has not heard from Consul since it started runs what it remembers.
+function Cluster:recall(name)
+  local node = self.nodes[name]
+  if node.acted_on ~= 0 or not node.remembered then return end
+  start(node, node.remembered)
+  self:report(name)
 end
 
 function Cluster:feed(topic, body, host)
@@ -169,7 +195,13 @@ function Cluster:turn()
   if header.audit then self.audit_due_at = self.now end
   local written = self:commit(batches)
   for _, name in ipairs(self:node_names()) do
-    if not self.lazy or not self.lazy(name) then self:run(name) end
+    if not (self.lazy and self.lazy(name)) then
+      self:run(name)
+    elseif self.nodes[name].is_starting then
+      self.nodes[name].is_starting = false
+    else
+      self:recall(name)
+    end
   end
   for _, host in ipairs(header.status_hosts) do
     self:feed("status", self.store:listing("status/" .. host .. "/applications"), host)

@@ -18,11 +18,12 @@ function Store.new(prefix)
 end
 
 --- Writes a key; the same value again changes no index.
-function Store:put(key, value, session)
+function Store:put(key, value, session, flags)
   local entry = self.keys[key]
-  if entry and entry.value == value and entry.session == session then return end
+  flags = flags or 0
+  if entry and entry.value == value and entry.session == session and entry.flags == flags then return end
   self.index = self.index + 1
-  self.keys[key] = { value = value, session = session, index = self.index }
+  self.keys[key] = { value = value, session = session, flags = flags, index = self.index }
 end
 
 function Store:delete(key)
@@ -36,11 +37,17 @@ function Store:value(key)
   return self.keys[key] and self.keys[key].value
 end
 
+--- @treturn integer ModifyIndex of a key, 0 when it is absent
+function Store:index_of(key)
+  return self.keys[key] and self.keys[key].index or 0
+end
+
 function Store:entry(key, without_value)
   local entry = self.keys[key]
   local value = entry.value ~= "" and not without_value and codec.base64_encode(entry.value) or nil
   return {
-    Key = self.prefix .. key, Value = value, Session = entry.session, ModifyIndex = entry.index, Flags = 0, LockIndex = 0,
+    Key = self.prefix .. key, Value = value, Session = entry.session, ModifyIndex = entry.index,
+    Flags = entry.flags, LockIndex = 0,
   }
 end
 

@@ -268,7 +268,7 @@ local function commit_batches(self, batches)
   })
 end
 
---- Time alone will change the decision: a slot rests before it may go back to where it was.
+--- Time alone will change the decision: after an outage it waits for nodes that may be late.
 local function decide_again_later(self)
   cancel(self, "retry")
   self.retry = self.timer.after(DECIDE_AGAIN_MS, function()

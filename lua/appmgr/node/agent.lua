@@ -49,7 +49,7 @@ end
 local function open_state(self)
   local core = self.core
   local state, err = State.open({
-    file = core.file, json = json, problems = self.problems, uuid = core.codec.uuid,
+    file = core.file, json = json, problems = self.problems,
     path = self.state_dir, node = self.node, machine_id = core.host.machine_id(),
   })
   if not state then return nil, err end
@@ -65,7 +65,7 @@ local function build_apps(self)
   local core = self.core
   self.apps = Apps.new({
     json = json, codec = core.codec, log = core.log, problems = self.problems, clock = clock, host = core.host,
-    node = self.node, uid = self.state:get("uid"), log_dir = self.log_dir,
+    node = self.node, log_dir = self.log_dir,
     inherited = launch.inherited(core.file.read("/proc/self/environ") or ""),
     owner = user_name(core.file, (core.file.stat("/proc/self") or {}).uid or 0),
     on_change = function()
@@ -222,7 +222,11 @@ local function open_assignment(self)
     client = self.client, watch = require("appmgr.consul.watch"), timer = core.timer, random = math.random,
     problems = self.problems, json = json, state = self.state, cluster = self.cluster,
     node = self.node, fallback_ms = self.config.Consul.topology_interval * 1000,
-    on_assignment = function(list, decided) self.apps:set_replicas(list, decided) end,
+    on_assignment = function(list, decided)
+      self.apps:set_replicas(list, decided)
+      -- Also when no application changed: the leader may wait to hear that this assignment is known.
+      self.report:changed()
+    end,
     on_absent = function() look_around(self) end,
   })
 end
@@ -239,6 +243,7 @@ local function open_report(self)
       return fields
     end,
     rows = function() return self.apps:rows() end,
+    acted_on = function() return self.assignment:acted_on() end,
     sample = function() self.apps:sample() end,
     doubt_session = function() self.session:check() end,
   })

@@ -99,14 +99,24 @@ local function save_later(self)
   self.saving = self.timer.after(SAVE_DELAY_MS, function() self:save() end)
 end
 
---- Writes what is in force now, if it was not written yet.
-function Assignment:save()
-  if not self.saving then return end
-  self.saving:cancel()
+local function save_now(self)
+  if self.saving then self.saving:cancel() end
   self.saving = nil
   local versions = {}
   for key, content in pairs(self.contents) do versions[key] = content.document end
   self.state:save_assignment(self.replicas, versions)
+end
+
+--- Writes what is in force now, if it was not written yet.
+function Assignment:save()
+  if self.saving then save_now(self) end
+end
+
+local function leaves_any(replicas)
+  for _, replica in ipairs(replicas) do
+    if replica.leaving then return true end
+  end
+  return false
 end
 
 local fetch
@@ -127,9 +137,11 @@ local function complete(self, meta, incomplete)
   local verdict = self.cluster:check(meta)
   if verdict ~= "ok" and verdict ~= "adopted" then return retry_later(self) end
   self:tell("versions", nil)
-  self.replicas = self.wanted
+  self.replicas, self.acted_index = self.wanted, self.wanted_index
+  -- Once the leader is told that this is acted on it gives a slot that leaves to another node: from then on what is
+  -- remembered must not start it again.
+  if leaves_any(self.replicas) then save_now(self) else save_later(self) end
   apply(self, self.replicas, true)
-  save_later(self)
   if incomplete then return retry_later(self) end
   self.retry_ms = RETRY_FIRST_MS
 end
@@ -227,12 +239,12 @@ end
 --- What the long poll delivers.
 function Assignment:deliver(answer)
   self:tell("follow", nil)
-  local text
+  local text, modify_index
   if answer.status == 200 then
     local entries, err = self.client.entries(answer.body)
     if not entries then return unusable(self, "cannot be read: " .. err) end
     for _, entry in ipairs(entries) do
-      if entry.key == self.key then text = entry.value or "" end
+      if entry.key == self.key then text, modify_index = entry.value or "", entry.modify_index end
     end
   end
   if not text then
@@ -246,7 +258,7 @@ function Assignment:deliver(answer)
   local replicas, reason = assignment.parse(text, self.json)
   if not replicas then return unusable(self, "cannot be read: " .. reason) end
   self:tell("read", nil)
-  self.wanted, self.retry_ms = replicas, RETRY_FIRST_MS
+  self.wanted, self.wanted_index, self.retry_ms = replicas, modify_index, RETRY_FIRST_MS
   fetch(self)
 end
 
@@ -270,6 +282,12 @@ function Assignment:recall()
   if self.replicas or not self.remembered then return end
   self.replicas = self.remembered
   apply(self, self.replicas, false)
+end
+
+--- Which assignment is acted on, for the leader to know.
+-- @treturn integer its ModifyIndex; 0 while what is in force, if anything, is what was remembered
+function Assignment:acted_on()
+  return self.acted_index or 0
 end
 
 --- Begins to follow.

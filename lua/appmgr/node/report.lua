@@ -6,6 +6,9 @@
 -- then at most every 100 ms, and only when its text is another one. One
 -- transaction is on its way at a time.
 --
+-- The flags of the key of applications are the ModifyIndex of the assignment that they follow, 0 when none was read since
+-- the agent started. The leader takes a slot that is not shown for one that left only when the node knew that it was to.
+--
 -- Consul takes transactions of at most 512 KiB. Rows that would not fit are
 -- made smaller in the steps of `DETAIL`; the resource key then says
 -- `"applications_detail"` with the step's name. A row is never left out: the
@@ -55,13 +58,14 @@ end
 --- @tparam table deps `client` (Consul), `timer`, `problems`, `json`, `clock`, `node`, `interval_ms`, `session`
 --   (function returning the held session's id or nil), `resource` (function returning the fields of the
 --   resource key but `systime`), `rows` (function returning rows by name, or nil while what runs is not known),
+--   `acted_on` (function returning the index of the assignment that is acted on),
 --   `sample` (function called before each report of the interval, to measure what costs), `doubt_session`
 --   (function(): the session may be gone)
 -- @treturn Report stopped
 function M.new(deps)
   return setmetatable({
     client = deps.client, timer = deps.timer, problems = deps.problems, json = deps.json, clock = deps.clock,
-    interval_ms = deps.interval_ms, session = deps.session, resource = deps.resource, rows = deps.rows,
+    interval_ms = deps.interval_ms, session = deps.session, resource = deps.resource, rows = deps.rows, acted_on = deps.acted_on,
     sample = deps.sample, doubt_session = deps.doubt_session,
     resource_key = "status/" .. deps.node .. "/resource",
     applications_key = "status/" .. deps.node .. "/applications",
@@ -80,13 +84,14 @@ end
 --- The operations of one report; keys that need no write are left out.
 local function operations(self, session, applications, everything, detail)
   local ops = {}
-  local function add(key, text)
-    if everything or self.written[key] ~= text then
-      ops[#ops + 1] = { verb = "lock", key = key, value = text, session = session }
+  local function add(key, text, flags)
+    local before = self.written[key]
+    if everything or not before or before.value ~= text or before.flags ~= flags then
+      ops[#ops + 1] = { verb = "lock", key = key, value = text, session = session, flags = flags }
     end
   end
   if everything or detail ~= self.detail then add(self.resource_key, resource_text(self, detail)) end
-  if applications then add(self.applications_key, applications) end
+  if applications then add(self.applications_key, applications, self.acted_on()) end
   return ops
 end
 
@@ -133,7 +138,7 @@ local function finish(self, ops, answer, err)
     if reason:find("invalid session", 1, true) then self.doubt_session() end
     return
   end
-  for _, op in ipairs(ops) do self.written[op.key] = op.value end
+  for _, op in ipairs(ops) do self.written[op.key] = op end
   self.problems:clear("report")
   if self.again then self:changed() end
 end
@@ -171,7 +176,7 @@ function Report:start()
   write(self, true)
 end
 
---- An application changed: its row is written now, or 100 ms after the last time.
+--- An application, or what it follows, changed: its row is written now, or 100 ms after the last time.
 function Report:changed()
   if not self.ticker or self.waiting then return end
   local due = self.last_at_once_ms + AT_ONCE_MS - self.timer.now_ms()

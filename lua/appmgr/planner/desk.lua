@@ -191,7 +191,7 @@ local function decide(self, header)
   stranger_problems(snapshot, problems)
   return reply(self, header, {
     outcome = result.outcome, outcome_message = result.outcome_message, problems = problems, batch_bytes = sizes,
-    summary = summary, retry = result.retry or nil,
+    summary = summary,
   }), body
 end
 

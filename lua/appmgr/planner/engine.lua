@@ -195,13 +195,6 @@ local function status_hosts(snapshot, states)
   return hosts
 end
 
-local function needs_retry(states)
-  for _, state in ipairs(states) do
-    if state.retry then return true end
-  end
-  return false
-end
-
 -- When the policy failed for every task it was asked about, it is the policy;
 -- when it was asked about a single one, it may be the task.
 local function outcome_of(run)
@@ -217,8 +210,8 @@ end
 -- @tparam ?Policy policy nil when none could be loaded: nothing new is placed
 -- @tparam table options `limits` (DEFAULT_LIMITS where absent), `policy_error`
 -- @treturn table `desired` (replicas by host), `states` (one for each task, see
---   slots.settle and placement.place), `status_hosts` (set), `retry` (whether
---   deciding again a little later may change it), `outcome`, `outcome_message`
+--   slots.settle and placement.place), `status_hosts` (set), `outcome`,
+--   `outcome_message`
 function M.decide(snapshot, policy, options)
   local run = new_run(snapshot, policy, options)
   local states = settle_all(snapshot)
@@ -231,7 +224,7 @@ function M.decide(snapshot, policy, options)
   local outcome, message = outcome_of(run)
   return {
     desired = desired_of(snapshot, states), states = states, status_hosts = status_hosts(snapshot, states),
-    retry = needs_retry(states), outcome = outcome, outcome_message = message,
+    outcome = outcome, outcome_message = message,
   }
 end
 

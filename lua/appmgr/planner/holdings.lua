@@ -20,7 +20,7 @@ end
 --- Starts from nothing, for a new term; the versions are immutable and stay.
 function Holdings:forget()
   self.store, self.topology, self.decided, self.unreadable = {}, {}, {}, {}
-  self.foreign, self.pending, self.in_step = {}, {}, {}
+  self.foreign, self.pending, self.in_step, self.marks = {}, {}, {}, {}
   self.meta, self.meta_error, self.audited = nil, nil, false
 end
 
@@ -66,6 +66,23 @@ function Holdings:take_foreign(host, found)
   self.decided[host] = with_extras_leaving(self.decided[host] or {}, found or {})
 end
 
+--- Notes since which index the store's assignment of a host has each slot marked as leaving: `marks[host][slot id]`.
+-- A mark that stood in the assignment before counts from then only if nobody can have written in between.
+-- @tparam string host
+-- @tparam {replica,...} replicas what the store says now
+-- @tparam integer index of the assignment
+-- @tparam ?table before the marks of the assignment that this one directly follows
+function Holdings:mark(host, replicas, index, before)
+  local marks = {}
+  for _, replica in ipairs(replicas) do
+    local id = replica.task .. "." .. replica.slot
+    if replica.leaving then marks[id] = before and before[id] or index end
+  end
+  self.marks[host] = marks
+end
+
+--- Compares a host's assignment with what was decided.
+-- @treturn ?{replica,...} what it holds, nil when it cannot be read
 function Holdings:audit_host(host, text, is_first)
   local found, reason = assignment.parse(text, self.json)
   local decided, pending = self.decided[host], self.pending[host]
@@ -76,6 +93,7 @@ function Holdings:audit_host(host, text, is_first)
   elseif not found or not decided or not same(found, decided, self.json) then
     if not self.unreadable[host] then self:take_foreign(host, found) end
   end
+  return found
 end
 
 -- A host whose key vanished: our own deletion, or somebody else's.
@@ -96,13 +114,16 @@ end
 function Holdings:feed_audit(entries)
   local is_first = not self.audited
   local meta
+  local store, marks = self.store, self.marks
   self.store, self.topology, self.foreign, self.audited = {}, {}, {}, true
-  self.in_step = {}
+  self.in_step, self.marks = {}, {}
   for _, entry in ipairs(entries) do
     local folder, host = entry.key:match("^(%a+)/([^/]+)$")
     if folder == "assignment" then
       self.store[host] = { index = entry.index, text = entry.value or "" }
-      self:audit_host(host, entry.value, is_first)
+      local is_same = store[host] and store[host].index == entry.index
+      local found = self:audit_host(host, entry.value, is_first)
+      self:mark(host, found or {}, entry.index, is_same and marks[host])
     elseif folder == "topology" then
       self.topology[host] = self.json.decode(entry.value or "") or false
     elseif entry.key == "meta" then
@@ -210,12 +231,13 @@ end
 local APPLY = {
   assignment = function(self, effect, index)
     self.store[effect.host] = { index = index, text = effect.text }
+    self:mark(effect.host, effect.replicas, index, self.marks[effect.host])
     self.decided[effect.host], self.unreadable[effect.host] = effect.replicas, nil
     self.pending[effect.host], self.foreign[effect.host], self.in_step[effect.host] = nil, nil, nil
   end,
   topology = function(self, effect) self.topology[effect.host] = effect.names end,
   assignment_gone = function(self, effect)
-    self.store[effect.host], self.decided[effect.host] = nil, nil
+    self.store[effect.host], self.decided[effect.host], self.marks[effect.host] = nil, nil, nil
     self.unreadable[effect.host], self.pending[effect.host] = nil, nil
   end,
   topology_gone = function(self, effect) self.topology[effect.host] = nil end,

@@ -21,7 +21,7 @@ local function entry_of(raw, deps)
       return nil, key .. ": " .. reason
     end
   end
-  return { key = key, value = value, session = raw.Session, index = raw.ModifyIndex or 0 }
+  return { key = key, value = value, session = raw.Session, index = raw.ModifyIndex or 0, flags = raw.Flags or 0 }
 end
 
 local function decode_array(text, deps)
@@ -35,7 +35,7 @@ end
 --- Reads a KV listing (`?recurse`, or a single key).
 -- @tparam string text body of a 200
 -- @tparam table deps `json`, `codec`, `prefix` (with its slash)
--- @treturn[1] {entry,...} `key` (relative), `value` (nil when empty), `session`, `index`
+-- @treturn[1] {entry,...} `key` (relative), `value` (nil when empty), `session`, `index`, `flags`
 -- @treturn[2] nil
 -- @treturn[2] string reason
 function M.read(text, deps)

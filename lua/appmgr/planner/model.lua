@@ -148,7 +148,7 @@ end
 --- What the engine decides on. Nothing in it may be changed, but `nodes`.
 -- @tparam integer now unix s
 -- @treturn table `now`, `tasks`, `nodes`, `held` (replicas by host),
---   `assignment_index` (by host), `unreadable` (set of hosts)
+--   `assignment_index` (by host), `marks` (see holdings.mark), `unreadable` (set of hosts)
 function Model:snapshot(now)
   local nodes = self.nodes:list()
   guard.mark_strangers(self, nodes)
@@ -161,7 +161,7 @@ function Model:snapshot(now)
   end
   return {
     now = now, tasks = self.tasks:list(), nodes = nodes, held = self.holdings.decided,
-    assignment_index = assignment_index, unreadable = unreadable,
+    assignment_index = assignment_index, marks = self.holdings.marks, unreadable = unreadable,
   }
 end
 

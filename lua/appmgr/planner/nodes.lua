@@ -98,7 +98,7 @@ function Nodes.slot_id(task, slot)
   return task .. "." .. slot
 end
 
---- Takes the status key of one host.
+--- Takes the status key of one host. Its flags say which assignment the host acts on (see node/report.lua).
 -- @tparam string host
 -- @tparam ?entry entry nil when there is none
 function Nodes:feed_status(host, entry)
@@ -113,7 +113,7 @@ function Nodes:feed_status(host, entry)
       rows[Nodes.slot_id(row.task, row.slot)] = row
     end
   end
-  self.status[host] = { index = entry.index, rows = rows }
+  self.status[host] = { acted_on = entry.flags, rows = rows }
 end
 
 --- Forgets the status of every host that nobody watches: what is not watched goes stale.
@@ -136,7 +136,8 @@ end
 --- The live nodes, by name.
 -- @treturn {table,...} `name`, `labels` (intent wins), `capacity`, `drain`,
 --   `eligible`, `local_names` (set), `cluster`, `error` (nil while its
---   documents can be read), `status` (nil or `index`, `rows` by slot id)
+--   documents can be read), `status` (nil or `acted_on`, an
+--   index of its assignment, 0 when it has read none; and `rows` by slot id)
 function Nodes:list()
   local list = {}
   for name, live in pairs(self.live) do

@@ -3,15 +3,12 @@
 --
 -- A slot leaves in two steps, so that it never runs twice without anybody having
 -- to remember anything: first it is marked as leaving in the assignment, and when the
--- node's status no longer shows it, it goes from the assignment and may be placed.
+-- status of a node that acts on the mark no longer shows it, it goes from the
+-- assignment and may be placed.
 local Nodes = require("appmgr.planner.nodes")
 local hosting = require("appmgr.planner.hosting")
 
 local M = {}
-
--- A node reports a change within this time; before it, a status from before
--- the assignment may only be old.
-local REPORT_SECONDS = 5
 
 local function holder_order(a, b)
   if a.replica.slot ~= b.replica.slot then return a.replica.slot < b.replica.slot end
@@ -31,17 +28,15 @@ local function reason_to_leave(task, holder, taken, on_node)
   return hosting.must_leave(task, node)
 end
 
--- Whether the node's own status says that the slot is not there (any more).
--- Returns also whether only time is missing for a yes.
+-- Whether the node says that the slot is not there any more, and knows that it is not to be: a node that has just
+-- started shows nothing either, and may yet begin what it remembers. One that acted on a later assignment than the one
+-- that stands there has it from another life of the store.
 local function has_left(snapshot, holder)
-  local node, replica = holder.node, holder.replica
-  if not node.status then return false, false end
-  if node.status.rows[Nodes.slot_id(replica.task, replica.slot)] then return false, false end
-  -- Marked just now: the node has not even been told.
-  if not replica.leaving then return false, false end
-  local is_fresh = node.status.index > (snapshot.assignment_index[node.name] or 0)
-  local is_due = snapshot.now - replica.since >= REPORT_SECONDS
-  return is_fresh or is_due, not (is_fresh or is_due)
+  local status, host = holder.node.status, holder.node.name
+  local id = Nodes.slot_id(holder.replica.task, holder.replica.slot)
+  local mark = holder.replica.leaving and snapshot.marks[host] and snapshot.marks[host][id]
+  if not mark or not status or status.rows[id] then return false end
+  return status.acted_on >= mark and status.acted_on <= (snapshot.assignment_index[host] or 0)
 end
 
 local function with_leaving(replica, leaving)
@@ -72,14 +67,12 @@ end
 
 local function finish_leaving(snapshot, leaving, state)
   for _, holder in ipairs(leaving) do
-    local left, soon = has_left(snapshot, holder)
-    if left then
+    if has_left(snapshot, holder) then
       state.left[#state.left + 1] = holder
     else
       holder.result = with_leaving(holder.replica, true)
       state.leaving[#state.leaving + 1] = holder
       state.blocked[holder.replica.slot] = holder
-      state.retry = state.retry or soon
     end
   end
 end
@@ -113,10 +106,10 @@ end
 -- @treturn table `entry`, `mode` ("normal", "kept", "removed"), `staying`,
 --   `leaving`, `left` (holders; `result` is the new replica, `reason` why it
 --   leaves), `taken` (staying holder by slot), `blocked` (leaving
---   holder by slot), `to_place` (slots), `retry` (time alone will change this)
+--   holder by slot), `to_place` (slots)
 function M.settle(snapshot, entry, holders)
   table.sort(holders, holder_order)
-  local state = { entry = entry, mode = "normal", left = {}, leaving = {}, blocked = {}, retry = false }
+  local state = { entry = entry, mode = "normal", left = {}, leaving = {}, blocked = {} }
   local task = entry and entry.task or NO_TASK
   local leaving
   if entry and (not entry.task or #entry.task.unsupported > 0) then

@@ -97,6 +97,35 @@ describe("the assignment", function()
     assert.equal(last().list[1].application, last().list[2].application)
   end)
 
+  it("is told by its index once it is acted on, and not before", function()
+    local at_apply
+    assert.equal(0, assignment:acted_on())
+    assignment.on_assignment = function() at_apply = assignment:acted_on() end
+    assignment:start()
+    assign(web)
+    local first = index
+    assert.equal(0, assignment:acted_on())
+    answer({ ["web/" .. hash] = text })
+    assert.equal(first, assignment:acted_on())
+    assert.equal(first, at_apply)
+    deliver("{")
+    assert.equal(first, assignment:acted_on())
+    verdict = "mismatch"
+    assign()
+    answer({})
+    assert.equal(first, assignment:acted_on())
+  end)
+
+  it("whose slot leaves is kept at once: what the leader gives to others must not come back from the disk", function()
+    assignment:start()
+    assign(web)
+    answer({ ["web/" .. hash] = text })
+    assert.is_nil(saved)
+    assign({ task = "web", slot = 0, version = hash, since = 5, leaving = true })
+    answer({})
+    assert.is_true(saved.replicas[1].leaving)
+  end)
+
   it("that names a missing version goes on without that one, and asks again", function()
     assignment:start()
     assign({ task = "db", slot = 0, version = "feed", since = 1 }, web)
@@ -254,6 +283,12 @@ describe("the assignment", function()
       answer({ ["other/" .. hash] = text })
       assert.is_false(last().decided)
       assert.equal("web", last().list[1].task)
+    end)
+
+    it("counts as no assignment that was acted on", function()
+      assignment:recall()
+      assert.equal(1, #given)
+      assert.equal(0, assignment:acted_on())
     end)
 
     it("is not used once Consul has said what is to run", function()

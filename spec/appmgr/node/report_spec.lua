@@ -9,17 +9,19 @@ local json = core.json
 
 describe("the report", function()
   local client, http, timer, problems, log, report, rows, session, now, sampled, doubts
+  local acted_on
 
   before_each(function()
     client, http = consul.client()
     timer, log, rows, session, now, sampled, doubts = fake_timer.new(), fake_log.new(), {}, "s1", 0, 0, 0
-    problems = Problems.new({ log = log, now = os.time })
+    problems, acted_on = Problems.new({ log = log, now = os.time }), 0
     report = Report.new({
       client = client, timer = timer, problems = problems, json = json, node = "alpha", interval_ms = 10000,
       clock = { now = function() return now end, text = function(time) return "T" .. time end },
       session = function() return session end,
       resource = function() return { cpu_cores = 2, pid = 1 } end,
       rows = function() return rows end,
+      acted_on = function() return acted_on end,
       sample = function() sampled = sampled + 1 end,
       doubt_session = function() doubts = doubts + 1 end,
     })
@@ -66,6 +68,26 @@ describe("the report", function()
     assert.is_nil(open())
     timer.advance(100)
     assert.same({ applications = { a = { state = "running" } } }, written())
+    applied()
+    timer.advance(200)
+    report:changed()
+    assert.is_nil(open())
+  end)
+
+  it("says in the flags of the applications which assignment they follow, also when nothing else changed", function()
+    local function flags()
+      local found = {}
+      for _, operation in ipairs(json.decode(open().body)) do
+        found[operation.KV.Key:match("([^/]+)$")] = operation.KV.Flags or 0
+      end
+      return found
+    end
+    report:start()
+    assert.same({ resource = 0, applications = 0 }, flags())
+    applied()
+    acted_on = 17
+    report:changed()
+    assert.same({ applications = 17 }, flags())
     applied()
     timer.advance(200)
     report:changed()

@@ -236,26 +236,67 @@ describe("moving", function()
     assert.same({ ["web.0"] = "beta" }, cluster:slots())
   end)
 
-  it("does not believe a status from before the assignment", function()
-    local cluster = three_nodes()
-    cluster:task("web")
-    cluster:turn()
-    local old_status = cluster.store:listing("status/alpha/applications")
-    cluster:feed_all()
-    local _, batches = cluster:decide()
-    cluster:commit(batches)
-    cluster.store:delete("task/web")
-    cluster:feed_all()
-    _, batches = cluster:decide()
-    cluster:commit(batches)
-    cluster:feed("status", old_status, "alpha")
-    local header, none = cluster:decide()
-    assert.same({}, none)
-    assert.is_true(header.retry)
-    cluster.now = cluster.now + 6
-    header, batches = cluster:decide()
-    assert.equal(1, #batches)
-    assert.is_nil(header.retry)
+  describe("takes a status for what it is worth:", function()
+    local cluster, holder
+
+    --- What the planner decides on the node's status as it stands.
+    local function decide()
+      cluster:feed("status", cluster.store:listing("status/" .. holder .. "/applications"), holder)
+      return cluster:decide()
+    end
+
+    before_each(function()
+      cluster = three_nodes()
+      cluster:task("web")
+      cluster:settle()
+      holder = cluster:slots()["web.0"]
+      cluster.now = cluster.now + 60
+      cluster.store:put("node/" .. holder, '{"drain":true}')
+      cluster:feed_trees()
+      cluster:commit(select(2, cluster:decide()))
+    end)
+
+    it("of a node that started again and has not seen the mark", function()
+      cluster:restart(holder)
+      cluster.now = cluster.now + 60
+      local header, none = decide()
+      assert.same({}, none)
+      assert.same({ holder }, header.status_hosts)
+      cluster:recall(holder)
+      assert.same({}, select(2, decide()))
+      cluster:run(holder)
+      assert.same({ "web.0 has left " .. holder, "web.0 → beta (new)" }, decide().summary)
+    end)
+
+    it("of a node that saw an earlier mark, which was taken back since", function()
+      cluster:run(holder)
+      for _, intent in ipairs({ '{"drain":false}', '{"drain":true}' }) do
+        cluster.store:put("node/" .. holder, intent)
+        cluster:feed_trees()
+        assert.equal(1, cluster:commit(select(2, cluster:decide())))
+      end
+      assert.same({}, select(2, decide()))
+      cluster:run(holder)
+      assert.equal(1, #select(2, decide()))
+    end)
+
+    it("one that knows an index of another life of the store", function()
+      local node = cluster.nodes[holder]
+      node.running, node.acted_on = {}, 1000000
+      cluster:report(holder)
+      assert.same({}, select(2, decide()))
+    end)
+
+    it("not of the newest assignment, if it is of one that had the mark already", function()
+      cluster:run(holder)
+      cluster.store:put("node/beta", '{"drain":true}')
+      cluster:task("log", { priority = 9 })
+      cluster:feed_trees()
+      local index = cluster.store:index_of("assignment/" .. holder)
+      cluster:commit(select(2, cluster:decide()))
+      assert.equal(index, cluster.store:index_of("assignment/" .. holder))
+      assert.truthy(decide().summary[1]:find("has left", 1, true))
+    end)
   end)
 
   it("tells a node first, however long its status has not shown the slot", function()

@@ -27,7 +27,8 @@ end
 
 local function snapshot(fields)
   local result = {
-    now = 1000, tasks = {}, nodes = { node("a"), node("b"), node("c") }, held = {}, assignment_index = {}, unreadable = {},
+    now = 1000, tasks = {}, nodes = { node("a"), node("b"), node("c") }, held = {}, assignment_index = {}, marks = {},
+    unreadable = {},
   }
   for key, value in pairs(fields) do result[key] = value end
   return result
@@ -91,7 +92,7 @@ describe("the engine", function()
   end)
 
   it("says why a blocked slot waits", function()
-    local status = { index = 5, rows = { ["web.0"] = { task = "web", slot = 0, version = "v1", state = "running" } } }
+    local status = { acted_on = 5, rows = { ["web.0"] = { task = "web", slot = 0, version = "v1", state = "running" } } }
     local result = decide({
       tasks = { task("web") }, nodes = { node("a", { drain = true, status = status }), node("b") },
       held = { a = { replica("web", 0, { leaving = true }) } },

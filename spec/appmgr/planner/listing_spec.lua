@@ -10,7 +10,8 @@ describe("listing", function()
       {"LockIndex":1,"Key":"appmgr/live/a","Flags":18446744073709551615,"Value":"e30=","Session":"s","ModifyIndex":9}
     ]]=], deps)
     assert.same({
-      { key = "task/", index = 5 }, { key = "live/a", value = "{}", session = "s", index = 9 },
+      { key = "task/", index = 5, flags = 0 },
+      { key = "live/a", value = "{}", session = "s", index = 9, flags = 2 ^ 64 },
     }, entries)
   end)
 
@@ -23,7 +24,7 @@ describe("listing", function()
   it("reads what a transaction did and why it failed", function()
     local entries, errors = listing.read_transaction(
       '{"Results":[{"KV":{"Key":"appmgr/meta","Value":"e30=","ModifyIndex":3}}],"Errors":null,"Index":9}', deps)
-    assert.same({ { key = "meta", value = "{}", index = 3 } }, entries)
+    assert.same({ { key = "meta", value = "{}", index = 3, flags = 0 } }, entries)
     assert.same({}, errors)
     entries, errors = listing.read_transaction(
       '{"Results":null,"Errors":[{"OpIndex":1,"What":"index is stale"}]}', deps)

@@ -24,6 +24,19 @@ local function random_task(random)
   return task
 end
 
+--- A node's agent starts again, and its keeper has nothing.
+local function restart(cluster, random)
+  local names = cluster:node_names()
+  cluster:restart(names[random(1, #names)])
+end
+
+local function drain(cluster, random) cluster.store:put("node/n" .. random(1, 4), '{"drain":true}') end
+
+local function forget_intent(cluster, random) cluster.store:delete("node/n" .. random(1, 4)) end
+
+-- Slots leave and come back all the time, while agents start again.
+local RESTLESS_EVENTS = { restart, restart, drain, drain, forget_intent, forget_intent }
+
 local EVENTS = {
   function(cluster, random) cluster:task("t" .. random(1, 6), random_task(random)) end,
   function(cluster, random) cluster:task("t" .. random(1, 6), random_task(random)) end,
@@ -38,9 +51,10 @@ local EVENTS = {
     local name = "n" .. random(1, 6)
     if cluster.nodes[name] and #cluster:node_names() > 1 then cluster:lose(name) end
   end,
-  function(cluster, random) cluster.store:put("node/n" .. random(1, 6), '{"drain":true}') end,
+  restart,
+  drain,
   function(cluster, random) cluster.store:put("node/n" .. random(1, 6), '{"eligible":false}') end,
-  function(cluster, random) cluster.store:delete("node/n" .. random(1, 6)) end,
+  forget_intent,
 }
 
 local function new_cluster(random, policy)
@@ -91,18 +105,19 @@ end
 
 for _, policy in ipairs({ "spread", "round_robin" }) do
   describe("with " .. policy .. ", whatever happens,", function()
-    it("a slot never runs twice and max_per_node holds, even when nodes are slow", function()
-      each_seed(25, function(random, context)
+    -- @tparam integer sleepiness quarters of the time in which a node hears nothing
+    local function assert_never_twice(seeds, events, sleepiness)
+      each_seed(seeds, function(random, context)
         local cluster, limits = new_cluster(random, policy), {}
         local slept = {}
         cluster.lazy = function(name)
           -- Not for ever: a node that lives reports within a few seconds.
-          slept[name] = random(1, 2) == 1 and (slept[name] or 0) < 3 and (slept[name] or 0) + 1 or 0
+          slept[name] = random(1, 4) <= sleepiness and (slept[name] or 0) < 2 * sleepiness and (slept[name] or 0) + 1 or 0
           return slept[name] > 0
         end
         for _ = 1, 40 do
           feed_statuses(cluster)
-          EVENTS[random(1, #EVENTS)](cluster, random)
+          events[random(1, #events)](cluster, random)
           note_limits(cluster, limits)
           local header = cluster:turn()
           assert.equal("ok", header.outcome, context .. ": " .. tostring(header.outcome_message))
@@ -111,6 +126,14 @@ for _, policy in ipairs({ "spread", "round_robin" }) do
           assert_within_limits(cluster, limits, context)
         end
       end)
+    end
+
+    it("a slot never runs twice and max_per_node holds, even when nodes are slow", function()
+      assert_never_twice(25, EVENTS, 2)
+    end)
+
+    it("a slot never runs twice when agents start again while their slots leave", function()
+      assert_never_twice(80, RESTLESS_EVENTS, 2)
     end)
 
     it("it settles, and a second decision or a new leader finds nothing to do", function()
