@@ -163,8 +163,8 @@ static void tell_failure(struct http *http, enum http_failure failure, const cha
 }
 
 /*
- * Texts of our own where curl's hold a measured time: who is told the same
- * twice should see that it is the same.
+ * Texts of our own where curl's hold a measured time or its own inner life: who
+ * is told the same twice should see that it is the same.
  */
 static void tell_curl_failure(struct http *http, CURLcode code)
 {
@@ -181,6 +181,8 @@ static void tell_curl_failure(struct http *http, CURLcode code)
         snprintf(reason, sizeof reason, "no complete answer within %u ms", http->timeout_ms);
     else if (code == CURLE_COULDNT_CONNECT && number != 0)
         snprintf(reason, sizeof reason, "cannot connect: %s", strerror((int)number));
+    else if (failure_of(code) == HTTP_CUT)
+        snprintf(reason, sizeof reason, "the connection was cut before the answer was complete");
     else
         snprintf(reason, sizeof reason, "%s", http->curl_text[0] ? http->curl_text : curl_easy_strerror(code));
     tell_failure(http, failure_of(code), reason);

@@ -224,7 +224,8 @@ end
 function Apps:keeper_event(event)
   if event.sequence then self.client:acknowledge(event.sequence) end
   if event.type == "error" then
-    self.log.error(("keeper: %s%s"):format(event.id and event.id .. ": " or "", event.message))
+    local about = event.id and (self.by_id[event.id] and "application " .. self.by_id[event.id].name or event.id)
+    self.log.error(("keeper: %s%s"):format(about and about .. ": " or "", event.message))
     return
   end
   local app = self.by_id[event.id]

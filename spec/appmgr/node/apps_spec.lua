@@ -56,6 +56,13 @@ describe("the applications of a node", function()
     end
   end
 
+  it("are named in what the keeper complains of", function()
+    apps:keeper_ready({})
+    apps:set_local(locals({ name = "ping", command = "ping" }))
+    apps:keeper_event({ type = "error", id = keeper.id_of("ping"), message = "output /log/ping.log: disk full" })
+    assert.equal(1, log.count("keeper: application ping: output /log/ping.log: disk full"))
+  end)
+
   it("of an assignment are held: what runs goes on, nothing is started, replaced or stopped", function()
     apps:keeper_ready({})
     apps:set_local(locals({ name = "ping", command = "ping" }))
