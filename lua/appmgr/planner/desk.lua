@@ -86,14 +86,13 @@ local function stranger_problems(snapshot, list)
   end
 end
 
--- A long poll on a folder without any key wakes for every write anywhere, so
--- node/ gets its folder key on the day that task/ gets the one it needs.
+-- The listing of task/ says nothing without its folder key; a long poll on a folder
+-- without any key, as node/ may be, wakes for every write anywhere.
 local function founding_of(self, header)
   local model = self.model
   local folders = {}
-  if model:lacks_folder("task") then
-    folders[1] = "task/"
-    folders[2] = model:lacks_folder("node") and "node/" or nil
+  for _, topic in ipairs({ "task", "node" }) do
+    if model:lacks_folder(topic) then folders[#folders + 1] = topic .. "/" end
   end
   return { cluster = not model.holdings.meta and header.new_cluster or nil, folders = folders }
 end

@@ -50,6 +50,7 @@ function FEED.node(self, header, body)
   local entries, reason = entries_of(self, header, body)
   if not entries then return nil, reason end
   self.nodes:feed_intents(entries)
+  if self.nodes.has_folder then self.founded["node/"] = nil end
   return true
 end
 
@@ -175,6 +176,16 @@ local function fail_commit(self, text)
   self.needs_audit, self.commit_error = true, text
 end
 
+--- Learns from one operation that was refused.
+function Model:take_refusal(effect, text)
+  -- Somebody made this version before us; it is immutable, so it is right.
+  if effect.kind == "version" and not text:find("ermission denied") then
+    self.holdings:note_existing(effect.task, effect.hash)
+  end
+  -- The token may neither see nor write it. It only spares work: it is not tried again before it is seen.
+  if effect.key == "node/" then self.founded[effect.key] = math.huge end
+end
+
 --- Takes Consul's answer to a batch. Whatever is not a plain success leaves
 -- unknown what the store holds: an audit has to say.
 -- @tparam {table,...} effects of the batch, see batches.build
@@ -200,11 +211,7 @@ function Model:committed(effects, status, body)
   end
   for _, err in ipairs(entries and errors or {}) do
     texts[#texts + 1] = err.text
-    local effect = effects[err.operation]
-    -- Somebody made this version before us; it is immutable, so it is right.
-    if effect and effect.kind == "version" and not err.text:find("ermission denied") then
-      self.holdings:note_existing(effect.task, effect.hash)
-    end
+    self:take_refusal(effects[err.operation] or {}, err.text)
   end
   fail_commit(self, ("Consul answered %s to a commit: %s"):format(tostring(status), table.concat(texts, "; ")))
 end
