@@ -32,7 +32,7 @@ local AUDIT_MS = 50000
 local DECIDE_AGAIN_MS = 1000
 local RETRY_FIRST_MS, RETRY_CEILING_MS = 200, 60000
 local REFUSED_CEILING_MS = 5000
--- Passes may take a tenth of a core, and a second at once.
+-- Deciding may take a tenth of a core, and a second at once; waiting for Consul to write is no work.
 local WORK_BURST_MS, WORK_PER_MS = 1000, 0.1
 local REQUIRED = { "audit", "version", "task", "live", "node" }
 
@@ -225,7 +225,6 @@ local function audit_after_refusal(self)
 end
 
 local function finish_pass(self)
-  self.work:take(self.timer.now_ms() - self.pass.began_ms)
   end_pass(self)
   self.failures = 0
   self.problems:clear("planner")
@@ -302,7 +301,9 @@ function ON_MESSAGE.decision(self, header, body)
   if not batches then return replace_planner(self, err) end
   pass.decided = true
   cancel(self, "deadline")
-  self.decisions:take(header, #batches, self.timer.now_ms() - pass.began_ms)
+  local took_ms = self.timer.now_ms() - pass.began_ms
+  self.work:take(took_ms)
+  self.decisions:take(header, #batches, took_ms)
   self.feeds:follow_status(outcome.status_hosts(header))
   if header.audit and not self.audit_wait then self.feeds:audit() end
   if header.retry then decide_again_later(self) end

@@ -164,6 +164,17 @@ describe("a leader", function()
     assert.equal(2, decides())
   end)
 
+  it("does not rest because Consul takes its time to write", function()
+    start()
+    planner.decide({ batches = { batch("assignment/a", "1") } })
+    -- Nothing comes back for 4 s.
+    timer.jump(4000)
+    timer.advance(1)
+    consul.put("appmgr/task/web", "1")
+    timer.advance(5)
+    assert.equal(2, decides())
+  end)
+
   describe("drops a decision", function()
     before_each(start)
 
