@@ -135,6 +135,8 @@ end
 --- All versions were read: checks whose store this is, and acts.
 local function complete(self, meta, incomplete)
   local verdict = self.cluster:check(meta)
+  -- A store in doubt is followed by its meta, and `refresh` comes when the doubt is over.
+  if verdict == "mismatch" then return self:recall() end
   if verdict ~= "ok" and verdict ~= "adopted" then return retry_later(self) end
   self:tell("versions", nil)
   self.replicas, self.acted_index = self.wanted, self.wanted_index

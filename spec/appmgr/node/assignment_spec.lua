@@ -203,6 +203,9 @@ describe("the assignment", function()
     assign(web)
     answer({ ["web/" .. hash] = text })
     assert.equal(0, #given)
+    -- Whose store it is, is followed elsewhere: nothing is asked for here until that says so.
+    timer.advance(60000)
+    assert.equal(0, #http.open("/v1/txn"))
     verdict = "adopted"
     assignment:refresh()
     answer({})
