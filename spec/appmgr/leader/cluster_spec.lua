@@ -174,19 +174,68 @@ describe("agents on one store", function()
     assert.equal(before, consul.value("appmgr/assignment/alpha"))
   end)
 
-  it("change nothing from a term that is over, even with a late transaction", function()
-    local a = agent("alpha")
-    timer.advance(500)
-    consul.put("appmgr/task/web", WEB:format(1))
-    timer.advance(3)
-    -- the decision is made; the process freezes before the write, and its session ends
-    local id = a.session:id()
-    local before = consul.value("appmgr/assignment/alpha")
-    consul.store:end_session(id)
-    timer.jump(100000)
-    assert.is_false(a.election:is_leading())
-    timer.advance(1)
-    assert.equal(before, consul.value("appmgr/assignment/alpha"))
+  describe("change nothing from a term that is over, with a batch that was under way all the time", function()
+    local a, deliver_late
+
+    local TWICE = '{"content":{"name":"web","command":"sleep 1000"},"replication":%d,"max_per_node":2}'
+
+    --- Keeps the next batch for alpha back.
+    -- @treturn function that hands it to Consul after all, and gives the status of the answer that nobody waits for
+    local function hold_next_batch()
+      local respond, held = consul.http.respond, nil
+      consul.http.respond = function(request)
+        if held or not (request.body or ""):find("appmgr/assignment/alpha", 1, true) then return respond(request) end
+        held = request
+      end
+      return function()
+        local status
+        assert(held, "no batch was sent")
+        consul.store:serve({
+          method = held.method, url = held.url, body = held.body, reply = function(code) status = code end,
+        })
+        return status
+      end
+    end
+
+    before_each(function()
+      a = agent("alpha")
+      timer.advance(500)
+      consul.put("appmgr/task/web", TWICE:format(1))
+      timer.advance(500)
+      -- The version is there already: nothing but the assignment is written.
+      deliver_late = hold_next_batch()
+      consul.put("appmgr/task/web", TWICE:format(2))
+      timer.advance(10)
+      assert.equal("committing", a.leader:status().stage)
+      assert.equal(1, #replicas("alpha"))
+    end)
+
+    it("when its session is lost", function()
+      consul.store:end_session(a.session:id())
+      timer.jump(100000)
+      assert.is_false(a.election:is_leading())
+      assert.equal(409, deliver_late())
+      assert.equal(1, #replicas("alpha"))
+    end)
+
+    it("when its session holds the key again, after somebody else had it", function()
+      local session = a.session:id()
+      local b = agent("beta")
+      timer.advance(500)
+      a.election:withdraw("for a while")
+      timer.advance(2000)
+      assert.is_true(b.election:is_leading())
+      assert.equal(2, count({ "alpha", "beta" }))
+      consul.delete("appmgr/task/web")
+      timer.advance(500)
+      assert.is_true(replicas("alpha")[1].leaving)
+      b.election:resign(function() end)
+      a.election:session_held()
+      timer.advance(2000)
+      assert.same({ true, session }, { a.election:is_leading(), consul.holder("appmgr/leader") })
+      assert.equal(409, deliver_late())
+      assert.is_true(replicas("alpha")[1].leaving)
+    end)
   end)
 
   describe("whose store was wiped", function()
