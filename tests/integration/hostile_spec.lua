@@ -127,7 +127,7 @@ describe("a Consul that answers", function()
     test:wait_for_sleepers("web", 1, 15000)
   end)
 
-  it("its long polls with cut connections only: topology_interval is the rhythm", function()
+  it("its long polls with cut connections only: news come, and no wait between tries is longer than topology_interval", function()
     local third = test:start_proxy(consul)
     local polls = third:lie("[?&]wait=", "cut")
     local gamma = test:agent("gamma", {consul = consul, consul_settings = {url = third.url, topology_interval = 1}}):start()
@@ -138,6 +138,14 @@ describe("a Consul that answers", function()
     consul:delete("task/each")
     test:wait_for_sleepers("each", 0, 20000)
     assert.is_table(json.decode(consul:get("live/gamma")))
+    polls.drop()
+    -- Twelve tries, one second apart at the most, take 10 s; with waits that double up to 15 s they
+    -- would take a minute.
+    local reads = third:lie("^GET /v1/kv/appmgr/assignment/gamma", "error500")
+    third:cut_all()
+    loop.wait_for("topology_interval is the longest wait between two tries", 25000, function()
+      return reads.told >= 12, reads.told
+    end)
   end)
 
   it("nothing to a node that leaves: it goes all the same, and says what stays behind", function()

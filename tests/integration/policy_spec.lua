@@ -15,6 +15,19 @@ return {
 }
 ]]
 
+-- Fails for two tasks, each in its own way, and is right about all others.
+local PARTLY_BAD = [[
+return {
+  api = 1, name = "partly_bad", reads = {},
+  filter = function(task, node)
+    if task.name == "cursed" then error("no way for " .. task.name) end
+    if task.name == "endless" then while true do end end
+    return true
+  end,
+  score = function() return 0 end,
+}
+]]
+
 local function policy(filter, score)
   return ([[return { api = 1, name = "bad", reads = {}, filter = function(task, node) %s end, score = function(task, node) %s end }]])
     :format(filter or "return true", score or "return 0")
@@ -112,6 +125,41 @@ describe("the placement policy", function()
       test:wait_for_sleepers(task, 0, 20000)
     end)
   end
+
+  it("that fails for one task sets that one aside, with its reason; the others are placed", function()
+    use(PARTLY_BAD)
+    -- Names before and after the two in every order, so that it is seen that a decision goes on.
+    for _, task in ipairs{"cursed", "endless", "after", "zero"} do
+      consul:put("task/" .. task, {content = {command = test:sleeper(task)}, replication = 1})
+    end
+    test:wait_for_sleepers("after", 1, 20000)
+    test:wait_for_sleepers("zero", 1, 20000)
+    local function row(name)
+      for _, task in ipairs(alpha:json("tasks").tasks) do
+        if task.name == name then
+          return task
+        end
+      end
+    end
+    for name, reason in pairs{cursed = "no way for cursed", endless = "timeout"} do
+      loop.wait_for(name .. " is pending for " .. reason, 15000, function()
+        local task = row(name)
+        local told = json.encode(task and task.reasons)
+        return task and task.pending == 1 and told:find(reason, 1, true), told
+      end)
+      local text = alpha:cli("tasks").stdout
+      assert.truthy(text:match(('\ntask "%s": 1 pending: [^\n]*%s'):format(name, reason)), text)
+    end
+    assert.same({}, row("after").reasons)
+    assert.same(web, test:sleepers("web"))
+    assert.equal(0, #test:sleepers("cursed") + #test:sleepers("endless"))
+    use("spread")
+    for _, task in ipairs{"cursed", "endless", "after", "zero"} do
+      test:wait_for_sleepers(task, 1, 20000)
+      consul:delete("task/" .. task)
+      test:wait_for_sleepers(task, 0, 20000)
+    end
+  end)
 
   it("runs in a planner that only the leader has, and that may be killed", function()
     local function planners()

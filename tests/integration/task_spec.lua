@@ -2,8 +2,11 @@
 local json = require("dkjson")
 local harness = require("tests.lib.harness")
 local loop = require("tests.lib.loop")
+local process = require("tests.lib.process")
 
 local REPAIR_DEADLINE_MS = 60000
+-- Of /proc, on every Linux that Debian builds.
+local TICKS_PER_S = 100
 
 describe("a Consul task", function()
   local test, consul, alpha, beta
@@ -140,17 +143,40 @@ describe("a Consul task", function()
     test:wait_for_sleepers("each", 0)
   end)
 
-  it("moves its slots to a changed content one after the other", function()
-    local lowest = 2
+  it("moves its slots to a changed content", function()
     consul:put("task/web", {content = {command = test:sleeper("webtwo"), name = "web"}, replication = 2})
     loop.wait_for("both slots run the new version", 20000, function()
-      local old, new = #test:sleepers("web"), #test:sleepers("webtwo")
-      lowest = math.min(lowest, old + new)
-      return old == 0 and new == 2
+      return #test:sleepers("web") == 0 and #test:sleepers("webtwo") == 2
     end)
-    assert.is_true(lowest >= 1, "never all replicas were down")
     assert.equal(replica_of("alpha", "web").version, replica_of("beta", "web").version)
     assert.equal(2, #consul:keys("version/web/"))
+  end)
+
+  it("moves them one after the other: the second is told to stop after the first runs anew", function()
+    local stops = test.dir .. "/stops"
+    -- Writes down when it is told to stop, and takes its time for it: two that are told at once
+    -- have both written before either is replaced.
+    process.spit(test.dir .. "/slow-to-stop", ([[
+trap 'read up idle < /proc/uptime; echo "$up" >> %s; sleep 0.5; kill $!; exit 0' TERM
+%s &
+wait
+]]):format(stops, test:sleeper("turnone")))
+    consul:put("task/turn", {content = {command = {"/bin/sh", test.dir .. "/slow-to-stop"}}, replication = 2})
+    test:wait_for_sleepers("turnone", 2)
+    consul:put("task/turn", {content = {command = test:sleeper("turntwo")}, replication = 2})
+    local first_start = math.huge
+    for _, pid in ipairs(test:wait_for_sleepers("turntwo", 2, 20000)) do
+      first_start = math.min(first_start, process.look(pid).start_ticks / TICKS_PER_S)
+    end
+    local stopped = {}
+    for line in process.slurp(stops):gmatch("%S+") do
+      stopped[#stopped + 1] = tonumber(line)
+    end
+    assert.equal(2, #stopped)
+    assert.is_true(stopped[1] <= first_start and first_start <= stopped[2],
+      ("stopped %s, %s, started %s"):format(stopped[1], stopped[2], first_start))
+    consul:delete("task/turn")
+    test:wait_for_sleepers("turntwo", 0)
   end)
 
   it("keeps the old version on the later slots while the first does not run", function()
