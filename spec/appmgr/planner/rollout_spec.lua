@@ -1,0 +1,61 @@
+local rollout = require("appmgr.planner.rollout")
+
+--- A holder of a slot with a version since a time; `shown` is what its node shows of it: {version, state}.
+local function holder(slot, version, since, shown)
+  local rows = shown and { ["web." .. slot] = { version = shown[1], state = shown[2] } }
+  return {
+    node = { name = "n" .. slot, status = rows and { acted_on = 1, rows = rows } },
+    result = { task = "web", slot = slot, version = version, since = since },
+  }
+end
+
+local function slots(holders)
+  local list = {}
+  for position, item in ipairs(holders) do list[position] = item.result.slot end
+  return list
+end
+
+local RUNS = { "new", "running" }
+
+describe("a rollout", function()
+  for _, case in ipairs({
+    { "has nothing to do when all have the version", { holder(0, "new", 5), holder(1, "new", 5) }, {}, {} },
+    { "begins with the lowest slot", { holder(0, "old", 1), holder(1, "old", 1) }, { 0 }, { 0 } },
+    { "waits for the one before without a status", { holder(0, "new", 9), holder(1, "old", 1) }, {}, { 0 } },
+    { "waits for the one before while it shows the old version",
+      { holder(0, "new", 9, { "old", "running" }), holder(1, "old", 1) }, {}, { 0 } },
+    { "waits for the one before while it does not run",
+      { holder(0, "new", 9, { "new", "backoff" }), holder(1, "old", 1) }, {}, { 0 } },
+    { "goes on when the one before runs, and watches the next",
+      { holder(0, "new", 9, RUNS), holder(1, "old", 1), holder(2, "old", 1) }, { 1 }, { 1 } },
+    { "waits for nobody after the last", { holder(0, "new", 9, RUNS), holder(1, "old", 1) }, { 1 }, {} },
+    { "waits for the latest only, whatever became of those before",
+      { holder(0, "new", 8), holder(1, "new", 9, RUNS), holder(2, "old", 1), holder(3, "old", 1) }, { 2 }, { 2 } },
+    { "waits for all that got it within the same second",
+      { holder(0, "new", 9), holder(1, "new", 9, RUNS), holder(2, "old", 1) }, {}, { 0, 1 } },
+  }) do
+    it(case[1], function()
+      local moved, unproven = rollout.advance({ version = "new", application = { status = 1 } }, case[2], 20)
+      assert.same({ case[3], case[4] }, { slots(moved), slots(unproven) })
+      for _, item in ipairs(moved) do assert.same({ "new", 20 }, { item.result.version, item.result.since }) end
+    end)
+  end
+
+  it("watches those that got the version in this second together", function()
+    local staying = { holder(0, "new", 20, RUNS), holder(1, "old", 1), holder(2, "old", 1) }
+    local moved, unproven = rollout.advance({ version = "new", application = { status = 1 } }, staying, 20)
+    assert.same({ { 1 }, { 0, 1 } }, { slots(moved), slots(unproven) })
+  end)
+
+  it("never goes back in time, whatever this leader's clock says", function()
+    local moved = rollout.advance({ version = "new", application = { status = 1 } },
+      { holder(0, "new", 90, RUNS), holder(1, "old", 1) }, 20)
+    assert.equal(90, moved[1].result.since)
+  end)
+
+  it("of what is disabled moves all at once", function()
+    local staying = { holder(0, "old", 1), holder(1, "old", 1) }
+    local moved, unproven = rollout.advance({ version = "new", application = { status = 0 } }, staying, 20)
+    assert.same({ { 0, 1 }, {} }, { slots(moved), slots(unproven) })
+  end)
+end)
