@@ -6,8 +6,51 @@ local process = require("tests.lib.process")
 
 local EXPIRY_MS = 2 * 10000
 
+-- How many requests a minute an idle node may send at the default settings, and how many timers and long polls
+-- send them: that many more may fall into a window, whenever it begins.
+local BUDGETS = {leader = {per_minute = 30, rhythms = 10}, observer = {per_minute = 16, rhythms = 4}}
+local BUDGET_WINDOW_MS = 30000
+-- Nothing is asked more often than the session is renewed; one more at each end of the window.
+local SHORTEST_RHYTHM_MS = 10000
+
+-- An idle cluster at the default settings, each node behind a proxy that counts.
+-- @treturn {[node]=table,...} proxy, counts (by request), since_ms
+local function count_idle_requests(test)
+  local consul, nodes = test:start_consul{name = "idle"}, {}
+  for _, node in ipairs{"leader", "observer"} do
+    local proxy, counts = test:start_proxy(consul), {}
+    test:join(node, consul, {config = {Consul = {url = proxy.url, candidate = node == "leader"}}})
+    proxy.on_request = function(request)
+      local what = request.method .. " " .. request.target:gsub("index=%d+", "")
+      counts[what] = (counts[what] or 0) + 1
+    end
+    nodes[node] = {proxy = proxy, counts = counts}
+  end
+  -- Both know what they have to do: from here on nothing happens.
+  loop.wait_for("both have an assignment and have told it", 15000, function()
+    for node in pairs(nodes) do
+      if not consul:get("assignment/" .. node) or not consul:get("status/" .. node .. "/applications") then
+        return false, node
+      end
+    end
+    return true
+  end)
+  return nodes
+end
+
+-- Begins to count; what was asked until then belongs to the beginning of a cluster.
+local function begin_counting(nodes)
+  for _, node in pairs(nodes) do
+    node.proxy:reset_counts()
+    for what in pairs(node.counts) do
+      node.counts[what] = nil
+    end
+    node.since_ms = loop.now_ms()
+  end
+end
+
 describe("the session of an agent", function()
-  local test, consul, alpha, started_ms
+  local test, consul, alpha, started_ms, idle
 
   local function session_of(node)
     local entry = consul:entry("live/" .. node)
@@ -16,6 +59,7 @@ describe("the session of an agent", function()
 
   setup(function()
     test = harness.open()
+    idle = count_idle_requests(test)
     consul = test:start_consul()
     alpha = test:join("alpha", consul, {config = {
       Applications = {{name = "local", command = test:sleeper("local")}},
@@ -24,6 +68,7 @@ describe("the session of an agent", function()
     consul:put("task/web", {content = {command = test:sleeper("web")}, replication = 1})
     test:wait_for_sleepers("web", 1)
     test:wait_for_sleepers("local", 1)
+    begin_counting(idle)
   end)
 
   teardown(function() test:close() end)
@@ -168,5 +213,20 @@ describe("the session of an agent", function()
     local session = session_of("alpha")
     loop.pass(math.max(0, started_ms + EXPIRY_MS + 3000 - loop.now_ms()))
     loop.hold("the session lives", 12000, function() return session_of("alpha") == session end)
+  end)
+
+  it("and all else that an idle node asks for stays within its budget", function()
+    for role, budget in pairs(BUDGETS) do
+      local node = idle[role]
+      loop.pass(math.max(0, node.since_ms + BUDGET_WINDOW_MS - loop.now_ms()))
+      local window_ms = loop.now_ms() - node.since_ms
+      local shown = json.encode(node.counts)
+      assert.is_true(node.proxy.requests > 0, role)
+      assert.is_true(node.proxy.requests <= budget.per_minute * window_ms / 60000 + budget.rhythms,
+        ("%s: %d in %.0f ms: %s"):format(role, node.proxy.requests, window_ms, shown))
+      for what, count in pairs(node.counts) do
+        assert.is_true(count <= window_ms / SHORTEST_RHYTHM_MS + 2, ("%s: %s: %d"):format(role, what, count))
+      end
+    end
   end)
 end)
