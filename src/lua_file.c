@@ -7,7 +7,7 @@
  *   mkdir(path[, mode=0755]) → true            with parents
  *   list(path) → sorted names
  *   remove(path) → true                        a file or an empty directory
- *   stat(path) → {type, size, mtime_s, mode, uid}; type "file", "directory", "socket", "other"
+ *   stat(path) → {type, size, mtime_s, mode, uid, inode}; type "file", "directory", "socket", "other"
  *   lock(path) → lock                          "EWOULDBLOCK": the text names the holder's pid
  *   lock:release()                             harmless when released; a lock ends with the process
  *   tail(path, lines[, max_bytes=1 MiB]) → the last lines
@@ -187,7 +187,7 @@ static int stat_file(lua_State *L)
 
     if (stat(path, &st) != 0)
         return fail(L, path, -errno);
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     lua_pushstring(L, type_name(st.st_mode));
     lua_setfield(L, -2, "type");
     lua_pushinteger(L, st.st_size);
@@ -198,6 +198,8 @@ static int stat_file(lua_State *L)
     lua_setfield(L, -2, "mode");
     lua_pushinteger(L, st.st_uid);
     lua_setfield(L, -2, "uid");
+    lua_pushinteger(L, (lua_Integer)st.st_ino);
+    lua_setfield(L, -2, "inode");
     return 1;
 }
 

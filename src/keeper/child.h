@@ -50,6 +50,7 @@ struct child_spec {
     char **argv, **environment;
     const char *working_dir, *user, *output_path;
     uint64_t max_output_bytes;
+    struct spawn_settings settings;
     char text[];
 };
 
