@@ -58,6 +58,7 @@ static const struct {
     {WIRE_TAG_EXIT_CODE, NUMBER, "code", true},
     {WIRE_TAG_EXIT_SIGNAL, NUMBER, "signal", true},
     {WIRE_TAG_EXIT_AT_US, SECONDS, "at", true},
+    {WIRE_TAG_RAN_MS, NUMBER, "ran_ms", true},
 };
 
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };

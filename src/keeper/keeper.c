@@ -222,7 +222,7 @@ static void handle_exit(pid_t pid, const siginfo_t *info)
     }
     child->last_exit = (struct child_exit){
         .known = true, .by_signal = info->si_code != CLD_EXITED, .number = (uint8_t)info->si_status,
-        .at_us = watch_wall_us(),
+        .at_us = watch_wall_us(), .ran_ms = watch_now_ms() - child->started_ms,
     };
     child_handle(child, CHILD_EXITED);
 }

@@ -242,6 +242,7 @@ static void an_exit_code_and_a_signal_are_told(void **state)
     assert_int_equal(number(WIRE_TAG_PID), pid);
     assert_int_equal(number(WIRE_TAG_STARTED_AT_US), started_at_us);
     assert_true(number(WIRE_TAG_EXIT_AT_US) >= started_at_us);
+    assert_true(number(WIRE_TAG_RAN_MS) < 10000);
     assert_int_equal(number(WIRE_TAG_EXIT_CODE), 7);
     assert_int_equal(number(WIRE_TAG_NEXT), WIRE_NEXT_NONE);
     expect(&agent, WIRE_STOPPED, "a");

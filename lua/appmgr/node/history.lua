@@ -84,8 +84,8 @@ end
 function History:note(id, event, now)
   if event.type == "exited" then
     return append(self, id, {
-      pid = event.pid, started = event.started_at, ended = event.at or now, code = event.code, signal = event.signal,
-      next = event.next,
+      pid = event.pid, started = event.started_at, ended = event.at or now, ran_ms = event.ran_ms, code = event.code,
+      signal = event.signal, next = event.next,
     })
   end
   append(self, id, { failed = now, error = event.error and event.error:sub(1, MAX_ERROR_BYTES), next = event.next })
@@ -94,8 +94,8 @@ end
 --- The last runs that ended and starts that failed, oldest first.
 -- @tparam string id
 -- @tparam integer count at most so many
--- @treturn {table,...} {pid, started, ended, code or signal, next} or {failed, error, next}; times are unix times in
---   seconds; `next` is "restart", "stop" (it was asked to stop) or "none"
+-- @treturn {table,...} {pid, started, ended, ran_ms, code or signal, next} or {failed, error, next}; times are unix
+--   times in seconds; `next` is "restart", "stop" (it was asked to stop) or "none"
 function History:read(id, count)
   local text = self.file.read(path_of(self, id))
   return newest(text and parse(self, text) or {}, count)
