@@ -58,13 +58,14 @@ local function environment_list(inherited, app, identity, node)
   return list
 end
 
+-- At least 1 ms where the keeper would take 0 for its default.
 local function restart_rule(restart)
   return {
     enabled = restart.attempts ~= 0,
     attempts = restart.attempts,
     interval_ms = math.floor(restart.interval_seconds * MS),
-    delay_ms = math.floor(restart.delay_seconds * MS),
-    max_delay_ms = math.floor(restart.max_delay_seconds * MS),
+    delay_ms = math.max(1, math.floor(restart.delay_seconds * MS)),
+    max_delay_ms = math.max(1, math.floor(restart.max_delay_seconds * MS)),
   }
 end
 

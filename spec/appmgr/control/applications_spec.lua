@@ -82,7 +82,6 @@ describe("methods about applications", function()
   it("refuse what is no request, and everything while the agent ends", function()
     is_refused(ask("add", {}), "bad_request", "document")
     is_refused(ask("add", { document = "{" }), "bad_request", "no JSON")
-    is_refused(ask("add", { document = "null" }), "bad_request", "no JSON")
     for _, method in ipairs({ "remove", "enable", "disable", "restart" }) do
       is_refused(ask(method, {}), "bad_request", "name")
     end

@@ -60,7 +60,8 @@ describe("handlers", function()
     for name in pairs(table_of) do names[#names + 1] = name end
     table.sort(names)
     assert.same({
-      "app.add", "app.disable", "app.enable", "app.history", "app.list", "app.logs", "app.remove", "app.restart", "app.show", "cluster.accept", "cluster.restore", "consul.read", "leave", "policy.current",
+      "app.add", "app.disable", "app.enable", "app.history", "app.list", "app.logs", "app.remove", "app.restart",
+      "app.show", "cluster.accept", "cluster.restore", "consul.read", "leave", "policy.current",
       "repl.complete", "repl.eval", "status", "task.apply", "task.remove", "task.scale",
     }, names)
   end)
