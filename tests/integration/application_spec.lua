@@ -260,7 +260,8 @@ describe("a follower of output", function()
 
   setup(function()
     test = harness.open()
-    alpha = test:agent("alpha", {config = {Applications = {{name = "quiet", command = "echo one; exec " .. test:sleeper("quiet")}}}}):start()
+    local quiet = {name = "quiet", command = "echo one; exec " .. test:sleeper("quiet")}
+    alpha = test:agent("alpha", {config = {Applications = {quiet}}}):start()
     test:wait_for_sleepers("quiet", 1)
     loop.wait_for("it has written", 5000, function() return app(alpha, "logs", "quiet") == "one\n" end)
     out = test.dir .. "/followed"

@@ -62,7 +62,7 @@ end
 local function cut(self, path)
   local text = self.file.read(path)
   if not text then return nil end
-  return self.file.write_atomic(path, text_of(self, newest(parse(self, text), M.KEPT)))
+  return self.file.replace(path, text_of(self, newest(parse(self, text), M.KEPT)))
 end
 
 local function append(self, id, record)

@@ -27,7 +27,7 @@ local function setup(text)
       for _, kept in ipairs({ file.texts, file.inodes, file.times }) do kept[to] = kept[from] end
     end
     s.inode = (s.inode or 1) + 1
-    file.texts[LOG], file.inodes[LOG], file.times[LOG] = new_text, s.inode, s.inode
+    file.texts[LOG], file.inodes[LOG], file.times[LOG] = new_text, s.inode, 1000 + s.inode
     file.inodes[LOG .. ".1"] = file.inodes[LOG .. ".1"] or 1
   end
   return s
