@@ -31,9 +31,14 @@ local function path_of(self, id)
   return ("%s/%s"):format(self.path, id)
 end
 
---- What makes two records the same run.
-local function key_of(record)
-  return ("%s/%s/%s"):format(record.pid, record.started, record.ended or record.failed)
+--- Whether a record is one, and not the end of a run that was told before.
+local function is_new(record, seen)
+  if type(record) ~= "table" then return false end
+  if not math.type(record.ended) then return math.type(record.failed) ~= nil end
+  local key = ("%s/%s/%s"):format(record.pid, record.started, record.ended)
+  local is_first = not seen[key]
+  seen[key] = true
+  return is_first
 end
 
 --- The records of a file, oldest first, each once.
@@ -41,10 +46,7 @@ local function parse(self, text)
   local records, seen = {}, {}
   for line in text:gmatch("[^\n]+") do
     local record = self.json.decode(line)
-    if type(record) == "table" and (math.type(record.ended) or math.type(record.failed)) and not seen[key_of(record)] then
-      seen[key_of(record)] = true
-      records[#records + 1] = record
-    end
+    if is_new(record, seen) then records[#records + 1] = record end
   end
   return records
 end

@@ -39,6 +39,8 @@ describe("the history of applications", function()
     exit(10)
     exit(11)
     assert.equal(2, #history:read("i", 10))
+    for _ = 1, 2 do history:note("i", { type = "spawn_failed", error = "x", next = "restart" }, 20) end
+    assert.equal(4, #history:read("i", 10))
   end)
 
   it("is bounded, and keeps the newest", function()
