@@ -15,7 +15,7 @@ describe("the local applications", function()
   local function start(...)
     problems = Problems.new({ log = fake_log.new(), now = os.time })
     local state = assert(State.open({
-      file = file, json = core.json, problems = problems, uuid = function() return "u" end, path = "/state",
+      file = file, json = core.json, problems = problems, path = "/state",
       node = "alpha", machine_id = "m",
     }))
     changes = 0
