@@ -100,8 +100,8 @@ static int make_room(struct control_client *client)
 
 static int take_line(struct control_client *client, const char **line, size_t *length)
 {
-    char *from = client->buffer + client->searched;
-    char *newline = client->end > client->searched ? memchr(from, '\n', client->end - client->searched) : NULL;
+    size_t fresh = client->end - client->searched;
+    char *newline = fresh > 0 ? memchr(client->buffer + client->searched, '\n', fresh) : NULL;
     client->searched = client->end;
     if (!newline)
         return 0;

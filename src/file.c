@@ -82,6 +82,47 @@ int file_read_end(const char *path, size_t limit, struct file_bytes *out, int *c
     return status;
 }
 
+/* Where reading begins: within the file. */
+static off_t clamp_offset(off_t offset, off_t size)
+{
+    if (offset < 0)
+        return size + offset > 0 ? size + offset : 0;
+    return offset;
+}
+
+static int read_range(int fd, off_t *offset, size_t limit, struct file_bytes *out, struct stat *st)
+{
+    if (fstat(fd, st) != 0)
+        return -errno;
+    if (!S_ISREG(st->st_mode))
+        return -EINVAL;
+    *offset = clamp_offset(*offset, st->st_size);
+    off_t left = *offset < st->st_size ? st->st_size - *offset : 0;
+    limit = left < (off_t)limit ? (size_t)left : limit;
+    char *bytes = malloc(limit + 1);
+    if (!bytes)
+        return -ENOMEM;
+    ssize_t n = pread(fd, bytes, limit, *offset);
+    if (n < 0) {
+        int error = -errno;
+        free(bytes);
+        return error;
+    }
+    *out = (struct file_bytes){bytes, (size_t)n};
+    return 0;
+}
+
+int file_read_range(const char *path, off_t *offset, size_t limit, struct file_bytes *out, struct stat *st)
+{
+    int fd = open_for_reading(path);
+
+    if (fd < 0)
+        return fd;
+    int status = read_range(fd, offset, limit < FILE_TAIL_LIMIT ? limit : FILE_TAIL_LIMIT, out, st);
+    close(fd);
+    return status;
+}
+
 /* ---- writing ---- */
 
 static int write_all(int fd, const char *bytes, size_t length)
@@ -96,6 +137,23 @@ static int write_all(int fd, const char *bytes, size_t length)
         length -= (size_t)n;
     }
     return 0;
+}
+
+int file_append(const char *path, const char *bytes, size_t length, mode_t mode, off_t *size)
+{
+    struct stat st;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode);
+
+    if (fd < 0)
+        return -errno;
+    int status = write_all(fd, bytes, length);
+    if (status == 0 && fstat(fd, &st) != 0)
+        status = -errno;
+    if (close(fd) != 0 && status == 0)
+        status = -errno;
+    if (status == 0)
+        *size = st.st_size;
+    return status;
 }
 
 static int fill(int fd, const char *bytes, size_t length, mode_t mode, bool is_durable)

@@ -1,14 +1,15 @@
 /*
- * file: small files, read and written whole.
+ * file: small files, read and written whole; parts of larger ones.
  *
- * Calls are synchronous; they are meant for state and configuration files, not
- * for data. Functions return 0 or -errno. Owns nothing: bytes handed out are
+ * Calls are synchronous; they are meant for state and configuration files and
+ * for short parts of others. Functions return 0 or -errno. Owns nothing: bytes handed out are
  * the caller's to free, a lock is an open descriptor that the caller closes.
  */
 #ifndef APPMGR_FILE_H
 #define APPMGR_FILE_H
 
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 enum { FILE_READ_LIMIT = 64 << 20, FILE_TAIL_LIMIT = 1 << 20 };
@@ -23,6 +24,19 @@ int file_read(const char *path, size_t limit, struct file_bytes *out);
 
 /* Reads at most `limit` bytes from the end; `*cut` says whether some were left out. */
 int file_read_end(const char *path, size_t limit, struct file_bytes *out, int *cut);
+
+/*
+ * Reads at most `limit` bytes (at most FILE_TAIL_LIMIT) from `*offset` on; a negative one counts from the end, and `*offset`
+ * then says where reading began. `*st` is that of the file that was read, whatever the path names by now. Only of
+ * regular files: -EINVAL.
+ */
+int file_read_range(const char *path, off_t *offset, size_t limit, struct file_bytes *out, struct stat *st);
+
+/*
+ * Adds to the end of the file, which is made with `mode` when absent. `*size` is what it has now. On a full disk part of
+ * the bytes may be there.
+ */
+int file_append(const char *path, const char *bytes, size_t length, mode_t mode, off_t *size);
 
 /*
  * Replaces the file: a temporary one beside it, fsync, rename. Whoever reads

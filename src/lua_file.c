@@ -4,10 +4,13 @@
  *   read(path[, max_bytes]) → bytes            whole, or "EFBIG"
  *   write_atomic(path, bytes[, mode=0600]) → true
  *   replace(path, bytes[, mode=0600]) → true   without waiting for the disk: a power failure may spoil the file
+ *   append(path, bytes[, mode=0600]) → the file's new size
+ *   read_range(path, offset[, max_bytes=1 MiB]) → bytes, stat   from `offset` on, a negative one counts from the end;
+ *                                              of the file that was read, with `offset`: where reading began
  *   mkdir(path[, mode=0755]) → true            with parents
  *   list(path) → sorted names
  *   remove(path) → true                        a file or an empty directory
- *   stat(path) → {type, size, mtime_s, mode, uid}; type "file", "directory", "socket", "other"
+ *   stat(path) → {type, size, mtime_s, mode, uid, inode}; type "file", "directory", "socket", "other"
  *   lock(path) → lock                          "EWOULDBLOCK": the text names the holder's pid
  *   lock:release()                             harmless when released; a lock ends with the process
  *   tail(path, lines[, max_bytes=1 MiB]) → the last lines
@@ -180,6 +183,23 @@ static const char *type_name(mode_t mode)
     return "other";
 }
 
+static void push_stat(lua_State *L, const struct stat *st)
+{
+    lua_createtable(L, 0, 7);
+    lua_pushstring(L, type_name(st->st_mode));
+    lua_setfield(L, -2, "type");
+    lua_pushinteger(L, st->st_size);
+    lua_setfield(L, -2, "size");
+    lua_pushnumber(L, (lua_Number)st->st_mtim.tv_sec + (lua_Number)st->st_mtim.tv_nsec / 1e9);
+    lua_setfield(L, -2, "mtime_s");
+    lua_pushinteger(L, st->st_mode & 07777);
+    lua_setfield(L, -2, "mode");
+    lua_pushinteger(L, st->st_uid);
+    lua_setfield(L, -2, "uid");
+    lua_pushinteger(L, (lua_Integer)st->st_ino);
+    lua_setfield(L, -2, "inode");
+}
+
 static int stat_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -187,17 +207,40 @@ static int stat_file(lua_State *L)
 
     if (stat(path, &st) != 0)
         return fail(L, path, -errno);
-    lua_createtable(L, 0, 5);
-    lua_pushstring(L, type_name(st.st_mode));
-    lua_setfield(L, -2, "type");
-    lua_pushinteger(L, st.st_size);
-    lua_setfield(L, -2, "size");
-    lua_pushnumber(L, (lua_Number)st.st_mtim.tv_sec + (lua_Number)st.st_mtim.tv_nsec / 1e9);
-    lua_setfield(L, -2, "mtime_s");
-    lua_pushinteger(L, st.st_mode & 07777);
-    lua_setfield(L, -2, "mode");
-    lua_pushinteger(L, st.st_uid);
-    lua_setfield(L, -2, "uid");
+    push_stat(L, &st);
+    return 1;
+}
+
+static int read_range(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    off_t offset = (off_t)luaL_checkinteger(L, 2);
+    size_t limit = check_limit(L, 3, FILE_TAIL_LIMIT);
+    struct file_bytes *box = push_bytes_box(L);
+    struct stat st;
+    int status = file_read_range(path, &offset, limit, box, &st);
+
+    if (status != 0)
+        return fail(L, path, status);
+    lua_pushlstring(L, box->bytes, box->length);
+    free(box->bytes);
+    *box = (struct file_bytes){0};
+    push_stat(L, &st);
+    lua_pushinteger(L, (lua_Integer)offset);
+    lua_setfield(L, -2, "offset");
+    return 2;
+}
+
+static int append(lua_State *L)
+{
+    size_t length;
+    off_t size = 0;
+    const char *path = luaL_checkstring(L, 1), *bytes = luaL_checklstring(L, 2, &length);
+    int status = file_append(path, bytes, length, check_mode(L, 3, 0600), &size);
+
+    if (status != 0)
+        return fail(L, path, status);
+    lua_pushinteger(L, (lua_Integer)size);
     return 1;
 }
 
@@ -319,7 +362,8 @@ int lua_file_open(lua_State *L)
     static const luaL_Reg functions[] = {
         {"read", read_file}, {"write_atomic", write_atomic}, {"replace", replace_file}, {"mkdir", make_directory},
         {"list", list},      {"remove", remove_file},        {"stat", stat_file},
-        {"lock", lock_file}, {"tail", tail},                 {NULL, NULL},
+        {"lock", lock_file}, {"tail", tail},                 {"read_range", read_range},
+        {"append", append},  {NULL, NULL},
     };
     static const luaL_Reg lock_methods[] = {{"release", release}, {NULL, NULL}};
 

@@ -3,7 +3,7 @@
  *
  *   open{keeper_path=, state_dir=, on_ready=fn(list), on_event=fn(event), on_lost=fn(reason)} → client | nil, err
  *   client:spawn{id=, argv={…}, env={"K=V",…}, tag=, working_dir=, user=, stop_signal=, stop_timeout_ms=, restart=,
- *                output_path=, max_output_bytes=}
+ *                output_path=, max_output_bytes=, nice=, umask=, open_files=, no_new_privs=}
  *   client:update(id, {tag=, stop_signal=, stop_timeout_ms=, restart=})
  *   client:stop(id)   client:forget(id)   client:signal(id, number)   client:acknowledge(sequence)
  *   restart = {enabled=, attempts=, interval_ms=, delay_ms=, max_delay_ms=, reset_ms=}
@@ -58,6 +58,7 @@ static const struct {
     {WIRE_TAG_EXIT_CODE, NUMBER, "code", true},
     {WIRE_TAG_EXIT_SIGNAL, NUMBER, "signal", true},
     {WIRE_TAG_EXIT_AT_US, SECONDS, "at", true},
+    {WIRE_TAG_RAN_MS, NUMBER, "ran_ms", true},
 };
 
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
@@ -316,6 +317,25 @@ static void read_policy(lua_State *L, int table, struct process_spec *spec, stru
     spec->restart = restart_field(L, table, restart);
 }
 
+/* What of a process only a new one can have otherwise, beside its command. */
+static void read_settings(lua_State *L, int table, struct process_spec *spec)
+{
+    lua_Integer nice = 0;
+    int is_integer = 1;
+
+    spec->has_nice = lua_getfield(L, table, "nice") != LUA_TNIL;
+    if (spec->has_nice)
+        nice = lua_tointegerx(L, -1, &is_integer);
+    if (!is_integer || nice < -20 || nice > 19)
+        luaL_error(L, "core.process: nice must be a whole number from -20 to 19");
+    spec->nice = (int)nice;
+    lua_getfield(L, table, "no_new_privs");
+    spec->no_new_privs = lua_toboolean(L, -1);
+    lua_pop(L, 2);
+    spec->umask = number_field(L, table, "umask", &spec->has_umask);
+    spec->open_files = number_field(L, table, "open_files", NULL);
+}
+
 static const char *check_id(lua_State *L, const char *id)
 {
     if (!id || !*id || strlen(id) > WIRE_ID_MAX)
@@ -359,6 +379,7 @@ static int spawn(lua_State *L)
     spec.user = text_field(L, 2, "user");
     spec.output_path = text_field(L, 2, "output_path");
     spec.max_output_bytes = number_field(L, 2, "max_output_bytes", NULL);
+    read_settings(L, 2, &spec);
     return answer(L, process_spawn(object->client, &spec));
 }
 

@@ -310,6 +310,16 @@ static void put_texts(struct wire_writer *writer, enum wire_tag tag, const char 
         wire_put_text(writer, tag, *texts);
 }
 
+static void put_settings(struct wire_writer *writer, const struct process_spec *spec)
+{
+    if (spec->has_nice)
+        wire_put_number(writer, WIRE_TAG_NICE, (uint64_t)(spec->nice + WIRE_NICE_BIAS));
+    if (spec->has_umask)
+        wire_put_number(writer, WIRE_TAG_UMASK, spec->umask);
+    put_optional(writer, WIRE_TAG_OPEN_FILES, spec->open_files);
+    put_optional(writer, WIRE_TAG_NO_NEW_PRIVS, spec->no_new_privs);
+}
+
 int process_spawn(struct process_client *client, const struct process_spec *spec)
 {
     struct wire_writer *writer = begin(client, WIRE_SPAWN, spec->id);
@@ -323,6 +333,7 @@ int process_spawn(struct process_client *client, const struct process_spec *spec
     wire_put_text(writer, WIRE_TAG_USER, spec->user);
     wire_put_text(writer, WIRE_TAG_OUTPUT_PATH, spec->output_path);
     put_optional(writer, WIRE_TAG_MAX_OUTPUT_BYTES, spec->max_output_bytes);
+    put_settings(writer, spec);
     return keeper_link_end(client->link);
 }
 

@@ -35,6 +35,9 @@ struct process_spec {
     const char *id, *tag, *working_dir, *user, *output_path;
     const char *const *arguments, *const *environment; /* NULL at the end */
     uint64_t max_output_bytes;
+    bool has_nice, has_umask, no_new_privs;
+    int nice;                               /* -20 to 19 */
+    uint64_t umask, open_files;             /* open_files 0: as the keeper's */
     int stop_signal;                        /* 0: default, or as it is */
     bool has_stop_timeout;
     uint64_t stop_timeout_ms;

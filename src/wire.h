@@ -25,6 +25,7 @@ enum {
     WIRE_PAYLOAD_MAX = 4 << 20,    /* more than execve(2) takes */
     WIRE_ID_MAX = 255,             /* bytes of an instance id, without its NUL */
     WIRE_LABEL_MAX = 16 << 10,     /* bytes of an opaque tag */
+    WIRE_NICE_BIAS = 20,
 };
 
 enum wire_type {
@@ -38,7 +39,7 @@ enum wire_type {
     WIRE_OUTPUT_OPEN = 128, WIRE_OUTPUT_DONE, WIRE_OUTPUT_ERROR,
 };
 
-/* The numbers are the protocol: append only. */
+/* The numbers are the protocol: append only. WIRE_TAG_NICE is the nice value plus WIRE_NICE_BIAS: no number is negative. */
 enum wire_tag {
     WIRE_TAG_NONE,
     WIRE_TAG_VERSION, WIRE_TAG_OLDEST, WIRE_TAG_ROLE, WIRE_TAG_PID, WIRE_TAG_INSTANCE, WIRE_TAG_ID,
@@ -48,7 +49,8 @@ enum wire_tag {
     WIRE_TAG_RESTART_DELAY_MS, WIRE_TAG_RESTART_MAX_DELAY_MS, WIRE_TAG_RESTART_RESET_MS, WIRE_TAG_STATE,
     WIRE_TAG_STARTED_AT_US, WIRE_TAG_STARTS, WIRE_TAG_DELAY_MS, WIRE_TAG_SEQUENCE, WIRE_TAG_EXIT_CODE,
     WIRE_TAG_EXIT_SIGNAL, WIRE_TAG_EXIT_AT_US, WIRE_TAG_NEXT, WIRE_TAG_STEP, WIRE_TAG_ERROR, WIRE_TAG_SIGNAL,
-    WIRE_TAG_STREAM,
+    WIRE_TAG_STREAM, WIRE_TAG_NICE, WIRE_TAG_UMASK, WIRE_TAG_OPEN_FILES, WIRE_TAG_NO_NEW_PRIVS,
+    WIRE_TAG_RAN_MS,
     WIRE_TAG_LIMIT
 };
 

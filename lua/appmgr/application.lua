@@ -9,7 +9,7 @@ local names = require("appmgr.names")
 local M = {}
 
 --- Fields whose change needs a new process; all others apply in place.
-M.PROCESS_FIELDS = { "command", "user", "working_dir", "env" }
+M.PROCESS_FIELDS = { "command", "user", "working_dir", "env", "nice", "umask", "limits", "no_new_privs" }
 
 local DEFAULTS = {
   status = 1,
@@ -132,6 +132,32 @@ local function read_working_dir(value)
   return text, reason
 end
 
+-- JSON knows no octal numbers: as a string it reads as it does everywhere else.
+local function read_umask(value)
+  if type(value) ~= "string" or not value:find("^0?[0-7][0-7]?[0-7]?$") then
+    return nil, "must be a string of octal digits from \"000\" to \"777\", such as \"027\""
+  end
+  return tonumber(value, 8)
+end
+
+local LIMITS_SCHEMA = { fields = { open_files = fields.integer(3, 1 << 30) } }
+
+local function read_limits(value, findings)
+  if not fields.is_object(value) then
+    return nil, "must be an object"
+  end
+  local limits, found = fields.read(value, LIMITS_SCHEMA)
+  fields.merge(findings, found, "limits.")
+  return limits
+end
+
+local function read_boolean(value)
+  if type(value) ~= "boolean" then
+    return nil, "must be true or false"
+  end
+  return value
+end
+
 local function read_user(value)
   if type(value) ~= "string" or not value:find("^[A-Za-z0-9_][A-Za-z0-9_.-]*%$?$") or #value > 256 then
     return nil, "must be the name of a user"
@@ -156,6 +182,10 @@ local SCHEMA = {
     stop_signal = read_signal,
     stop_timeout = fields.number(0, 86400),
     restart = read_restart,
+    nice = fields.integer(-20, 19),
+    umask = read_umask,
+    limits = read_limits,
+    no_new_privs = read_boolean,
     comments = fields.text(),
     description = fields.text(),
   },
@@ -179,8 +209,8 @@ end
 --   the document has none), `command` as written, `argv` to execute, `user`,
 --   `working_dir`, `env` (table, maybe empty), `status` 0 or 1, `cache_lines`,
 --   `stop_signal` (number), `stop_timeout` (s), `restart` (`attempts` or nil,
---   `interval_seconds`, `delay_seconds`, `max_delay_seconds`), `comments`,
---   `description`
+--   `interval_seconds`, `delay_seconds`, `max_delay_seconds`), `nice`,
+--   `umask` (number), `limits` (`open_files`; nil when it sets none), `no_new_privs` (true or nil), `comments`, `description`
 -- @treturn fields.Findings errors, warnings and fields not honoured
 function M.read(document)
   if type(document) ~= "table" or #document > 0 then
@@ -199,6 +229,9 @@ function M.read(document)
   application.env = application.env or {}
   application.restart = with_defaults(application.restart or {}, RESTART_DEFAULTS)
   application.argv = M.argv(application.command)
+  -- What says nothing is absent: no new process because it was written out.
+  if application.limits and not next(application.limits) then application.limits = nil end
+  application.no_new_privs = application.no_new_privs or nil
   return application, findings
 end
 

@@ -42,6 +42,33 @@ describe("application.read", function()
     end
   end)
 
+  it("reads what a process is given beside its command", function()
+    local app = application.read({ command = "x", nice = -5, umask = "0027", limits = { open_files = 4096 }, no_new_privs = true })
+    assert.same({ -5, 23, { open_files = 4096 }, true }, { app.nice, app.umask, app.limits, app.no_new_privs })
+    assert.equal(0, application.read({ command = "x", umask = "0" }).umask)
+    local text = errors_of({ command = "x", nice = 20, umask = "028", limits = { open_files = 2 }, no_new_privs = 1 })
+    for _, field in ipairs({ "nice", "umask", "limits.open_files", "no_new_privs" }) do
+      assert.truthy(text:find(field .. ": ", 1, true), field)
+    end
+    for _, umask in ipairs({ 22, "", "7777", "1000", "0x1", "99" }) do
+      assert.truthy(errors_of({ command = "x", umask = umask }):find("umask: ", 1, true), umask)
+    end
+    local _, findings = application.read({ command = "x", limits = { open_fiels = 5 } })
+    assert.matches('did you mean "open_files"', findings.warnings[1])
+  end)
+
+  it("asks for a new process when what it is given changes, not when nothing is written out", function()
+    local function hash(document)
+      return application.process_hash(assert(application.read(document)), core.json, core.codec)
+    end
+    local plain = hash({ command = "x" })
+    assert.equal(plain, hash({ command = "x", limits = {}, no_new_privs = false }))
+    for _, document in ipairs({ { nice = 0 }, { umask = "027" }, { limits = { open_files = 9 } }, { no_new_privs = true } }) do
+      document.command = "x"
+      assert.not_equal(plain, hash(document))
+    end
+  end)
+
   it("needs a command that can be executed", function()
     for _, command in ipairs({ "", "  ", {}, { "" }, { 1 }, 7, "a\0b", { "a", "b\0" } }) do
       assert.truthy(errors_of({ command = command }):find("command: ", 1, true))

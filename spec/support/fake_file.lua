@@ -3,13 +3,15 @@
 --     local file = require("spec.support.fake_file").new({ ["/etc/a"] = "text" })
 --     file.texts["/etc/a"]          -- what is written
 --     file.refuse["/state/x"] = "No space left on device"
+--     file.inodes["/log/a"], file.times["/log/a"]   -- what stat says; 1 and 1000 by default
 
 local M = {}
 
 --- @tparam[opt] table texts path → content
 -- @treturn table a core.file with `texts`, `directories` (path → mode), `refuse` (path → reason), `writes` (count)
 function M.new(texts)
-  local file = { texts = texts or {}, directories = {}, refuse = {}, locks = {}, writes = 0 }
+  local file = { texts = texts or {}, directories = {}, refuse = {}, locks = {}, writes = 0,
+    inodes = {}, times = {} }
 
   function file.read(path)
     if file.refuse[path] then return nil, path .. ": " .. file.refuse[path] end
@@ -26,6 +28,21 @@ function M.new(texts)
 
   file.replace = file.write_atomic
 
+  function file.append(path, bytes)
+    if file.refuse[path] then return nil, path .. ": " .. file.refuse[path] end
+    file.texts[path] = (file.texts[path] or "") .. bytes
+    return #file.texts[path]
+  end
+
+  function file.read_range(path, offset, max_bytes)
+    local text, err = file.read(path)
+    if not text then return nil, err end
+    local from = offset < 0 and math.max(0, #text + offset) or offset
+    local st = file.stat(path)
+    st.offset = from
+    return text:sub(from + 1, from + (max_bytes or 1 << 20)), st
+  end
+
   function file.mkdir(path, mode)
     if file.refuse[path] then return nil, path .. ": " .. file.refuse[path] end
     file.directories[path] = mode or 493
@@ -34,7 +51,10 @@ function M.new(texts)
 
   function file.stat(path)
     if file.directories[path] then return { type = "directory", uid = 0 } end
-    if file.texts[path] then return { type = "file", uid = 0, size = #file.texts[path], mtime_s = 1000 } end
+    if file.texts[path] then
+      return { type = "file", uid = 0, size = #file.texts[path], inode = file.inodes[path] or 1,
+        mtime_s = file.times[path] or 1000 }
+    end
     return nil, path .. ": No such file or directory"
   end
 

@@ -307,19 +307,38 @@ static size_t texts_size(const struct wire_message *message, enum wire_tag tag)
     return size;
 }
 
+/* Returns why the message asks for settings that are none, or NULL. */
+static const char *read_settings(const struct wire_message *message, struct spawn_settings *settings)
+{
+    uint64_t nice = wire_number(message, WIRE_TAG_NICE, WIRE_NICE_BIAS);
+    uint64_t mask = wire_number(message, WIRE_TAG_UMASK, 022);
+
+    if (nice >= 2 * WIRE_NICE_BIAS)
+        return "has a nice value that is none";
+    if (mask > 0777)
+        return "has a umask that is none";
+    *settings = (struct spawn_settings){
+        .has_nice = wire_has(message, WIRE_TAG_NICE), .nice = (int)nice - WIRE_NICE_BIAS,
+        .has_umask = wire_has(message, WIRE_TAG_UMASK), .umask = (mode_t)mask,
+        .open_files = wire_number(message, WIRE_TAG_OPEN_FILES, 0),
+        .no_new_privs = wire_number(message, WIRE_TAG_NO_NEW_PRIVS, 0) != 0,
+    };
+    return NULL;
+}
+
 struct child_spec *child_spec_new(const struct wire_message *message, const char *marker, const char **why)
 {
     size_t argc = message->field[WIRE_TAG_ARGUMENT].count, envc = message->field[WIRE_TAG_ENVIRONMENT].count;
     size_t size = texts_size(message, WIRE_TAG_ARGUMENT) + texts_size(message, WIRE_TAG_ENVIRONMENT) +
                   text_size(message, WIRE_TAG_WORKING_DIR) + text_size(message, WIRE_TAG_USER) +
                   text_size(message, WIRE_TAG_OUTPUT_PATH) + strlen(marker) + 1;
+    struct spawn_settings settings;
     struct child_spec *spec;
     char *at;
 
-    if (argc == 0) {
-        *why = "has no command";
+    *why = argc == 0 ? "has no command" : read_settings(message, &settings);
+    if (*why)
         return NULL;
-    }
     if (text_size(message, WIRE_TAG_OUTPUT_PATH) > PATH_MAX) {
         *why = "has an output path that is too long";
         return NULL;
@@ -339,6 +358,7 @@ struct child_spec *child_spec_new(const struct wire_message *message, const char
     spec->user = keep_text(&at, wire_text(message, WIRE_TAG_USER));
     spec->output_path = keep_text(&at, wire_text(message, WIRE_TAG_OUTPUT_PATH));
     spec->max_output_bytes = wire_number(message, WIRE_TAG_MAX_OUTPUT_BYTES, 0);
+    spec->settings = settings;
     return spec;
 }
 

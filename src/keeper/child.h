@@ -50,6 +50,7 @@ struct child_spec {
     char **argv, **environment;
     const char *working_dir, *user, *output_path;
     uint64_t max_output_bytes;
+    struct spawn_settings settings;
     char text[];
 };
 
@@ -57,6 +58,7 @@ struct child_exit {
     bool known, by_signal;
     uint8_t number;         /* exit code or signal */
     uint64_t at_us;         /* wall clock */
+    uint64_t ran_ms;        /* by a clock that nobody sets */
 };
 
 struct child_effects;

@@ -12,7 +12,8 @@ enum { EXITS_KEPT = 4096 };
 
 struct exit_record {
     struct child *child;    /* NULL: it was forgotten since */
-    uint64_t at_us, delay_ms;
+    uint64_t at_us, started_at_us, ran_ms, delay_ms;
+    pid_t pid;
     uint8_t number;
     bool by_signal;
     uint8_t next_step;      /* enum wire_next */

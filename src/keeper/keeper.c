@@ -55,8 +55,27 @@ static void unqueue(struct child *child)
         start_last = before;
 }
 
-static void fail(struct child *child, enum spawn_step step, int error, const char *path)
+/* What a step was about, for people. */
+static const char *subject(const struct child *child, enum spawn_step step)
 {
+    const struct child_spec *spec = child->spec;
+    static char number[40];
+    const char *path = NULL;
+
+    switch (step) {
+    case SPAWN_FORK: case SPAWN_EXEC: path = spec->argv[0]; break;
+    case SPAWN_OUTPUT: path = spec->output_path; break;
+    case SPAWN_USER: path = spec->user; break;
+    case SPAWN_CHDIR: path = spec->working_dir; break;
+    case SPAWN_NICE: snprintf(number, sizeof number, "%d", spec->settings.nice); return number;
+    case SPAWN_LIMITS: snprintf(number, sizeof number, "open_files %ju", (uintmax_t)spec->settings.open_files); return number;
+    }
+    return path ? path : "/dev/null";
+}
+
+static void fail(struct child *child, enum spawn_step step, int error)
+{
+    const char *path = subject(child, step);
     const char *hint = "", *reason = strerror(error);
 
     if (step == SPAWN_USER && error == ENOENT)
@@ -65,6 +84,8 @@ static void fail(struct child *child, enum spawn_step step, int error, const cha
         hint = " (the file is there: the interpreter or loader it names is not)";
     else if (step == SPAWN_EXEC && error == ENOENT && !strchr(path, '/'))
         hint = " (not found in PATH)";
+    else if (step == SPAWN_LIMITS && error == EPERM)
+        hint = " (more than the keeper's own hard limit, or than fs.nr_open)";
     snprintf(child->failure_step, sizeof child->failure_step, "%s", spawn_step_name(step));
     snprintf(child->failure, sizeof child->failure, "%s: %s %.400s: %s%s", strerrorname_np(error),
              child->failure_step, path, reason, hint);
@@ -93,11 +114,7 @@ static void start_child(struct child *child)
         .argv = child->spec->argv, .environment = child->spec->environment,
         .working_dir = child->spec->working_dir, .input_fd = null_fd, .output_fd = null_fd,
         .death_signal = SIGKILL, .reset_oom = oom_lowered, .files = child_files,
-    };
-    const char *const path[] = {
-        [SPAWN_FORK] = child->spec->argv[0], [SPAWN_OUTPUT] = child->spec->output_path,
-        [SPAWN_USER] = child->spec->user, [SPAWN_CHDIR] = child->spec->working_dir,
-        [SPAWN_EXEC] = child->spec->argv[0],
+        .settings = child->spec->settings,
     };
     struct spawn_result result = {0};
     struct stream *stream = NULL;
@@ -116,7 +133,7 @@ static void start_child(struct child *child)
         output_begin(stream, result.error == 0);
     }
     if (result.error) {
-        fail(child, result.step, result.error, path[result.step] ? path[result.step] : "/dev/null");
+        fail(child, result.step, result.error);
         return;
     }
     table_set_pid(child, result.pid);
@@ -205,7 +222,7 @@ static void handle_exit(pid_t pid, const siginfo_t *info)
     }
     child->last_exit = (struct child_exit){
         .known = true, .by_signal = info->si_code != CLD_EXITED, .number = (uint8_t)info->si_status,
-        .at_us = watch_wall_us(),
+        .at_us = watch_wall_us(), .ran_ms = watch_now_ms() - child->started_ms,
     };
     child_handle(child, CHILD_EXITED);
 }

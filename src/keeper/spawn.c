@@ -57,6 +57,23 @@ ON_FOREIGN_STACK static void become(const struct spawn_user *user)
         give_up(SPAWN_USER);
 }
 
+/* While the child is still who its parent is: a lower nice value and a higher limit may need that. */
+ON_FOREIGN_STACK static void apply_settings(const struct spawn_request *request)
+{
+    const struct spawn_settings *settings = &request->settings;
+    struct rlimit files = request->files;
+
+    if (settings->has_nice && syscall(SYS_setpriority, PRIO_PROCESS, 0, settings->nice) != 0)
+        give_up(SPAWN_NICE);
+    if (settings->open_files)
+        files = (struct rlimit){settings->open_files, settings->open_files};
+    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL) != 0 && settings->open_files)
+        give_up(SPAWN_LIMITS);
+    umask(settings->has_umask ? settings->umask : 022);
+    if (settings->no_new_privs)
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
 ON_FOREIGN_STACK static const char *search_path(char *const *environment)
 {
     for (; *environment; environment++)
@@ -107,8 +124,7 @@ ON_FOREIGN_STACK static int child_main(void *unused)
         reset_oom_score();
     if (dup2(request->input_fd, 0) < 0 || dup2(request->output_fd, 1) < 0 || dup2(request->output_fd, 2) < 0)
         give_up(SPAWN_OUTPUT);
-    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &request->files, NULL);
-    umask(022);
+    apply_settings(request);
     if (request->user)
         become(request->user);
     if (request->working_dir && chdir(request->working_dir) != 0)
@@ -149,7 +165,7 @@ int spawn_process(const struct spawn_request *request, struct spawn_result *resu
 
 const char *spawn_step_name(enum spawn_step step)
 {
-    static const char *const names[] = {"fork", "output", "user", "chdir", "exec"};
+    static const char *const names[] = {"fork", "output", "user", "chdir", "exec", "nice", "limits"};
 
     return names[step];
 }

@@ -19,6 +19,15 @@ struct spawn_user {
     gid_t groups[64];
 };
 
+/* What a program may be given that differs from its siblings; all zero: nothing does. */
+struct spawn_settings {
+    bool has_nice, has_umask;
+    bool no_new_privs;              /* it and its descendants gain nothing from set-user-id programs */
+    int nice;
+    mode_t umask;                   /* else 022 */
+    rlim_t open_files;              /* RLIMIT_NOFILE, soft and hard; 0: `files` of the request */
+};
+
 struct spawn_request {
     const char *program;            /* NULL: argv[0]; without a slash it is looked for in PATH of `environment` */
     char *const *argv;
@@ -29,9 +38,10 @@ struct spawn_request {
     int death_signal;               /* sent to the child when the parent ends; 0: none */
     bool reset_oom;                 /* give the child the default oom_score_adj */
     struct rlimit files;            /* RLIMIT_NOFILE of the child */
+    struct spawn_settings settings;
 };
 
-enum spawn_step { SPAWN_FORK, SPAWN_OUTPUT, SPAWN_USER, SPAWN_CHDIR, SPAWN_EXEC };
+enum spawn_step { SPAWN_FORK, SPAWN_OUTPUT, SPAWN_USER, SPAWN_CHDIR, SPAWN_EXEC, SPAWN_NICE, SPAWN_LIMITS };
 
 struct spawn_result {
     pid_t pid;              /* when the program runs, else 0 */
@@ -42,7 +52,7 @@ struct spawn_result {
 /* Starts `request`. Returns 0 and a pid, or -1 with step and errno in `result`. A child that failed is reaped. */
 int spawn_process(const struct spawn_request *request, struct spawn_result *result);
 
-/* The word for a step: "exec", "chdir", "user", "output", "fork". */
+/* The word for a step: "exec", "chdir", "user", "output", "fork", "nice", "limits". */
 const char *spawn_step_name(enum spawn_step step);
 
 /* Looks `name` up (a user name, a number, or number:number) with its supplementary groups. Returns 0 or an

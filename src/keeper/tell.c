@@ -38,6 +38,9 @@ static void begin_exit(uint64_t sequence)
     wire_put_number(&writer, WIRE_TAG_SEQUENCE, sequence);
     wire_put_number(&writer, record->by_signal ? WIRE_TAG_EXIT_SIGNAL : WIRE_TAG_EXIT_CODE, record->number);
     wire_put_number(&writer, WIRE_TAG_EXIT_AT_US, record->at_us);
+    wire_put_number(&writer, WIRE_TAG_STARTED_AT_US, record->started_at_us);
+    wire_put_number(&writer, WIRE_TAG_RAN_MS, record->ran_ms);
+    wire_put_number(&writer, WIRE_TAG_PID, (uint64_t)record->pid);
     wire_put_number(&writer, WIRE_TAG_NEXT, record->next_step);
     wire_put_number(&writer, WIRE_TAG_DELAY_MS, record->delay_ms);
 }

@@ -9,7 +9,8 @@ local process = require("tests.lib.process")
 
 local COMMANDS = {
   "agent", "status", "nodes", "tasks", "task apply", "task show", "task scale", "task rm", "app ls", "app show",
-  "app logs", "cluster accept", "cluster restore", "leave", "repl", "config check", "lua",
+  "app logs", "app exec-history", "app add", "app rm", "app enable", "app disable", "app restart",
+  "cluster accept", "cluster restore", "leave", "repl", "config check", "lua",
 }
 
 describe("the command line", function()

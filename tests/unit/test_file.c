@@ -57,6 +57,59 @@ static void what_was_written_is_read(void **state)
     free(read.bytes);
 }
 
+static void what_is_appended_stands_at_the_end(void **state)
+{
+    struct file_bytes read;
+    struct stat st;
+    off_t size = 0;
+
+    assert_int_equal(file_append(at("appended"), "one\n", 4, 0640, &size), 0);
+    assert_int_equal(size, 4);
+    assert_int_equal(file_append(at("appended"), "two\n", 4, 0600, &size), 0);
+    assert_int_equal(size, 8);
+    assert_int_equal(file_read(at("appended"), 100, &read), 0);
+    assert_int_equal(read.length, 8);
+    assert_memory_equal(read.bytes, "one\ntwo\n", 8);
+    free(read.bytes);
+    assert_int_equal(stat(at("appended"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(file_append(at("none/x"), "x", 1, 0600, &size), -ENOENT);
+}
+
+static void expect_range(off_t offset, size_t limit, off_t began, const char *bytes)
+{
+    struct file_bytes read;
+    struct stat st;
+
+    assert_int_equal(file_read_range(at("range"), &offset, limit, &read, &st), 0);
+    assert_int_equal(offset, began);
+    assert_int_equal(read.length, strlen(bytes));
+    assert_memory_equal(read.bytes, bytes, read.length);
+    assert_int_equal(st.st_size, 6);
+    free(read.bytes);
+}
+
+static void a_part_is_read_from_either_end(void **state)
+{
+    struct file_bytes read;
+    struct stat st, other;
+    off_t offset = 0;
+
+    assert_int_equal(file_write_atomic(at("range"), "abcdef", 6, 0600), 0);
+    expect_range(0, 100, 0, "abcdef");
+    expect_range(2, 3, 2, "cde");
+    expect_range(-2, 100, 4, "ef");
+    expect_range(-100, 100, 0, "abcdef");
+    expect_range(6, 100, 6, "");
+    expect_range(9, 100, 9, "");
+    assert_int_equal(file_read_range(at("range"), &offset, 1, &read, &st), 0);
+    free(read.bytes);
+    assert_int_equal(stat(at("range"), &other), 0);
+    assert_int_equal(st.st_ino, other.st_ino);
+    assert_int_equal(file_read_range(base, &offset, 1, &read, &st), -EINVAL);
+    assert_int_equal(file_read_range(at("nothing"), &offset, 1, &read, &st), -ENOENT);
+}
+
 static void a_failed_write_leaves_the_old_file_and_nothing_else(void **state)
 {
     char **names;
@@ -171,6 +224,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_read),
+        cmocka_unit_test(what_is_appended_stands_at_the_end),
+        cmocka_unit_test(a_part_is_read_from_either_end),
         cmocka_unit_test(a_failed_write_leaves_the_old_file_and_nothing_else),
         cmocka_unit_test(what_is_no_file_is_not_read),
         cmocka_unit_test(directories_are_made_with_parents),

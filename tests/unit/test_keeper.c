@@ -182,6 +182,42 @@ static void a_child_becomes_its_user(void **state)
     WAIT_FOR(strcmp(contents("who2"), "1234 99\n") == 0);
 }
 
+static void a_child_has_the_settings_it_asked_for(void **state)
+{
+    begin_script("a", "nice; umask; ulimit -Sn; ulimit -Hn; grep NoNewPrivs /proc/self/status; exec sleep 100");
+    wire_put_text(&writer, WIRE_TAG_OUTPUT_PATH, in_directory("settings"));
+    wire_put_number(&writer, WIRE_TAG_NICE, WIRE_NICE_BIAS + 7);
+    wire_put_number(&writer, WIRE_TAG_UMASK, 0027);
+    wire_put_number(&writer, WIRE_TAG_OPEN_FILES, 123);
+    wire_put_number(&writer, WIRE_TAG_NO_NEW_PRIVS, 1);
+    end(&agent);
+    WAIT_FOR(strcmp(contents("settings"), "7\n0027\n123\n123\nNoNewPrivs:\t1\n") == 0);
+    begin_script("b", "umask; grep NoNewPrivs /proc/self/status; exec sleep 100");
+    wire_put_text(&writer, WIRE_TAG_OUTPUT_PATH, in_directory("plain"));
+    end(&agent);
+    WAIT_FOR(strcmp(contents("plain"), "0022\nNoNewPrivs:\t0\n") == 0);
+}
+
+static void settings_that_cannot_be_had_are_told(void **state)
+{
+    begin_script("a", "true");
+    wire_put_number(&writer, WIRE_TAG_OPEN_FILES, UINT64_MAX / 2);
+    end(&agent);
+    expect(&agent, WIRE_SPAWN_FAILED, "a");
+    assert_string_equal(wire_text(&message, WIRE_TAG_STEP), "limits");
+    assert_non_null(strstr(error_text(), "EPERM: limits open_files 9223372036854775807"));
+    begin_script("b", "true");
+    wire_put_number(&writer, WIRE_TAG_NICE, 40);
+    end(&agent);
+    expect(&agent, WIRE_ERROR, "b");
+    assert_non_null(strstr(error_text(), "nice"));
+    begin_script("c", "true");
+    wire_put_number(&writer, WIRE_TAG_UMASK, 01000);
+    end(&agent);
+    expect(&agent, WIRE_ERROR, "c");
+    assert_non_null(strstr(error_text(), "umask"));
+}
+
 static void a_known_id_is_not_started_twice(void **state)
 {
     pid_t pid = spawn_script("a", "sleep 100");
@@ -199,8 +235,14 @@ static void a_known_id_is_not_started_twice(void **state)
 
 static void an_exit_code_and_a_signal_are_told(void **state)
 {
-    spawn_script("a", "exit 7");
+    pid_t pid = spawn_script("a", "exit 7");
+    uint64_t started_at_us = number(WIRE_TAG_STARTED_AT_US);
+
     expect(&agent, WIRE_EXITED, "a");
+    assert_int_equal(number(WIRE_TAG_PID), pid);
+    assert_int_equal(number(WIRE_TAG_STARTED_AT_US), started_at_us);
+    assert_true(number(WIRE_TAG_EXIT_AT_US) >= started_at_us);
+    assert_true(number(WIRE_TAG_RAN_MS) < 10000);
     assert_int_equal(number(WIRE_TAG_EXIT_CODE), 7);
     assert_int_equal(number(WIRE_TAG_NEXT), WIRE_NEXT_NONE);
     expect(&agent, WIRE_STOPPED, "a");
@@ -493,6 +535,8 @@ int main(int argc, char **argv)
         TEST(a_bad_user_or_directory_is_told),
         TEST(what_cannot_be_started_is_tried_again),
         TEST(a_child_becomes_its_user),
+        TEST(a_child_has_the_settings_it_asked_for),
+        TEST(settings_that_cannot_be_had_are_told),
         TEST(a_known_id_is_not_started_twice),
         TEST(an_exit_code_and_a_signal_are_told),
         TEST(a_crash_is_followed_by_a_restart_then_by_back_off),

@@ -100,6 +100,14 @@ function Context:call(method, params, on_event)
   return self.connection:call(method, params, on_event)
 end
 
+--- Waits; nothing else happens meanwhile.
+-- @tparam integer ms
+function Context:sleep(ms)
+  local over = false
+  self.core.timer.after(ms, function() over = true end)
+  while not over do self.core.loop.step(ms) end
+end
+
 --- Ends the connection; the next call makes a new one.
 function Context:disconnect()
   if self.connection then self.connection:close() end

@@ -13,7 +13,7 @@ local M = {}
 -- @tparam string name "task apply"
 -- @treturn table {spec, run} see commands/init.lua
 function M.load(name)
-  local command = require("appmgr.cli.commands." .. name:gsub(" ", "_"))
+  local command = require("appmgr.cli.commands." .. name:gsub("[ -]", "_"))
   return { spec = usage.read(command.text, command.speaks_to_agent), run = command.run }
 end
 

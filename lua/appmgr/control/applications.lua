@@ -1,8 +1,13 @@
 --- Methods about the applications of this node.
 
+local clock = require("appmgr.clock")
+local json = require("appmgr.json")
 local suggest = require("appmgr.suggest")
 
 local M = {}
+
+--- How many runs are told unless somebody asks for more.
+local RUNS <const> = 20
 
 --- Finds an application of this node.
 -- @tparam table agent
@@ -10,7 +15,12 @@ local M = {}
 -- @treturn[1] table its row of the status key
 -- @treturn[2] nil
 -- @treturn[2] string why not, with the nearest name there is
+-- @treturn[2] string code: "not_found", or "unavailable" while nobody knows
 function M.find(agent, name)
+  if not agent.apps:is_known() then
+    return nil, ('the agent "%s" does not know yet what runs: its keeper has not answered; try again'):format(agent.node),
+      "unavailable"
+  end
   local known = {}
   for _, row in ipairs(agent.apps:list()) do
     if row.name == name then return row end
@@ -18,7 +28,7 @@ function M.find(agent, name)
   end
   local near = suggest.nearest(tostring(name), known)
   local hint = near and ('; did you mean "%s"?'):format(near) or '; "appmgr app ls" lists those there are'
-  return nil, ('no application "%s" on node "%s"%s'):format(tostring(name), agent.node, hint)
+  return nil, ('no application "%s" on node "%s"%s'):format(tostring(name), agent.node, hint), "not_found"
 end
 
 --- app.list {} → [fields of the status key]
@@ -28,9 +38,151 @@ end
 
 --- app.show {name} → fields of the status key
 function M.show(agent, request)
-  local row, err = M.find(agent, request.params.name)
-  if not row then return request:fail("not_found", err) end
+  local row, err, code = M.find(agent, request.params.name)
+  if not row then return request:fail(code, err) end
   request:reply(row)
+end
+
+-- Changes --------------------------------------------------------------------
+
+--- Refuses every change of an agent that ends.
+local function is_ending(agent, request)
+  if not agent.is_ending then return false end
+  request:fail("unavailable", ('the agent "%s" is ending; nothing is changed any more'):format(agent.node))
+  return true
+end
+
+--- Refuses what cannot be a change of one application.
+local function is_refused(agent, request)
+  if is_ending(agent, request) then return true end
+  if type(request.params.name) == "string" then return false end
+  request:fail("bad_request", '"name" is the application\'s name')
+  return true
+end
+
+local function answer(request, result, code, message)
+  if not result then return request:fail(code, message) end
+  request:reply(result)
+end
+
+--- What to do instead with a task's replica.
+local REPLICA = {
+  disable = function(row)
+    return ('"appmgr task scale %s 0" stops it on all nodes'):format(row.task)
+  end,
+  enable = function(row)
+    if row.status == 0 then return 'its document says "status": 0; change that with "appmgr task apply"' end
+    return ('it is enabled; "appmgr app restart %s" starts it again'):format(row.name)
+  end,
+  remove = function(row)
+    return ('"appmgr task rm %s" removes the task, "appmgr task scale %s 0" stops it on all nodes'):format(row.task, row.task)
+  end,
+}
+
+--- Refuses what is the task's to decide.
+local function is_replica(agent, request, action)
+  local row = M.find(agent, request.params.name)
+  if not (row and row.task) or agent.locals:is_added(row.name) then return false end
+  request:fail("conflict", ('application "%s" is a replica of task "%s": %s'):format(row.name, row.task,
+    REPLICA[action](row)))
+  return true
+end
+
+--- What an operator should know who took a task's name.
+local function warning_of(agent, name)
+  for _, row in ipairs(agent.apps:list()) do
+    if row.task == name then
+      return ('task "%s" is not run on node "%s" while a local application has its name'):format(name, agent.node)
+    end
+  end
+  return nil
+end
+
+--- app.add {document=text} → {name, outcome="created"|"updated"|"unchanged", warning}
+function M.add(agent, request)
+  if is_ending(agent, request) then return end
+  local text = request.params.document
+  if type(text) ~= "string" then return request:fail("bad_request", '"document" is the application\'s text') end
+  local document, err = json.decode(text)
+  if document == nil then return request:fail("bad_request", "the document is no JSON: " .. (err or "null")) end
+  local result, code, message = agent.locals:add(document)
+  if result then result.warning = warning_of(agent, result.name) end
+  answer(request, result, code, message)
+end
+
+--- app.remove {name} → {name, outcome="removed"}
+function M.remove(agent, request)
+  if is_refused(agent, request) or is_replica(agent, request, "remove") then return end
+  answer(request, agent.locals:remove(request.params.name))
+end
+
+--- app.disable {name} → {name, outcome="disabled"|"unchanged"}
+function M.disable(agent, request)
+  if is_refused(agent, request) or is_replica(agent, request, "disable") then return end
+  answer(request, agent.locals:set_status(request.params.name, 0))
+end
+
+local AT_REST = { failed = true, gave_up = true }
+
+--- app.enable {name} → {name, outcome="enabled"|"unchanged"}; what ended for good or gave up is started again
+function M.enable(agent, request)
+  if is_refused(agent, request) or is_replica(agent, request, "enable") then return end
+  local name = request.params.name
+  local row = M.find(agent, name)
+  local result, code, message = agent.locals:set_status(name, 1)
+  if result and row and AT_REST[row.state] and agent.apps:restart(name, function() end) then
+    result.outcome = "enabled"
+  end
+  answer(request, result, code, message)
+end
+
+--- app.restart {name} → {name, outcome="restarted", pid}, once it runs again
+function M.restart(agent, request)
+  if is_refused(agent, request) then return end
+  local name = request.params.name
+  local row, err, code = M.find(agent, name)
+  if not row then return request:fail(code, err) end
+  local begun, reason = agent.apps:restart(name, function(now)
+    if now.state == "running" then return request:reply({ name = name, outcome = "restarted", pid = now.pid }) end
+    request:fail("failed", ('application "%s" does not run: %s'):format(name, now.error or "it is " .. now.state))
+  end)
+  if begun then return end
+  local hint = row.status == 0 and "; " .. (row.task and REPLICA.enable(row) or ('"appmgr app enable %s" starts it'):format(name))
+  request:fail("conflict", ('application "%s" is not restarted: %s%s'):format(name, reason, hint or ""))
+end
+
+-- History --------------------------------------------------------------------
+
+local function time_text(unix_s)
+  return unix_s and clock.text(unix_s)
+end
+
+--- How long a run lasted or has lasted; a run that an older keeper told of says less.
+local function seconds_of(run, now)
+  if run.ran_ms then return run.ran_ms / 1000 end
+  if run.ended or not run.started then return nil end
+  return math.max(0, now - run.started)
+end
+
+local function shown_run(run, now)
+  return {
+    start_time = time_text(run.started or run.failed), end_time = time_text(run.ended), ran_seconds = seconds_of(run, now),
+    pid = run.pid, code = run.code, signal = run.signal, error = run.error, next = run.next,
+  }
+end
+
+--- app.history {name, count} → [{start_time, end_time, ran_seconds, pid, code, signal, error, next}], oldest first
+--
+-- A run without `end_time` and `error` is the one that runs. `next` says what the keeper did then: restart, stop (the
+-- run ended because it was asked to), none.
+function M.history(agent, request)
+  local name, count = request.params.name, request.params.count or RUNS
+  if math.type(count) ~= "integer" or count < 0 then return request:fail("bad_request", '"count" is a whole number') end
+  local row, err, code = M.find(agent, name)
+  if not row then return request:fail(code, err) end
+  local runs, now = {}, clock.now()
+  for index, run in ipairs(agent.apps:runs(name, count)) do runs[index] = shown_run(run, now) end
+  request:reply(json.array(runs))
 end
 
 return M

@@ -13,6 +13,8 @@
 -- when Consul does not answer soon: it may have given the slots away meanwhile.
 local Apps = require("appmgr.node.apps")
 local Assignment = require("appmgr.node.assignment")
+local History = require("appmgr.node.history")
+local Locals = require("appmgr.node.locals")
 local Problems = require("appmgr.problems")
 local Report = require("appmgr.node.report")
 local State = require("appmgr.node.state")
@@ -58,7 +60,10 @@ local function open_state(self)
   local made, reason = core.file.mkdir(log_dir, 448) -- 0700
   if not made then return nil, ("no folder for the output of applications: %s"):format(reason) end
   self.log_dir = log_dir
-  return true
+  self.history, reason = History.open({
+    file = core.file, json = json, problems = self.problems, path = self.state_dir .. "/history",
+  })
+  return self.history and true, reason
 end
 
 local function build_apps(self)
@@ -68,10 +73,27 @@ local function build_apps(self)
     node = self.node, log_dir = self.log_dir,
     inherited = launch.inherited(core.file.read("/proc/self/environ") or ""),
     owner = user_name(core.file, (core.file.stat("/proc/self") or {}).uid or 0),
+    history = self.history,
     on_change = function()
       if self.report then self.report:changed() end
     end,
   })
+end
+
+--- Brings the local applications into force: the configuration's, and what was said by hand.
+local function apply_locals(self)
+  self.apps:set_local(self.locals:list(), self.locals:held_names())
+end
+
+local function open_locals(self)
+  self.locals = Locals.new({
+    state = self.state, problems = self.problems, json = json,
+    on_change = function()
+      apply_locals(self)
+      if self.membership then self.membership:update(self:live_fields()) end
+    end,
+  })
+  self.locals:configure(self.config.Applications, self.config.path)
 end
 
 --- Tells the service manager; that there is none, or that it does not listen, changes nothing.
@@ -98,7 +120,7 @@ local function open_keeper(self)
   if not self.config.Consul then
     self.sampler = self.core.timer.every(SAMPLE_MS, function() apps:sample() end)
   end
-  apps:set_local(self.config.Applications)
+  apply_locals(self)
   return true
 end
 
@@ -163,9 +185,9 @@ local function open_cluster(self)
 end
 
 --- What `live/<host>` says beside the node's identity.
-local function live_fields(self)
+function Agent:live_fields()
   local resource, names = self.core.host.resource(), {}
-  for index, app in ipairs(self.config.Applications) do names[index] = app.name end
+  for index, app in ipairs(self.locals:list()) do names[index] = app.name end
   table.sort(names)
   return {
     hostname = self.core.host.hostname(), incarnation = self.state:get("incarnation"), version = self.version, cluster = self.cluster:id(),
@@ -200,7 +222,7 @@ local function open_membership(self)
   local core = self.core
   self.membership = require("appmgr.node.membership").new({
     client = self.client, timer = core.timer, random = math.random, log = core.log, problems = self.problems,
-    json = json, node = self.node, fields = live_fields(self),
+    json = json, node = self.node, fields = self:live_fields(),
     fallback_ms = self.config.Consul.topology_interval * 1000,
     on_joined = function() joined(self) end,
     on_refused = function(holder) refused(self, holder) end,
@@ -304,7 +326,9 @@ end
 function Agent:reload()
   local done, err = reload.apply(self)
   if not done then return nil, err end
-  if self.membership then self.membership:update(live_fields(self)) end
+  self.locals:configure(self.config.Applications, self.config.path)
+  apply_locals(self)
+  if self.membership then self.membership:update(self:live_fields()) end
   if self.leader then self.leader:reconfigure() end
   return true
 end
@@ -400,7 +424,7 @@ end
 --- Starts the agent of a node. The caller runs the loop afterwards; it returns when the agent has ended.
 -- @tparam table options `config` (from appmgr.config.read), `node` (checked name), `state_dir`, `socket`, `core` (the
 --   core modules by name)
--- @treturn ?Agent with `config`, `node`, `problems`, `state`, `apps` and, with Consul, `client`, `session`, `cluster`,
+-- @treturn ?Agent with `config`, `node`, `problems`, `state`, `locals`, `apps` and, with Consul, `client`, `session`, `cluster`,
 --   `membership`, `assignment`, `report`, and of a candidate `election` and `leader`
 -- @treturn ?string why not, with the next step
 function M.start(options)
@@ -419,6 +443,7 @@ function M.start(options)
   opened, err = open_state(self)
   if not opened then return nil, err end
   build_apps(self)
+  open_locals(self)
   opened, err = open_control(self, options.socket)
   if opened then opened, err = open_keeper(self) end
   if opened and self.config.Consul then opened, err = open_consul(self) end

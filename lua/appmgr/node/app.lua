@@ -120,6 +120,17 @@ function M.new(deps)
   }, App)
 end
 
+--- The states in which an application is on its way to another one.
+local UNDER_WAY = { starting = true, stopping = true, replacing = true }
+
+--- Calls who waits for the end of a restart.
+local function tell_restarted(self)
+  local callback = self.restarted
+  if not callback or UNDER_WAY[self.state] or (self.state == "idle" and self.mode == "run") then return end
+  self.restarted = nil
+  callback()
+end
+
 --- Raises one event: tells the keeper what the table says and takes the new state.
 local function fire(self, event)
   local step = action[self.state][event]
@@ -138,6 +149,7 @@ local function fire(self, event)
     self.log.debug(("%s: %s, %s → %s"):format(self.name, event, before, self.state))
     self.on_change(self)
   end
+  tell_restarted(self)
 end
 
 --- Compares what is wanted with what is there and takes one step, if one is needed.
@@ -164,6 +176,19 @@ function App:want(mode, definition, blocked)
   self.wanted = mode == "run" and definition or nil
   self:settle()
   if changed then self.on_change(self) end
+end
+
+--- Stops what runs and starts it once; what failed, gave up or waits for its next try is started at once.
+-- @tparam function callback called when it runs, or could not be started: `state` says which
+-- @treturn boolean|nil, string `nil, err` when it is not to run, or there is no keeper now; nothing is called then
+function App:restart(callback)
+  if not self.keeper() then return nil, "the keeper cannot be reached at the moment; try again" end
+  if self.mode == "off" then return nil, "it is disabled" end
+  if self.mode == "keep" then return nil, self.blocked or "what it is to run is not known at the moment" end
+  local before = self.restarted
+  self.restarted = before and function() before() callback() end or callback
+  fire(self, "replace")
+  return true
 end
 
 --- The state that a keeper's record stands for.

@@ -21,8 +21,8 @@ Apps.__index = Apps
 local SAMPLES_AT_ONCE <const> = 200
 
 --- @tparam table deps `json`, `codec`, `log`, `problems`, `clock`, `host` (core.host), `node`, `inherited`
---   (environment of applications), `log_dir`, `owner` (user who runs what names no user), `on_change` (function(), what
---   `list` shows has changed)
+--   (environment of applications), `log_dir`, `owner` (user who runs what names no user), `history` (node/history.lua),
+--   `on_change` (function(), what `list` shows has changed)
 -- @treturn Apps with nothing wanted and no keeper
 function M.new(deps)
   return setmetatable({
@@ -30,8 +30,8 @@ function M.new(deps)
       json = deps.json, codec = deps.codec, node = deps.node, inherited = deps.inherited, log_dir = deps.log_dir,
       clock = deps.clock, owner = deps.owner,
     },
-    log = deps.log, problems = deps.problems, clock = deps.clock, host = deps.host,
-    on_change = deps.on_change,
+    log = deps.log, problems = deps.problems, clock = deps.clock, host = deps.host, history = deps.history,
+    on_change = deps.on_change, held_locals = { names = {} },
     by_id = {}, by_name = {}, locals = {}, local_list = {}, replicas = {}, replicas_are_decided = false,
   }, Apps)
 end
@@ -81,6 +81,7 @@ end
 
 local function drop_app(self, app)
   self.by_id[app.id] = nil
+  self.history:forget(app.id)
   if self.by_name[app.name] == app then self.by_name[app.name] = nil end
   self.on_change()
 end
@@ -125,7 +126,7 @@ end
 
 --- Whether an application that is not wanted may be stopped.
 local function may_stop(self, app)
-  if app.kind == "local" then return true end
+  if app.kind == "local" then return not self.held_locals.all and not self.held_locals.names[app.name] end
   if self.held then return false end
   return self.replicas_are_decided or self.locals[app.task] ~= nil
 end
@@ -141,6 +142,13 @@ local function settle_rest(self, wanted)
   end
 end
 
+--- Drops the history of what left this node while no agent ran, once it is known all that is to run.
+local function tidy_history(self)
+  if self.history_is_tidy or not self.is_ready or not self.replicas_are_decided or self.held_locals.all then return end
+  self.history_is_tidy = true
+  self.history:keep_only(self.by_id)
+end
+
 --- Compares all that is wanted with all that is there. Stops come before starts.
 local function reconcile(self)
   if not self.is_ready or self.is_closing then return end
@@ -154,12 +162,14 @@ local function reconcile(self)
   for _, replica in ipairs(replicas) do
     want_replica(self, self.by_id[replica.id] or add_app(self, replica.id, replica), replica)
   end
+  tidy_history(self)
 end
 
---- Sets the configuration's applications; those that are not among them are stopped.
+--- Sets the local applications; those that are not among them are stopped.
 -- @tparam table list array of applications as from application.read_local
-function Apps:set_local(list)
-  self.locals, self.local_list = {}, {}
+-- @tparam[opt] table held those that go on all the same: `names` as keys, or `all`
+function Apps:set_local(list, held)
+  self.locals, self.local_list, self.held_locals = {}, {}, held or { names = {} }
   for index, document in ipairs(list) do
     local identity = { kind = "local", name = document.name, application = document }
     identity.id = launch.id(self.context.codec, self.context.node, identity)
@@ -222,6 +232,9 @@ end
 --- The keeper says what happened to an application.
 -- @tparam table event as from core.process
 function Apps:keeper_event(event)
+  if self.by_id[event.id] and (event.type == "exited" or event.type == "spawn_failed") then
+    self.history:note(event.id, event, self.clock.now())
+  end
   if event.sequence then self.client:acknowledge(event.sequence) end
   if event.type == "error" then
     local about = event.id and (self.by_id[event.id] and "application " .. self.by_id[event.id].name or event.id)
@@ -307,6 +320,33 @@ function Apps:rows()
   local rows = {}
   for name, app in pairs(self.by_name) do rows[name] = row.of(app, self.context) end
   return rows
+end
+
+--- Whether the keeper has said what runs: before that, an absent application says nothing.
+function Apps:is_known()
+  return self.is_ready == true
+end
+
+--- Stops an application and starts it once.
+-- @tparam string name as shown
+-- @tparam function callback called with its row when it runs, or could not be started
+-- @treturn boolean|nil, string `nil, err` when that cannot be done; nothing is called then
+function Apps:restart(name, callback)
+  local app = self.by_name[name]
+  if not app then return nil, "there is no such application" end
+  return app:restart(function() callback(row.of(app, self.context)) end)
+end
+
+--- How an application ran.
+-- @tparam string name as shown
+-- @tparam integer count at most so many runs
+-- @treturn {table,...} oldest first, as from node/history.lua; the one that runs is the last and has no end
+function Apps:runs(name, count)
+  local app = self.by_name[name]
+  if not app then return {} end
+  local runs = self.history:read(app.id, count)
+  if app.pid then runs[#runs + 1] = { pid = app.pid, started = app.started_at } end
+  return table.move(runs, math.max(1, #runs - count + 1), #runs, 1, {})
 end
 
 --- Where an application's output is.

@@ -58,13 +58,14 @@ local function environment_list(inherited, app, identity, node)
   return list
 end
 
+-- At least 1 ms where the keeper would take 0 for its default.
 local function restart_rule(restart)
   return {
     enabled = restart.attempts ~= 0,
     attempts = restart.attempts,
     interval_ms = math.floor(restart.interval_seconds * MS),
-    delay_ms = math.floor(restart.delay_seconds * MS),
-    max_delay_ms = math.floor(restart.max_delay_seconds * MS),
+    delay_ms = math.max(1, math.floor(restart.delay_seconds * MS)),
+    max_delay_ms = math.max(1, math.floor(restart.max_delay_seconds * MS)),
   }
 end
 
@@ -93,6 +94,10 @@ function M.definition(app, identity, context)
     env = environment_list(context.inherited, app, identity, context.node),
     working_dir = app.working_dir or "/",
     user = app.user,
+    nice = app.nice,
+    umask = app.umask,
+    open_files = app.limits and app.limits.open_files,
+    no_new_privs = app.no_new_privs,
     stop_signal = app.stop_signal,
     stop_timeout_ms = math.floor(app.stop_timeout * MS),
     restart = restart_rule(app.restart),

@@ -28,7 +28,7 @@ local function read(agent)
 end
 
 --- Reads the configuration of an agent again and brings it into force.
--- @tparam Agent agent `config` and `policy` are changed, `apps` and the log level follow
+-- @tparam Agent agent `config` and `policy` are changed, the log level follows
 -- @treturn boolean|nil, string `nil, err` when nothing was changed; it is told as a problem, too
 function M.apply(agent)
   local fresh, policy, err = read(agent)
@@ -41,7 +41,6 @@ function M.apply(agent)
   for _, name in ipairs(configuration.RELOADABLE) do agent.config[name] = fresh[name] end
   agent.policy = policy
   agent.core.log.set_level(fresh.LogLevel)
-  agent.apps:set_local(fresh.Applications)
   agent.core.log.info("configuration read again: " .. agent.config.path)
   return true
 end

@@ -1,8 +1,9 @@
 --- What a node remembers in its state directory.
 --
---   node.json        who this is: node, machine_id, incarnation, cluster, session
---   assignment.json  the last assignment that was acted on, with its versions
---   tasks.json       the last listing of tasks as Consul gave it, kept by an agent that led
+--   node.json          who this is: node, machine_id, incarnation, cluster, session
+--   assignment.json    the last assignment that was acted on, with its versions
+--   applications.json  local applications added by hand, and which were enabled or disabled by hand
+--   tasks.json         the last listing of tasks as Consul gave it, kept by an agent that led
 --
 -- Each file is replaced whole, so that a reader finds the old or the new one.
 -- A file that cannot be understood counts as absent and is told as a problem:
@@ -14,6 +15,7 @@ local State = {}
 State.__index = State
 
 local NODE_FILE, ASSIGNMENT_FILE, TASKS_FILE = "node.json", "assignment.json", "tasks.json"
+local APPLICATIONS_FILE = "applications.json"
 
 --- Makes the directory when it is missing (mode 0700) and takes its lock.
 local function claim_directory(file, path)
@@ -32,22 +34,26 @@ local function claim_directory(file, path)
   return lock
 end
 
---- Reads one file. An absent one is `nil` without a problem.
-local function read_document(self, name)
-  local path, key = self.path .. "/" .. name, "state/" .. name
-  if not self.file.stat(path) then
-    self.problems:clear(key)
-    return nil
-  end
+--- Reads one file. An absent one is `nil` without a reason.
+local function read_object(self, name)
+  local path = self.path .. "/" .. name
+  if not self.file.stat(path) then return nil end
   local text, err = self.file.read(path)
   local value
   if text then value, err = self.json.decode(text) end
   if text and value ~= nil and type(value) ~= "table" then value, err = nil, "it holds no object" end
-  if type(value) ~= "table" then
-    self.problems:set(key, ("state file %s cannot be used: %s; the agent goes on without it"):format(path, err))
+  if type(value) ~= "table" then return nil, ("state file %s cannot be used: %s"):format(path, err) end
+  return value
+end
+
+--- Reads one file; one that cannot be used is told as a problem and counts as absent.
+local function read_document(self, name)
+  local value, err = read_object(self, name)
+  if err then
+    self.problems:set("state/" .. name, err .. "; the agent goes on without it")
     return nil
   end
-  self.problems:clear(key)
+  self.problems:clear("state/" .. name)
   return value
 end
 
@@ -165,6 +171,34 @@ function State:forget_assignment()
   if not removed and self.file.stat(self.path .. "/" .. ASSIGNMENT_FILE) then
     self.problems:set("state/" .. ASSIGNMENT_FILE, ("cannot forget the last assignment: %s"):format(err))
   end
+end
+
+--- Whether a value is an object of objects (or of arrays: what they hold is the reader's to check).
+local function is_map_of_tables(value)
+  if type(value) ~= "table" then return false end
+  for name, item in pairs(value) do
+    if type(name) ~= "string" or type(item) ~= "table" then return false end
+  end
+  return true
+end
+
+--- What was said of local applications by hand.
+-- @treturn ?table as given to `save_applications`; nil when nothing was
+-- @treturn ?string why nobody knows
+function State:load_applications()
+  local kept, err = read_object(self, APPLICATIONS_FILE)
+  if kept and not (is_map_of_tables(kept.added) and is_map_of_tables(kept.status)) then
+    return nil, ("state file %s/%s cannot be used: it holds something else than applications"):format(self.path,
+      APPLICATIONS_FILE)
+  end
+  return kept, err
+end
+
+--- Keeps that. A failure is the caller's to tell: it refuses the change.
+-- @tparam table applications `added` (name → document) and `status` (name → override)
+-- @treturn boolean|nil, string
+function State:save_applications(applications)
+  return self.file.write_atomic(self.path .. "/" .. APPLICATIONS_FILE, self.json.encode(applications) .. "\n", 384) -- 0600
 end
 
 --- The tasks an agent saw when it led, for a store that was lost.

@@ -101,6 +101,146 @@ describe("app logs", function()
   end)
 end)
 
+describe("app logs -f", function()
+  local codec = require("core.codec")
+
+  --- Runs it against agents that come one after the other; each is a function(params, on_event).
+  local function follow(agents)
+    local step, slept = 0, 0
+    local context = fake_context.new({ ["app.logs"] = function(params, on_event)
+      step = math.min(step + 1, #agents)
+      return agents[step](params, on_event)
+    end })
+    function context.sleep(_, ms) slept = slept + ms end
+    local code = fake_context.run(context, "app", "logs", "web", "-f")
+    return { code = code, out = context.out(), err = context.err(), slept = slept }
+  end
+
+  it("goes on where it was when the agent is back", function()
+    local result = follow({
+      function(_, on_event)
+        on_event({ bytes_base64 = codec.base64_encode("one\n"), at = { inode = 5, position = 4, mtime_s = 1 } })
+        return nil, "ended", "closed"
+      end,
+      function() return nil, "no agent answers", "no_agent" end,
+      function() return nil, "not known yet", "unavailable" end,
+      function(params, on_event)
+        assert.same({ inode = 5, position = 4, mtime_s = 1 }, params.from)
+        on_event({ bytes_base64 = codec.base64_encode("two\n"), at = { inode = 5, position = 8, mtime_s = 2 } })
+        return { ended = "gone" }
+      end,
+    })
+    assert.equal(0, result.code)
+    assert.equal("one\ntwo\n", result.out)
+    assert.equal("appmgr: the agent is away; waiting for it\ngone\n", result.err)
+    assert.equal(600, result.slept)
+  end)
+
+  it("waits a minute, and not at all for an agent that was never there", function()
+    local away = function() return nil, "no agent answers", "no_agent" end
+    assert.same({ 1, 0 }, { follow({ away }).code, follow({ away }).slept })
+    local result = follow({ function(_, on_event)
+      on_event({ bytes_base64 = "", at = { inode = 0, position = 0, mtime_s = 0 } })
+      return nil, "ended", "closed"
+    end, away })
+    assert.equal(1, result.code)
+    assert.equal(60000, result.slept)
+    has(result.err, "did not come back within 60 s")
+  end)
+
+  it("fails on other errors", function()
+    local result = follow({ function(_, on_event)
+      on_event({ bytes_base64 = "", at = { inode = 0, position = 0, mtime_s = 0 } })
+      return nil, 'no application "web"', "not_found"
+    end })
+    assert.same({ 1, 0 }, { result.code, result.slept })
+  end)
+end)
+
+describe("app add", function()
+  local GOOD = '{"name":"web","command":"sleep 1"}'
+
+  it("sends documents as they were written, from files and the standard input", function()
+    local result = run({ ["app.add"] = { name = "web", outcome = "created", warning = "task" } },
+      { "app", "add", document(GOOD) })
+    assert.equal(0, result.code)
+    assert.equal('application "web" added\n', result.out)
+    assert.equal("appmgr: task\n", result.err)
+    assert.same({ document = GOOD }, result.calls[1].params)
+    result = run({ ["app.add"] = { name = "web", outcome = "updated" } }, { "app", "add", "-" }, { stdin = { GOOD } })
+    assert.equal('application "web" changed\n', result.out)
+  end)
+
+  it("adds nothing when one is wrong, and says all that is", function()
+    local bad = document('{"name":"neg","comand":"x","stop_timeout":-1}')
+    local result = run({}, { "app", "add", document(GOOD), bad, document(GOOD), "/no/such/file", document("{") })
+    assert.equal(1, result.code)
+    assert.same({}, result.calls)
+    for _, text in ipairs({ bad .. ': application "neg": stop_timeout', 'did you mean "command"', "stands in", "/no/such/file: No",
+      "is no JSON", "nothing was added" }) do
+      has(result.err, text)
+    end
+  end)
+end)
+
+describe("commands that change applications", function()
+  local TEXTS = {
+    rm = { "app.remove", { outcome = "removed" }, 'application "a" removed' },
+    enable = { "app.enable", { outcome = "enabled" }, 'application "a" enabled' },
+    disable = { "app.disable", { outcome = "unchanged" }, 'application "a" is disabled already' },
+    restart = { "app.restart", { outcome = "restarted", pid = 7 }, 'application "a" runs again as pid 7' },
+  }
+
+  it("do it for each name, and fail when one is refused", function()
+    for command, expected in pairs(TEXTS) do
+      local answers = { [expected[1]] = function(params)
+        if params.name == "b" then return nil, "b is refused" end
+        local answer = { name = params.name }
+        for key, value in pairs(expected[2]) do answer[key] = value end
+        return answer
+      end }
+      local result = run(answers, { "app", command, "a", "b", "c" })
+      assert.equal(1, result.code)
+      has(result.out, expected[3] .. "\n")
+      has(result.out, '"c"')
+      has(result.err, "b is refused")
+      local decoded = json.decode(run(answers, { "app", command, "a", "--json" }).out)
+      assert.equal("a", decoded[1].name)
+      assert.equal(2, run({}, { "app", command }).code)
+    end
+  end)
+end)
+
+describe("app exec-history", function()
+  local RUNS = {
+    { start_time = "2026-11-23 16:00:00", end_time = "2026-11-23 16:00:00", ran_seconds = 0.25, pid = 5, code = 3,
+      next = "restart" },
+    { start_time = "2026-11-23 16:00:01", error = "ENOENT: exec /x", next = "restart" },
+    { start_time = "2026-11-23 16:00:02", end_time = "2026-11-23 16:01:07", ran_seconds = 65.5, pid = 6, signal = 15,
+      next = "stop" },
+    { start_time = "2026-11-23 16:02:00", ran_seconds = 90061, pid = 7 },
+  }
+
+  it("shows runs and failed starts", function()
+    local result = run({ ["app.history"] = RUNS }, { "app", "exec-history", "web", "-n", "4" })
+    assert.same({ name = "web", count = 4 }, result.calls[1].params)
+    assert.equal(table.concat({
+      "STARTED              ENDED                      RAN  PID  RESULT",
+      "2026-11-23 16:00:00  2026-11-23 16:00:00     0.25 s    5  exit code 3",
+      "2026-11-23 16:00:01  -                            -    -  ENOENT: exec /x",
+      "2026-11-23 16:00:02  2026-11-23 16:01:07  1 min 5 s    6  signal 15, stopped",
+      "2026-11-23 16:02:00  -                      1 d 1 h    7  runs",
+      "",
+    }, "\n"), result.out)
+  end)
+
+  it("says that there was none, and prints JSON", function()
+    has(run({ ["app.history"] = {} }, { "app", "exec-history", "web" }).out, "has not been started yet")
+    assert.equal("[]\n", run({ ["app.history"] = {} }, { "app", "exec-history", "web", "--json" }).out)
+    assert.same(RUNS, json.decode(run({ ["app.history"] = RUNS }, { "app", "exec-history", "web", "--json" }).out))
+  end)
+end)
+
 describe("task apply", function()
   local GOOD = '{"content":{"name":"web","command":"sleep 1"},"replication":2}'
 

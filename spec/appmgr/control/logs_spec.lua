@@ -1,44 +1,36 @@
-local core = require("spec.support.core")
+require("spec.support.core")
 local codec = require("core.codec")
+local fake_file = require("spec.support.fake_file")
 local fake_request = require("spec.support.fake_request")
 local fake_timer = require("spec.support.fake_timer")
 local logs = require("appmgr.control.logs")
 
-assert(core)
-
---- A file in memory that handles read from.
-local function file_system(files)
-  return function(path)
-    local text = files[path]
-    if not text then return nil, path .. ": no such file" end
-    local position = 0
-    return {
-      seek = function(_, whence, offset)
-        position = whence == "end" and #text or offset or position
-        return position
-      end,
-      read = function(_, count)
-        local bytes = text:sub(position + 1, position + count)
-        position = position + #bytes
-        return bytes ~= "" and bytes or nil
-      end,
-      close = function() end,
-    }
-  end
-end
+local LOG <const> = "/log/web"
 
 local function setup(text)
-  local files, rows, timer = { ["/log/web"] = text }, { { name = "web" } }, fake_timer.new()
-  local agent = { node = "alpha", apps = {
-    list = function() return rows end,
-    output_path = function(_, name) return "/log/" .. name end,
-  } }
-  local handler = logs.new({ codec = codec, timer = timer }, file_system(files))
-  return { files = files, rows = rows, timer = timer, show = function(params)
+  local file, rows, timer = fake_file.new({ [LOG] = text }), { { name = "web" } }, fake_timer.new()
+  local apps = { known = true }
+  function apps.list() return rows end
+  function apps.is_known() return apps.known end
+  function apps.output_path(_, name) return "/log/" .. name end
+  local handler = logs.new({ codec = codec, timer = timer, file = file })
+  local s = { files = file.texts, file = file, rows = rows, timer = timer, apps = apps }
+  function s.show(params)
     local request = fake_request.new(params)
-    handler.show(agent, request)
+    handler.show({ node = "alpha", apps = apps }, request)
     return request
-  end }
+  end
+  --- Moves the files away as the logger does, keeping `count` of them, and begins a new one.
+  function s.rotate(new_text, count)
+    for number = count, 1, -1 do
+      local from, to = number == 1 and LOG or ("%s.%d"):format(LOG, number - 1), ("%s.%d"):format(LOG, number)
+      for _, kept in ipairs({ file.texts, file.inodes, file.times }) do kept[to] = kept[from] end
+    end
+    s.inode = (s.inode or 1) + 1
+    file.texts[LOG], file.inodes[LOG], file.times[LOG] = new_text, s.inode, 1000 + s.inode
+    file.inodes[LOG .. ".1"] = file.inodes[LOG .. ".1"] or 1
+  end
+  return s
 end
 
 local function output(request)
@@ -88,6 +80,78 @@ describe("app.logs", function()
     s.files["/log/web"] = "new\nlater\n"
     s.timer.advance(1000)
     assert.equal("one\ntwo\nnew\n", output(request))
+  end)
+
+  it("reads a file that was moved away to its end, then all younger ones in their order", function()
+    local s = setup("one\n")
+    local request = s.show({ name = "web", follow = true })
+    s.files[LOG] = "one\ntwo\n"
+    s.rotate("three\n", 3)
+    s.timer.advance(400)
+    assert.equal("one\ntwo\nthree\n", output(request))
+    s.rotate("four\n", 3)
+    s.rotate("five\n", 3)
+    s.timer.advance(600)
+    assert.equal("one\ntwo\nthree\nfour\nfive\n", output(request))
+  end)
+
+  it("goes on with the oldest that is left when the one it read is gone", function()
+    local s = setup("one\n")
+    local request = s.show({ name = "web", follow = true })
+    for _, text in ipairs({ "lost\n", "three\n", "four\n" }) do s.rotate(text, 1) end
+    s.timer.advance(600)
+    assert.equal("one\nthree\nfour\n", output(request))
+    s.files[LOG .. ".1"] = nil
+    s.file.inodes[LOG], s.files[LOG] = 77, "five\n"
+    s.timer.advance(200)
+    assert.equal("one\nthree\nfour\nfive\n", output(request))
+  end)
+
+  it("does not take what was moved away long ago for news", function()
+    local s = setup("old\n")
+    s.rotate("one\n", 1)
+    local request = s.show({ name = "web", lines = 1, follow = true })
+    s.file.inodes[LOG], s.files[LOG] = 77, "two\n"
+    s.timer.advance(200)
+    assert.equal("one\ntwo\n", output(request))
+  end)
+
+  it("takes what the newest file lacks from the one before", function()
+    local s = setup("one\ntwo\n")
+    s.rotate("three\n", 1)
+    assert.equal("two\nthree\n", output(s.show({ name = "web", lines = 2 })))
+    assert.equal("one\ntwo\nthree\n", output(s.show({ name = "web", lines = 9 })))
+    assert.equal("three\n", output(s.show({ name = "web", lines = 1 })))
+    s.rotate("", 1)
+    assert.equal("three\n", output(s.show({ name = "web", lines = 1 })))
+  end)
+
+  it("goes on from a place for a client that comes back", function()
+    local s = setup("one\n")
+    local first = s.show({ name = "web", lines = 0, follow = true })
+    assert.equal("", output(first))
+    first.disconnect()
+    s.files[LOG] = "one\ntwo\n"
+    s.rotate("three\n", 1)
+    local second = s.show({ name = "web", follow = true, from = first.events[1].at })
+    s.timer.advance(400)
+    assert.equal("two\nthree\n", output(second))
+    assert.equal("bad_request", s.show({ name = "web", from = { inode = 1 } }).code)
+    local nothing = setup(nil)
+    local waiting = nothing.show({ name = "web", follow = true })
+    nothing.files[LOG] = "one\n"
+    local again = nothing.show({ name = "web", follow = true, from = waiting.events[1].at })
+    nothing.timer.advance(200)
+    assert.equal("one\n", output(again))
+  end)
+
+  it("says that nobody knows yet, and goes on while the keeper is away", function()
+    local s = setup("one\n")
+    local request = s.show({ name = "web", follow = true })
+    s.apps.known = false
+    assert.equal("unavailable", s.show({ name = "web" }).code)
+    s.timer.advance(1000)
+    assert.is_false(request.closed)
   end)
 
   it("ends when the application is no longer there", function()

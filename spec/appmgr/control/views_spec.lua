@@ -13,7 +13,7 @@ local function new_agent()
     session = { id = function() return "s-1" end, lease_until_ms = function() return 20000 end },
     cluster = { id = function() return "c-1" end },
     election = { leader = function() return "alpha" end },
-    apps = { list = function()
+    apps = { is_known = function() return true end, list = function()
       return { { name = "a", state = "running", env = { K = "(hidden)" } }, { name = "b", state = "running" },
         { name = "c", state = "failed" } }
     end },
@@ -60,7 +60,8 @@ describe("handlers", function()
     for name in pairs(table_of) do names[#names + 1] = name end
     table.sort(names)
     assert.same({
-      "app.list", "app.logs", "app.show", "cluster.accept", "cluster.restore", "consul.read", "leave", "policy.current",
+      "app.add", "app.disable", "app.enable", "app.history", "app.list", "app.logs", "app.remove", "app.restart",
+      "app.show", "cluster.accept", "cluster.restore", "consul.read", "leave", "policy.current",
       "repl.complete", "repl.eval", "status", "task.apply", "task.remove", "task.scale",
     }, names)
   end)

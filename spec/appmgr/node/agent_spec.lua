@@ -129,6 +129,36 @@ describe("an agent without Consul", function()
     assert.same({ "spawn a" }, fake.keeper.calls)
   end)
 
+  it("runs what was added by hand beside its configuration, across reloads and starts", function()
+    started()
+    assert.equal("created", agent.locals:add({ name = "h", command = "sleep 9" }).outcome)
+    assert.same({ "spawn a", "spawn h" }, fake.keeper.calls)
+    agent.locals:set_status("a", 0)
+    assert.same({ "spawn a", "spawn h", "stop a" }, fake.keeper.calls)
+    fake.signals.HUP()
+    assert.same({ "spawn a", "spawn h", "stop a" }, fake.keeper.calls)
+    local file = fake.file
+    fake = fake_core()
+    fake.file = file
+    started()
+    assert.same({ "spawn h" }, fake.keeper.calls)
+    agent.locals:remove("h")
+    assert.same({ "spawn h", "stop h" }, fake.keeper.calls)
+    assert.equal(448, fake.file.directories["/state/history"])
+  end)
+
+  it("stops nothing that may have been added when the state file is broken", function()
+    started()
+    agent.locals:add({ name = "h", command = "sleep 9" })
+    fake.file.texts["/state/applications.json"] = "{"
+    local list = fake.keeper.list()
+    fake.keeper.calls = {}
+    agent = assert(start())
+    fake.keeper.options.on_ready(list)
+    assert.same({}, fake.keeper.calls)
+    assert.matches("applications.json cannot be used", agent.problems:list()[1].text)
+  end)
+
   it("says what needs a restart", function()
     started()
     configure('{ "Consul": {}, "Description": "x" }')

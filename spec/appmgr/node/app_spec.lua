@@ -234,3 +234,61 @@ describe("an application", function()
     end)
   end)
 end)
+
+describe("a restart by hand", function()
+  it("starts what failed or gave up, and tells how that went", function()
+    for _, ending in ipairs({ "failed", "gave_up" }) do
+      local app, keeper = new_app()
+      app:want("run", definition("h"))
+      keeper.run("i")
+      keeper.exit("i", { code = 1, next = "none" })
+      if ending == "gave_up" then app:handle({ type = "gave_up", id = "i" }, 0) end
+      assert.equal(ending, app.state)
+      local told
+      assert.is_true(app:restart(function() told = app.state end))
+      assert.is_nil(told)
+      keeper.run("i")
+      assert.equal("running", told)
+    end
+  end)
+
+  it("ends in a failure that is told", function()
+    local app, keeper = new_app()
+    app:want("run", definition("h"))
+    keeper.run("i")
+    local told
+    app:restart(function() told = app.state .. ": " .. app.error end)
+    keeper.exit("i", { signal = 15, next = "stop" })
+    keeper.refuse_spawn = "too large"
+    keeper.finish("i")
+    assert.equal("failed: too large", told)
+  end)
+
+  it("is told when it became a stop meanwhile", function()
+    local app, keeper = new_app()
+    app:want("run", definition("h"))
+    keeper.run("i")
+    local told
+    app:restart(function() told = app.state end)
+    app:want("off")
+    keeper.exit("i", { signal = 15, next = "stop" })
+    keeper.finish("i")
+    assert.equal("idle", told)
+  end)
+
+  it("survives a connection that is lost in between", function()
+    local app, keeper, connection = new_app()
+    app:want("run", definition("h"))
+    keeper.run("i")
+    local told
+    app:restart(function() told = app.state end)
+    connection.keeper = nil
+    local record = keeper.records.i
+    record.state, record.pid = "stopped", nil
+    connection.keeper = keeper
+    app:adopt(record, { hash = "h" })
+    app:settle()
+    keeper.run("i")
+    assert.equal("running", told)
+  end)
+end)

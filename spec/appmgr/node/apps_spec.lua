@@ -20,14 +20,28 @@ local function replica(task, slot, version, command)
   return { task = task, slot = slot, version = version, application = contents[key] }
 end
 
+--- A history in memory; records which ids were forgotten.
+local function fake_history()
+  local history = { runs = {}, forgotten = {} }
+  function history:note(id, event, now)
+    self.runs[id] = self.runs[id] or {}
+    table.insert(self.runs[id], { type = event.type, code = event.code, now = now })
+  end
+  function history:read(id) return table.move(self.runs[id] or {}, 1, 99, 1, {}) end
+  function history:forget(id) self.forgotten[#self.forgotten + 1] = id end
+  function history:keep_only(ids) self.kept_only = ids end
+  return history
+end
+
 describe("the applications of a node", function()
-  local keeper, apps, problems, log, changes
+  local keeper, apps, problems, log, changes, history
 
   local function new_apps()
     log = fake_log.new()
     problems = Problems.new({ log = log, now = os.time })
-    changes = 0
+    changes, history = 0, fake_history()
     local made = Apps.new({
+      history = history,
       json = core.json, codec = core.codec, log = log, problems = problems, clock = clock, node = "alpha",
       inherited = { PATH = "/bin" }, log_dir = "/log", owner = "root",
       host = { process = function(pid) return pid % 2 == 1 and { memory_bytes = pid * 1000 } or nil end },
@@ -254,6 +268,78 @@ describe("the applications of a node", function()
     assert.equal(1, log.count("a: exited with 3, started again in 2 s"))
     assert.equal(3, apps:rows().a["return"])
     assert.equal("backoff", apps:rows().a.state)
+  end)
+
+  it("have a history, kept before the keeper hears that an exit is known", function()
+    apps:set_local(locals({ name = "a", command = "x" }))
+    assert.is_false(apps:is_known())
+    apps:keeper_ready({})
+    assert.is_true(apps:is_known())
+    local id = keeper.id_of("a")
+    history.note = function(_, noted, event)
+      assert.same({ id, "exited", 0 }, { noted, event.type, #keeper.acknowledged })
+      history.noted = true
+    end
+    run_all()
+    keeper.exit(id, { code = 3, next = "restart" })
+    assert.is_true(history.noted)
+    history.runs[id] = { { pid = 1, ended = 2 }, { pid = 3, ended = 4 } }
+    keeper.run(id)
+    assert.same({ { pid = 3, ended = 4 }, { pid = 102, started = 1600000000.5 } }, apps:runs("a", 2))
+    assert.equal(3, #apps:runs("a", 9))
+    assert.same({}, apps:runs("none", 9))
+  end)
+
+  it("lose their history when they leave the node, or left it while no agent ran", function()
+    apps:set_local(locals({ name = "a", command = "x" }))
+    apps:keeper_ready({})
+    run_all()
+    local id = keeper.id_of("a")
+    assert.is_nil(history.kept_only)
+    apps:set_replicas({}, true)
+    assert.is_truthy(history.kept_only[id])
+    history.kept_only = nil
+    apps:set_replicas({}, true)
+    assert.is_nil(history.kept_only)
+    apps:set_local({})
+    keeper.exit(id, { code = 0, next = "stop" })
+    keeper.finish(id)
+    assert.same({ id }, history.forgotten)
+  end)
+
+  it("are restarted once by hand", function()
+    apps:set_local(locals({ name = "a", command = "x" }, { name = "off", command = "x", status = 0 }))
+    assert.is_nil(apps:restart("a", error))
+    apps:keeper_ready({})
+    run_all()
+    local id, rows = keeper.id_of("a"), {}
+    assert.is_true(apps:restart("a", function(row) rows[#rows + 1] = row end))
+    assert.is_true(apps:restart("a", function(row) rows[#rows + 1] = row end))
+    keeper.exit(id, { signal = 15, next = "stop" })
+    keeper.finish(id)
+    assert.same({ "spawn a", "stop a", "forget a", "spawn a" }, keeper.calls)
+    assert.equal(0, #rows)
+    keeper.run(id)
+    assert.same({ 2, "running", "running" }, { #rows, rows[1].state, rows[2].state })
+    local _, reason = apps:restart("off", error)
+    assert.equal("it is disabled", reason)
+    _, reason = apps:restart("none", error)
+    assert.matches("no such", reason)
+    apps:keeper_lost("gone")
+    _, reason = apps:restart("a", error)
+    assert.matches("cannot be reached", reason)
+  end)
+
+  it("that are not known to be unwanted go on", function()
+    apps:set_local(locals({ name = "a", command = "x" }, { name = "b", command = "x" }))
+    apps:keeper_ready({})
+    run_all()
+    apps:set_local({}, { all = true, names = {} })
+    assert.same({ a = "running", b = "running" }, states())
+    apps:set_local({}, { all = false, names = { b = true } })
+    assert.same({ a = "stopping", b = "running" }, states())
+    apps:set_local({})
+    assert.same({ a = "stopping", b = "stopping" }, states())
   end)
 
   it("started by nobody known are left alone", function()

@@ -89,6 +89,24 @@ describe("a tag", function()
   end)
 end)
 
+describe("a definition of a process with settings", function()
+  it("has no delay of 0, which the keeper would take for its default", function()
+    local app = read({ command = "x", restart = { delay_seconds = 0, max_delay_seconds = 0 } })
+    local restart = launch.definition(app, REPLICA, context).spawn.restart
+    assert.same({ 1, 1 }, { restart.delay_ms, restart.max_delay_ms })
+  end)
+
+  it("hands them to the keeper, and the row shows them as written", function()
+    local app = read({ command = "x", nice = 5, umask = "027", limits = { open_files = 64 }, no_new_privs = true })
+    local definition = launch.definition(app, REPLICA, context)
+    local spawn = definition.spawn
+    assert.same({ 5, 23, 64, true }, { spawn.nice, spawn.umask, spawn.open_files, spawn.no_new_privs })
+    local shown = row.of({ kind = "replica", state = "idle", mode = "off", starts = 0, shown = definition },
+      { clock = {}, owner = "root" })
+    assert.same({ 5, "027", { open_files = 64 }, true }, { shown.nice, shown.umask, shown.limits, shown.no_new_privs })
+  end)
+end)
+
 describe("a row", function()
   local clock = { text = function(time) return "T" .. time end }
 

@@ -4,16 +4,50 @@ local TEXT = [[
 appmgr app logs NAME
 Print the last lines that an application of this node wrote.
 
+Following goes on when the file is moved away and when the agent is restarted.
+
   -n, --lines N    how many lines (default: its cache_lines)
   -f, --follow     go on with what it writes from now on, until interrupted]]
+
+--- How long a follower waits for an agent that went away, and how often it looks.
+local AWAY_MS <const> = 60000
+local LOOK_MS <const> = 200
+
+--- Codes of an agent that is not there, or not yet.
+local IS_AWAY = { closed = true, no_agent = true, unavailable = true }
+
+--- Asks for output from a place on, again and again while the agent is away.
+local function follow(context, params, on_event)
+  local waited_ms
+  while true do
+    local result, err, code = context:call("app.logs", params, function(event)
+      waited_ms, params.from = nil, event.at
+      on_event(event)
+    end)
+    -- Without a place nothing has begun: that agent was never there.
+    if result or not IS_AWAY[code] or not params.from then return result, err end
+    context:disconnect()
+    if not waited_ms then context:warn("appmgr: the agent is away; waiting for it") end
+    waited_ms = (waited_ms or 0) + LOOK_MS
+    if waited_ms > AWAY_MS then return nil, ("the agent did not come back within %d s: %s"):format(AWAY_MS // 1000, err) end
+    context:sleep(LOOK_MS)
+  end
+end
 
 local function run(context, arguments)
   local params = { name = arguments.name, lines = arguments.lines, follow = arguments.follow }
   local is_silent = true
-  local result, err = context:call("app.logs", params, function(event)
+  local function print(event)
+    if event.bytes_base64 == "" then return end
     is_silent = false
     context:write(context.core.codec.base64_decode(event.bytes_base64))
-  end)
+  end
+  local result, err
+  if arguments.follow then
+    result, err = follow(context, params, print)
+  else
+    result, err = context:call("app.logs", params, print)
+  end
   if not result then return context:fail(err) end
   if is_silent and arguments.lines ~= 0 then
     context:warn(('application "%s" has written nothing yet'):format(arguments.name))

@@ -1,6 +1,6 @@
 --- The commands, in the order in which `appmgr --help` lists them.
 --
--- The command "task apply" lives in task_apply.lua beside this file, which returns
+-- The command "task apply" lives in task_apply.lua beside this file ("app exec-history" in app_exec_history.lua), which returns
 --   text             what it accepts and what --help prints (see appmgr.cli.usage)
 --   speaks_to_agent  true when it needs a running agent (adds --socket)
 --   run              function(context, arguments) → exit code
@@ -17,6 +17,12 @@ return {
   "app ls",
   "app show",
   "app logs",
+  "app exec-history",
+  "app add",
+  "app rm",
+  "app enable",
+  "app disable",
+  "app restart",
   "cluster accept",
   "cluster restore",
   "leave",

@@ -1,5 +1,6 @@
 --- `appmgr task apply`: create or change tasks from their documents.
 
+local documents = require("appmgr.cli.documents")
 local json = require("appmgr.json")
 local names = require("appmgr.names")
 local task = require("appmgr.task")
@@ -17,16 +18,6 @@ not written again.
 --- What Consul takes as one value.
 local MAX_BYTES <const> = 512 * 1024
 
-local function read_file(context, path)
-  if path == "-" then return context:read_input(MAX_BYTES + 1) end
-  local file, err = io.open(path, "rb")
-  if not file then return nil, err end
-  local text, read_error = file:read(MAX_BYTES + 1)
-  file:close()
-  if not text and read_error then return nil, ("%s: %s"):format(path, read_error) end
-  return text or ""
-end
-
 --- The name of the task that a document describes.
 local function name_in(document)
   if type(document) ~= "table" or json.is_array(document) then return nil, "is no JSON object" end
@@ -42,14 +33,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] {string,...} what is wrong, each complete
 local function read_task(context, path)
-  local shown = path == "-" and "standard input" or path
-  local text, read_error = read_file(context, path)
-  if not text then return nil, { read_error } end
-  if #text > MAX_BYTES then
-    return nil, { ("%s: is larger than the %d KiB that Consul takes as one value"):format(shown, MAX_BYTES // 1024) }
-  end
-  local document, decode_error = json.decode(text)
-  if document == nil then return nil, { ("%s: is no JSON: %s"):format(shown, decode_error or "null") } end
+  local shown = documents.shown(path)
+  local document, text = documents.read(context, path, MAX_BYTES, "that Consul takes as one value")
+  if document == nil then return nil, { text } end
   local name, name_error = name_in(document)
   if not name then return nil, { ("%s: %s"):format(shown, name_error) } end
   local parsed, findings = task.parse(name, text, json, context.core.codec)

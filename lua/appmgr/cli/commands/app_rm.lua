@@ -1,0 +1,19 @@
+--- `appmgr app rm`: remove applications that were added.
+
+local change = require("appmgr.cli.change")
+
+local TEXT = [[
+appmgr app rm NAME...
+Stop and forget applications that were added with "app add".
+
+What stands in the configuration is removed there, a replica with "task rm" or "task scale".
+
+  --json           for programs]]
+
+local function run(context, arguments)
+  return change.names(context, arguments, "app.remove", function(result)
+    return ('application "%s" removed'):format(result.name)
+  end)
+end
+
+return { text = TEXT, speaks_to_agent = true, run = run }

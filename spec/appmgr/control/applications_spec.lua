@@ -1,0 +1,146 @@
+require("spec.support.core")
+local applications = require("appmgr.control.applications")
+local clock = require("appmgr.clock")
+local fake_request = require("spec.support.fake_request")
+local json = require("appmgr.json")
+
+describe("methods about applications", function()
+  local agent, rows, changes, runs
+
+  before_each(function()
+    rows = {
+      { name = "own", state = "running", status = 1 },
+      { name = "web", task = "web", state = "running", status = 1 },
+      { name = "web#2", task = "web", state = "idle", status = 0 },
+    }
+    changes, runs = {}, {}
+    local function change(what)
+      return function(_, name, status)
+        changes[#changes + 1] = ("%s %s"):format(what, type(name) == "table" and name.name or name)
+          .. (status and " " .. status or "")
+        return { name = type(name) == "table" and name.name or name, outcome = what }
+      end
+    end
+    agent = {
+      node = "alpha",
+      apps = {
+        known = true,
+        is_known = function(self) return self.known end,
+        list = function() return rows end,
+        restart = function(self, name, callback)
+          if self.refusal then return nil, self.refusal end
+          changes[#changes + 1] = "restart " .. name
+          self.callback = callback
+          return true
+        end,
+        runs = function() return runs end,
+      },
+      locals = {
+        add = change("created"), remove = change("removed"), set_status = change("set"),
+        is_added = function(_, name) return name == "shadowed" end,
+      },
+    }
+  end)
+
+  local function ask(method, params)
+    local request = fake_request.new(params)
+    applications[method](agent, request)
+    return request
+  end
+
+  local function is_refused(request, code, pattern)
+    assert.equal(code, request.code)
+    assert.matches(pattern, request.message)
+    assert.same({}, changes)
+  end
+
+  it("change local applications", function()
+    assert.equal("created", ask("add", { document = '{"name":"n","command":"x"}' }).result.outcome)
+    assert.equal("removed", ask("remove", { name = "own" }).result.outcome)
+    ask("disable", { name = "own" })
+    ask("enable", { name = "own" })
+    assert.same({ "created n", "removed own", "set own 0", "set own 1" }, changes)
+  end)
+
+  it("leave to a task what is the task's, and say what to do", function()
+    is_refused(ask("disable", { name = "web" }), "conflict", 'replica of task "web": "appmgr task scale web 0"')
+    is_refused(ask("remove", { name = "web#2" }), "conflict", '"appmgr task rm web"')
+    is_refused(ask("enable", { name = "web" }), "conflict", '"appmgr app restart web" starts it again')
+    is_refused(ask("enable", { name = "web#2" }), "conflict", 'its document says "status": 0')
+  end)
+
+  it("remove what was added under a name that a replica has by now", function()
+    rows[4] = { name = "shadowed", task = "shadowed" }
+    assert.equal("removed", ask("remove", { name = "shadowed" }).result.outcome)
+  end)
+
+  it("tell who takes a task's name", function()
+    assert.matches('task "web" is not run on node "alpha"', ask("add", { document = '{"name":"web"}' }).result.warning)
+    assert.is_nil(ask("add", { document = '{"name":"n"}' }).result.warning)
+  end)
+
+  it("refuse what is no request, and everything while the agent ends", function()
+    is_refused(ask("add", {}), "bad_request", "document")
+    is_refused(ask("add", { document = "{" }), "bad_request", "no JSON")
+    for _, method in ipairs({ "remove", "enable", "disable", "restart" }) do
+      is_refused(ask(method, {}), "bad_request", "name")
+    end
+    agent.is_ending = true
+    for _, method in ipairs({ "add", "remove", "enable", "disable", "restart" }) do
+      is_refused(ask(method, { name = "own", document = "{}" }), "unavailable", "is ending")
+    end
+  end)
+
+  it("start what gave up when it is enabled", function()
+    rows[1].state = "gave_up"
+    agent.locals.set_status = function(_, name) return { name = name, outcome = "unchanged" } end
+    assert.equal("enabled", ask("enable", { name = "own" }).result.outcome)
+    assert.same({ "restart own" }, changes)
+  end)
+
+  it("restart, replicas too, and answer once it runs", function()
+    local request = ask("restart", { name = "web" })
+    assert.is_nil(request.result)
+    agent.apps.callback({ state = "running", pid = 7 })
+    assert.same({ name = "web", outcome = "restarted", pid = 7 }, request.result)
+    request = ask("restart", { name = "own" })
+    agent.apps.callback({ state = "backoff", error = "ENOENT: exec /x" })
+    assert.equal('application "own" does not run: ENOENT: exec /x', request.message)
+  end)
+
+  it("say why a restart is none, and what would start it", function()
+    agent.apps.refusal = "it is disabled"
+    rows[1].status = 0
+    is_refused(ask("restart", { name = "own" }), "conflict", 'is disabled; "appmgr app enable own" starts it')
+    is_refused(ask("restart", { name = "web#2" }), "conflict", 'is disabled; its document says "status": 0')
+    agent.apps.refusal = "its version cannot be read"
+    is_refused(ask("restart", { name = "web" }), "conflict", "cannot be read$")
+    is_refused(ask("restart", { name = "onw" }), "not_found", 'did you mean "own"')
+  end)
+
+  it("tell how an application ran", function()
+    runs = {
+      { pid = 1, started = 1000.5, ended = 1002.5, ran_ms = 2125, code = 3, next = "restart" },
+      { failed = 1003, error = "ENOENT: exec /x", next = "restart" },
+      { pid = 2, started = os.time() - 5 },
+    }
+    local shown = ask("history", { name = "own" }).result
+    assert.same({
+      start_time = clock.text(1000), end_time = clock.text(1002), ran_seconds = 2.125, pid = 1, code = 3, next = "restart",
+    }, shown[1])
+    assert.same({ start_time = clock.text(1003), error = "ENOENT: exec /x", next = "restart" }, shown[2])
+    assert.is_nil(shown[3].end_time)
+    assert.is_true(shown[3].ran_seconds >= 5 and shown[3].ran_seconds < 60)
+    runs = {}
+    assert.equal("[]", json.encode(ask("history", { name = "own" }).result))
+    is_refused(ask("history", { name = "own", count = -1 }), "bad_request", "count")
+    is_refused(ask("history", { name = "onw" }), "not_found", "own")
+  end)
+
+  it("say when nobody knows yet what runs", function()
+    agent.apps.known = false
+    for _, method in ipairs({ "show", "restart", "history" }) do
+      is_refused(ask(method, { name = "own" }), "unavailable", "try again")
+    end
+  end)
+end)
