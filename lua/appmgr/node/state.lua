@@ -4,6 +4,7 @@
 --   assignment.json    the last assignment that was acted on, with its versions
 --   applications.json  local applications added by hand, and which were enabled or disabled by hand
 --   tasks.json         the last listing of tasks as Consul gave it, kept by an agent that led
+--   runs.json          of applications that run at times: what was begun, and how it ended
 --
 -- Each file is replaced whole, so that a reader finds the old or the new one.
 -- A file that cannot be understood counts as absent and is told as a problem:
@@ -16,6 +17,7 @@ State.__index = State
 
 local NODE_FILE, ASSIGNMENT_FILE, TASKS_FILE = "node.json", "assignment.json", "tasks.json"
 local APPLICATIONS_FILE = "applications.json"
+local RUNS_FILE = "runs.json"
 
 --- Makes the directory when it is missing (mode 0700) and takes its lock.
 local function claim_directory(file, path)
@@ -216,6 +218,19 @@ end
 -- @treturn boolean|nil, string
 function State:save_tasks(listing)
   return write_file(self, TASKS_FILE, listing, self.file.replace)
+end
+
+--- What was begun of applications that run at times.
+-- @treturn ?table as given to `save_runs`; nil when it came from another machine, too
+function State:load_runs()
+  if self.moved then return nil end
+  return read_document(self, RUNS_FILE)
+end
+
+--- @tparam table runs by the application's id
+-- @treturn boolean|nil, string
+function State:save_runs(runs)
+  return write_document(self, RUNS_FILE, runs)
 end
 
 return M

@@ -1,10 +1,15 @@
 local Apps = require("appmgr.node.apps")
 local Problems = require("appmgr.problems")
+local Schedule = require("appmgr.node.schedule")
+local Zone = require("appmgr.when.zone")
 local application = require("appmgr.application")
 local clock = require("appmgr.clock")
 local core = require("spec.support.core")
+local fake_history = require("spec.support.fake_history")
 local fake_log = require("spec.support.fake_log")
 local fake_process = require("spec.support.fake_process")
+local fake_state = require("spec.support.fake_state")
+local fake_timer = require("spec.support.fake_timer")
 
 local function locals(...)
   local list = {}
@@ -20,28 +25,18 @@ local function replica(task, slot, version, command)
   return { task = task, slot = slot, version = version, application = contents[key] }
 end
 
---- A history in memory; records which ids were forgotten.
-local function fake_history()
-  local history = { runs = {}, forgotten = {} }
-  function history:note(id, event, now)
-    self.runs[id] = self.runs[id] or {}
-    table.insert(self.runs[id], { type = event.type, code = event.code, now = now })
-  end
-  function history:read(id) return table.move(self.runs[id] or {}, 1, 99, 1, {}) end
-  function history:forget(id) self.forgotten[#self.forgotten + 1] = id end
-  function history:keep_only(ids) self.kept_only = ids end
-  return history
-end
-
 describe("the applications of a node", function()
   local keeper, apps, problems, log, changes, history
 
   local function new_apps()
     log = fake_log.new()
     problems = Problems.new({ log = log, now = os.time })
-    changes, history = 0, fake_history()
+    changes, history = 0, fake_history.new()
     local made = Apps.new({
       history = history,
+      schedule = Schedule.new({
+        timer = fake_timer.new(), state = fake_state.new(), json = core.json, log = log, zone = Zone.own("UTC0"),
+      }),
       json = core.json, codec = core.codec, log = log, problems = problems, clock = clock, node = "alpha",
       inherited = { PATH = "/bin" }, log_dir = "/log", owner = "root",
       host = { process = function(pid) return pid % 2 == 1 and { memory_bytes = pid * 1000 } or nil end },
@@ -88,6 +83,7 @@ describe("the applications of a node", function()
     assert.equal("running", states().web)
     -- One ends by itself, local ones go on being managed.
     keeper.exit(keeper.id_of("web#2"), { code = 0, next = "none" })
+    keeper.finish(keeper.id_of("web#2"))
     apps:set_local({})
     assert.same({ "stop ping" }, { table.unpack(keeper.calls, calls + 1) })
     assert.is_nil(apps:rows().web.error)
