@@ -163,11 +163,23 @@ static void tell_failure(struct http *http, enum http_failure failure, const cha
 }
 
 /*
+ * With TLS 1.3 a server that wants another certificate of us says so after the
+ * handshake, by an alert in the place of its answer; to curl that is a cut.
+ */
+static enum http_failure failure_told(const struct http *http, CURLcode code)
+{
+    enum http_failure failure = failure_of(code);
+
+    return failure == HTTP_CUT && strstr(http->curl_text, " alert ") ? HTTP_TLS : failure;
+}
+
+/*
  * Texts of our own where curl's hold a measured time or its own inner life: who
  * is told the same twice should see that it is the same.
  */
 static void tell_curl_failure(struct http *http, CURLcode code)
 {
+    enum http_failure failure = failure_told(http, code);
     char reason[CURL_ERROR_SIZE];
     long number = 0;
     curl_off_t connected_us = 0;
@@ -181,11 +193,11 @@ static void tell_curl_failure(struct http *http, CURLcode code)
         snprintf(reason, sizeof reason, "no complete answer within %u ms", http->timeout_ms);
     else if (code == CURLE_COULDNT_CONNECT && number != 0)
         snprintf(reason, sizeof reason, "cannot connect: %s", strerror((int)number));
-    else if (failure_of(code) == HTTP_CUT)
+    else if (failure == HTTP_CUT)
         snprintf(reason, sizeof reason, "the connection was cut before the answer was complete");
     else
         snprintf(reason, sizeof reason, "%s", http->curl_text[0] ? http->curl_text : curl_easy_strerror(code));
-    tell_failure(http, failure_of(code), reason);
+    tell_failure(http, failure, reason);
 }
 
 static void tell_answer(struct http *http)

@@ -160,9 +160,9 @@ local function read_boolean(value)
 end
 
 local function read_user(value)
-  if type(value) ~= "string" or not value:find("^[A-Za-z0-9_][A-Za-z0-9_.-]*%$?$") or #value > 256 then
-    return nil, "must be the name of a user"
-  end
+  local is_user = type(value) == "string" and #value <= 256
+    and (value:find("^[A-Za-z0-9_][A-Za-z0-9_.-]*%$?$") or value:find("^%d+:%d+$"))
+  if not is_user then return nil, "must be the name of a user, a number, or uid:gid as two numbers" end
   return value
 end
 

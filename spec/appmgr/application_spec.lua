@@ -31,6 +31,15 @@ describe("application.read", function()
     assert.same({ attempts = 3, delay_seconds = 0, interval_seconds = 60, max_delay_seconds = 60 }, app.restart)
   end)
 
+  it("takes users by name, by number, and by user and group as numbers", function()
+    for _, user in ipairs({ "www-data", "_apt", "1000", "1000:100" }) do
+      assert.equal(user, application.read({ name = "web", command = "x", user = user }).user)
+    end
+    for _, user in ipairs({ "1000:", ":100", "1:2:3", "root:root", "1000: 100", "-1" }) do
+      assert.truthy(errors_of({ name = "web", command = "x", user = user }):find("uid:gid", 1, true), user)
+    end
+  end)
+
   it("names each wrong field and why", function()
     local text = errors_of({
       command = "x", name = "a/b", user = "a b", working_dir = "srv", status = 2, cache_lines = -1, stop_signal = "FOO",

@@ -126,9 +126,10 @@ function M:catalog_nodes()
   return names
 end
 
---- Who leads: the host named by the key `leader`, nil when there is none.
+--- Who leads: the host named by the key `leader` while a session holds it. One who resigned leaves its name there.
 function M:leader()
-  return self:document("leader")
+  local entry = self:entry("leader")
+  return entry and entry.session and (json.decode(entry.value)) or nil
 end
 
 return M

@@ -37,8 +37,8 @@ local WORK_BURST_MS, WORK_PER_MS = 1000, 0.1
 local REQUIRED = { "audit", "version", "task", "live", "node" }
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `codec` (sha256, uuid), `now`
---   (function → unix s), `planner` (core.planner), `policy` (function → {name, source, options} | nil, err), `limits`
---   (for the planner), `memory_mb` (of the planner), `node`, `session` (id()), `cluster` (id(), verify()), `fallback_ms`,
+--   (function → unix s), `planner` (core.planner), `policy` (function → {name, source, options} | nil, err), `node`,
+--   `session` (id(), is_settling()), `cluster` (id(), verify()), `fallback_ms`,
 --   `may_write` (function(term) → boolean), `on_refused` (function(): a write was refused), `remember_tasks`
 --   (function(body): the listing of task/ that a decision was made from)
 -- @treturn Leader
@@ -119,7 +119,7 @@ local function configure(self)
     return
   end
   send(self, {
-    type = "configure", node = self.deps.node, prefix = self.deps.client.prefix, limits = self.deps.limits,
+    type = "configure", node = self.deps.node, prefix = self.deps.client.prefix,
     policy = { name = policy.name, options = policy.options, hash = self.deps.codec.sha256(policy.source) },
   }, policy.source)
   if not self.pass then expect_answer(self, "read its policy") end
@@ -128,7 +128,6 @@ end
 function start_planner(self)
   local planner, err
   planner, err = self.deps.planner.start({
-    memory_mb = self.deps.memory_mb,
     on_message = function(bytes)
       if planner and planner == self.planner then self:take_message(bytes) end
     end,

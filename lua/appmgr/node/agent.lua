@@ -295,7 +295,7 @@ local function open_election(self)
     json = json, node = self.node, session = self.session,
     fallback_ms = self.config.Consul.topology_interval * 1000,
     on_elected = function(term) self.leader:start(term) end,
-    on_deposed = function(reason) self.leader:stop(reason) end,
+    on_deposed = function() self.leader:stop() end,
   })
 end
 

@@ -32,7 +32,7 @@ describe("a leader", function()
       client = client, timer = timer, random = function() return 0 end, log = log, problems = problems,
       codec = { sha256 = core.codec.sha256, uuid = function() return "new-uuid" end }, now = function() return 77 end,
       planner = planner, policy = function() return not policy_error and policy or nil, policy_error end,
-      limits = {}, memory_mb = 512, node = "alpha", cluster = cluster,
+      node = "alpha", cluster = cluster,
       session = { id = function() return SESSION end, is_settling = function() return settling end },
       fallback_ms = 5000, may_write = function() return may_write end, on_refused = function() refused = refused + 1 end,
       remember_tasks = function(body) remembered[#remembered + 1] = body end,
@@ -77,7 +77,6 @@ describe("a leader", function()
     assert.same({ "alpha", "appmgr/", "spread" },
       { configure.header.node, configure.header.prefix, configure.header.policy.name })
     assert.equal("return {}", configure.body)
-    assert.equal(512, planner.last().options.memory_mb)
     timer.advance(5)
     assert.same({ task = 1, live = 1, node = 1, version = 1, audit = 1 }, topics())
     assert.equal(0, decides())
