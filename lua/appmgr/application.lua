@@ -5,6 +5,7 @@
 -- wrote is what gets hashed and stored as a version.
 local fields = require("appmgr.fields")
 local names = require("appmgr.names")
+local when_fields = require("appmgr.when.fields")
 
 local M = {}
 
@@ -161,10 +162,10 @@ local SCHEMA = {
   },
   later = {},
 }
-for name in ([[health_check_cmd start_time start_interval_seconds start_interval_timeout keep_running daily_limitation
-  posix_timezone resource_limit schedule init_command fini_command]]):gmatch("%S+") do
+for name in ("health_check_cmd resource_limit init_command fini_command"):gmatch("%S+") do
   SCHEMA.later[name] = true
 end
+for name, reader in pairs(when_fields.READERS) do SCHEMA.fields[name] = reader end
 
 local function with_defaults(values, defaults)
   for name, default in pairs(defaults) do
@@ -180,7 +181,8 @@ end
 --   `working_dir`, `env` (table, maybe empty), `status` 0 or 1, `cache_lines`,
 --   `stop_signal` (number), `stop_timeout` (s), `restart` (`attempts` or nil,
 --   `interval_seconds`, `delay_seconds`, `max_delay_seconds`), `comments`,
---   `description`
+--   `description`, the fields that say when it runs as written, and `when`, the
+--   plan they come to (see when/fields.lua; nil when it simply runs)
 -- @treturn fields.Findings errors, warnings and fields not honoured
 function M.read(document)
   if type(document) ~= "table" or #document > 0 then
@@ -191,6 +193,9 @@ function M.read(document)
   local application, findings = fields.read(document, SCHEMA)
   if document.command == nil then
     table.insert(findings.errors, "command: is missing; it says what to run")
+  end
+  if #findings.errors == 0 then
+    findings.errors, application.when = when_fields.plan(application)
   end
   if #findings.errors > 0 then
     return nil, findings

@@ -73,10 +73,10 @@ describe("application.read", function()
 
   it("keeps a typing mistake apart from a promise it cannot keep", function()
     local app, findings = application.read({
-      command = "x", comand = 1, health_check_cmd = "true", schedule = "* * * * *", restart = { delay = 1 },
+      command = "x", comand = 1, health_check_cmd = "true", init_command = "x", restart = { delay = 1 },
     })
     assert.truthy(app)
-    assert.same({ "health_check_cmd", "schedule" }, findings.unsupported)
+    assert.same({ "health_check_cmd", "init_command" }, findings.unsupported)
     assert.equal('comand: unknown field, it has no effect; did you mean "command"?', findings.warnings[1])
     assert.truthy(findings.warnings[2]:find("restart.delay: unknown field", 1, true))
   end)
@@ -84,11 +84,11 @@ end)
 
 describe("application.read_local", function()
   it("refuses what a task would only be warned about", function()
-    local app, errors = application.read_local({ command = "x", comand = 1, schedule = "x" })
+    local app, errors = application.read_local({ command = "x", comand = 1, init_command = "x" })
     assert.is_nil(app)
     assert.same({
       "name: is missing", 'comand: unknown field; did you mean "command"?',
-      "schedule: known, but not honoured by this version; remove it",
+      "init_command: known, but not honoured by this version; remove it",
     }, errors)
   end)
 

@@ -50,7 +50,7 @@ describe("an agent refuses", function()
   end)
 
   it("fields that it knows but cannot honour", function()
-    refused(test:agent("alpha", {config = {Applications = {{name = "x", command = "true", schedule = "* * * * *"}}}}), {"schedule"})
+    refused(test:agent("alpha", {config = {Applications = {{name = "x", command = "true", init_command = "true"}}}}), {"init_command"})
   end)
 
   it("a node name that could be no key", function()
