@@ -2,6 +2,7 @@
  * core.timer: glue for timer.c.
  *
  *   now_ms() → integer            CLOCK_BOOTTIME
+ *   wall_ms() → integer           CLOCK_REALTIME: unix time, which may be set
  *   after(delay_ms, fn) → timer   once; lives until it fires, kept or not
  *   every(interval_ms, fn) → timer
  *   timer:cancel()                harmless when it has fired or was cancelled
@@ -93,6 +94,12 @@ static int now_ms(lua_State *L)
     return 1;
 }
 
+static int wall_ms(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)timer_wall_ms());
+    return 1;
+}
+
 static int cancel(lua_State *L)
 {
     struct lua_timer *object = handle_get(&live, lua_handle_read(L, 1, class_name));
@@ -116,7 +123,7 @@ void lua_timer_shutdown(lua_State *L)
 int lua_timer_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"after", after}, {"every", every}, {"now_ms", now_ms}, {NULL, NULL}};
+        {"after", after}, {"every", every}, {"now_ms", now_ms}, {"wall_ms", wall_ms}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"cancel", cancel}, {NULL, NULL}};
 
     lua_handle_class(L, class_name, methods);

@@ -30,6 +30,14 @@ uint64_t timer_now_ms(void)
     return timer_now_ns() / ns_per_ms;
 }
 
+uint64_t timer_wall_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / ns_per_ms;
+}
+
 /* ---- the heap ---- */
 
 static void place(size_t index, struct timer *timer)

@@ -27,6 +27,8 @@ struct timer {
 /* CLOCK_BOOTTIME in milliseconds, in nanoseconds. */
 uint64_t timer_now_ms(void);
 uint64_t timer_now_ns(void);
+/* CLOCK_REALTIME in milliseconds: for times of the day, never for deadlines. */
+uint64_t timer_wall_ms(void);
 
 /*
  * Calls fn(timer, data) in delay_ms, then every interval_ms (0: once). A
