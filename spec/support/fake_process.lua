@@ -76,9 +76,10 @@ function M.new()
     keeper.sequence = keeper.sequence + 1
     record.pid = nil
     if how.next ~= "stop" then record.state = how.next == "restart" and "backoff" or "failed" end
-    record.last_exit = { code = how.code, signal = how.signal, at = 1600000010.0 }
+    local at = 1600000009.0 + keeper.sequence
+    record.last_exit = { code = how.code, signal = how.signal, at = at }
     emit({
-      type = "exited", id = id, sequence = keeper.sequence, code = how.code, signal = how.signal, at = 1600000010.0,
+      type = "exited", id = id, sequence = keeper.sequence, code = how.code, signal = how.signal, at = at,
       next = how.next, delay_ms = how.delay_ms or 1000,
     })
   end

@@ -9,11 +9,12 @@
 local M = {}
 
 --- @tparam[opt=1000000] integer start_ms what now_ms() says at first
--- @treturn table a core.timer with the controls advance, jump and pending
+-- @treturn table a core.timer with the controls advance, jump, set_wall and pending
 function M.new(start_ms)
   local now = start_ms or 1000000
   local waiting = {}
   local created = 0
+  local skew = 1600000000000 - now
   local timer = {}
 
   local function add(delay_ms, interval_ms, fn)
@@ -41,6 +42,16 @@ function M.new(start_ms)
 
   function timer.now_ms()
     return now
+  end
+
+  --- The clock on the wall goes with the other, from 2020-09-13 12:26:40 UTC on.
+  function timer.wall_ms()
+    return now + skew
+  end
+
+  --- Sets the clock on the wall, and no other.
+  function timer.set_wall(unix_ms)
+    skew = unix_ms - now
   end
 
   function timer.after(delay_ms, fn)

@@ -41,6 +41,7 @@ local function state_of(task)
   if task.pending > 0 or task.reason then return "pending" end
   if task.running == task.assigned then return "ok" end
   if states.backoff or states.failed or states.gave_up or states.blocked then return "failing" end
+  if states.waiting then return "waiting" end
   return states.disabled and "disabled" or "starting"
 end
 

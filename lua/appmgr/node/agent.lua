@@ -15,7 +15,9 @@ local Apps = require("appmgr.node.apps")
 local Assignment = require("appmgr.node.assignment")
 local Problems = require("appmgr.problems")
 local Report = require("appmgr.node.report")
+local Schedule = require("appmgr.node.schedule")
 local State = require("appmgr.node.state")
+local Zone = require("appmgr.when.zone")
 local clock = require("appmgr.clock")
 local configuration = require("appmgr.config")
 local json = require("appmgr.json")
@@ -63,7 +65,12 @@ end
 
 local function build_apps(self)
   local core = self.core
+  local schedule = Schedule.new({
+    timer = core.timer, state = self.state, json = json, log = core.log, read_file = core.file.read,
+    zone = Zone.own(os.getenv("TZ"), core.file.read),
+  })
   self.apps = Apps.new({
+    schedule = schedule,
     json = json, codec = core.codec, log = core.log, problems = self.problems, clock = clock, host = core.host,
     node = self.node, log_dir = self.log_dir,
     inherited = launch.inherited(core.file.read("/proc/self/environ") or ""),

@@ -26,7 +26,7 @@ local command = {}
 
 function command.spawn(app, keeper)
   local wanted = app.wanted
-  app.kept = { hash = wanted.hash, tag = wanted.tag, version = wanted.version, definition = wanted }
+  app.kept = { hash = wanted.hash, tag = wanted.tag, run = wanted.run, version = wanted.version, definition = wanted }
   app.error, app.next_start_at, app.starts = nil, nil, 0
   local _, refusal = keeper:spawn(wanted.spawn)
   return refusal
@@ -143,11 +143,12 @@ end
 --- Compares what is wanted with what is there and takes one step, if one is needed.
 -- Does nothing while there is no keeper: it is called again when there is.
 function App:settle()
-  if self.mode == "keep" or not self.keeper() then return end
+  -- While the keeper clears away what the last process left, it takes no other order.
+  if self.mode == "keep" or self.is_clearing or not self.keeper() then return end
   local wanted, kept = self.wanted, self.kept
   if self.mode == "off" then fire(self, "stop")
   elseif self.state == "idle" or not kept then fire(self, "start")
-  elseif kept.hash ~= wanted.hash then fire(self, "replace")
+  elseif kept.hash ~= wanted.hash or kept.run ~= wanted.run then fire(self, "replace")
   elseif kept.tag ~= wanted.tag then fire(self, "update")
   else fire(self, "start") end
 end
@@ -167,8 +168,9 @@ function App:want(mode, definition, blocked)
 end
 
 --- The state that a keeper's record stands for.
-local function state_of(item, mode)
-  if item.state == "stopped" then return "stopping" end
+local function state_of(item, mode, run)
+  -- A run that has ended keeps its record, so that it is not begun again.
+  if item.state == "stopped" then return run and "failed" or "stopping" end
   if item.state == "stopping" then return mode == "run" and "replacing" or "stopping" end
   return item.state
 end
@@ -179,18 +181,19 @@ end
 -- @tparam table tag the decoded tag: what was in force when it was started or last updated
 function App:adopt(item, tag)
   local definition = self.kept and self.kept.tag == item.tag and self.kept.definition or nil
-  self.kept = { hash = tag.hash, tag = item.tag, version = tag.version, definition = definition }
+  self.kept = { hash = tag.hash, tag = item.tag, run = tag.run, version = tag.version, definition = definition }
   self.pid, self.started_at, self.starts = item.pid, item.started_at, item.starts or 0
   self.last_exit, self.error = item.last_exit, item.error
   local ended_at = item.state == "backoff" and item.last_exit and item.last_exit.at
   self.next_start_at = ended_at and item.delay_ms and ended_at + item.delay_ms / 1000 or nil
-  self.state = state_of(item, self.mode)
+  self.state, self.is_clearing = state_of(item, self.mode, tag.run), false
   self.on_change(self)
-  if item.state == "stopped" then fire(self, "stopped") end
+  if self.state == "stopping" and item.state == "stopped" then fire(self, "stopped") end
 end
 
 --- A keeper was asked and does not know this application.
 function App:lost()
+  self.is_clearing = false
   if self.state ~= "idle" then fire(self, "lost") end
 end
 
@@ -199,13 +202,14 @@ local note = {}
 
 function note.started(app, event)
   app.pid, app.started_at, app.starts = event.pid, event.started_at, event.starts or app.starts + 1
-  app.error, app.next_start_at = nil, nil
+  app.error, app.next_start_at, app.is_clearing = nil, nil, false
 end
 
 function note.exited(app, event)
   app.pid = nil
   app.last_exit = { code = event.code, signal = event.signal, at = event.at }
   app.next_start_at = event.next == "restart" and event.at and event.at + (event.delay_ms or 0) / 1000 or nil
+  app.is_clearing = event.next == "none"
 end
 
 function note.spawn_failed(app, event, now)
@@ -214,9 +218,9 @@ function note.spawn_failed(app, event, now)
   app.next_start_at = event.next == "restart" and now + (event.delay_ms or 0) / 1000 or nil
 end
 
-function note.stopped(app) app.pid = nil end
+function note.stopped(app) app.pid, app.is_clearing = nil, false end
 function note.stopping() end
-function note.gave_up(app) app.pid, app.next_start_at = nil, nil end
+function note.gave_up(app) app.pid, app.next_start_at, app.is_clearing = nil, nil, false end
 
 --- The event of the table that an event of the keeper stands for.
 local function name_of(event)
@@ -225,10 +229,12 @@ local function name_of(event)
   return event.next == "restart" and "exited" or "ended"
 end
 
---- Whether an exit is of a process before the one that runs: the keeper tells what nobody has
--- acknowledged again after a connection was made, and by then its list has shown the successor.
+--- Whether an exit is of a process before the one that runs, or known: the keeper tells what nobody has
+-- acknowledged again after a connection was made, and by then its list has shown it, or the successor.
 local function is_history(app, event)
-  return event.type == "exited" and app.pid and event.at and app.started_at and event.at <= app.started_at
+  if event.type ~= "exited" or not event.at then return false end
+  if app.last_exit and app.last_exit.at == event.at then return true end
+  return app.pid and app.started_at and event.at <= app.started_at
 end
 
 --- Takes an event of the keeper about this application.
@@ -240,9 +246,11 @@ function App:handle(event, now)
     self.last_exit = { code = event.code, signal = event.signal, at = event.at }
     return self.on_change(self)
   end
+  local was_clearing = self.is_clearing
   note[event.type](self, event, now)
   local name = name_of(event)
   if name then fire(self, name) end
+  if was_clearing and not self.is_clearing then self:settle() end
   self.on_change(self)
 end
 

@@ -21,8 +21,8 @@ Apps.__index = Apps
 local SAMPLES_AT_ONCE <const> = 200
 
 --- @tparam table deps `json`, `codec`, `log`, `problems`, `clock`, `host` (core.host), `node`, `inherited`
---   (environment of applications), `log_dir`, `owner` (user who runs what names no user), `on_change` (function(), what
---   `list` shows has changed)
+--   (environment of applications), `log_dir`, `owner` (user who runs what names no user), `schedule` (when they run),
+--   `on_change` (function(), what `list` shows has changed)
 -- @treturn Apps with nothing wanted and no keeper
 function M.new(deps)
   return setmetatable({
@@ -31,7 +31,7 @@ function M.new(deps)
       clock = deps.clock, owner = deps.owner,
     },
     log = deps.log, problems = deps.problems, clock = deps.clock, host = deps.host,
-    on_change = deps.on_change,
+    schedule = deps.schedule, on_change = deps.on_change,
     by_id = {}, by_name = {}, locals = {}, local_list = {}, replicas = {}, replicas_are_decided = false,
   }, Apps)
 end
@@ -96,13 +96,19 @@ end
 
 --- Says what is wanted of one application, by its document.
 local function want_document(self, app, document, version)
-  app:want(document.status == 0 and "off" or "run", definition_for(self, app, document, version))
+  local definition = definition_for(self, app, document, version)
+  if document.status ~= 0 then return self.schedule:want(app, definition) end
+  self.schedule:forget(app)
+  app:want("off", definition)
 end
 
 local function want_replica(self, app, replica)
   app.version = replica.version
+  if not self.held and replica.application then
+    return want_document(self, app, replica.application, replica.version)
+  end
+  self.schedule:pause(app)
   if self.held then return app:want("keep", app.shown, app.state == "idle" and self.held or nil) end
-  if replica.application then return want_document(self, app, replica.application, replica.version) end
   app:want("keep", nil, replica.error)
 end
 
@@ -135,6 +141,7 @@ local function settle_rest(self, wanted)
   for id, app in pairs(self.by_id) do
     app.is_wanted = wanted[id] ~= nil
     if not app.is_wanted then
+      self.schedule:pause(app)
       app:want(may_stop(self, app) and "off" or "keep", app.shown)
       if app.state == "idle" then drop_app(self, app) end
     end
@@ -154,6 +161,9 @@ local function reconcile(self)
   for _, replica in ipairs(replicas) do
     want_replica(self, self.by_id[replica.id] or add_app(self, replica.id, replica), replica)
   end
+  self.schedule:prune(function(id, kind)
+    return not wanted[id] and (kind == "local" or self.replicas_are_decided)
+  end)
 end
 
 --- Sets the configuration's applications; those that are not among them are stopped.
@@ -232,6 +242,7 @@ function Apps:keeper_event(event)
   if not app or self.is_closing then return end
   local error_before = app.error
   app:handle(event, self.clock.now())
+  self.schedule:changed(app)
   if not event.error or event.error ~= error_before then self:tell(app, event) end
   if app.state == "idle" and not app.is_wanted then drop_app(self, app) end
 end
@@ -267,12 +278,14 @@ end
 -- @tparam function callback called once all are gone
 function Apps:stop_all(callback)
   self.is_closing = true
+  self.schedule:stop()
   self.client:shutdown(callback)
 end
 
 --- Leaves the keeper and its applications to the next agent.
 function Apps:close()
   self.is_closing = true
+  self.schedule:stop()
   if self.client then self.client:close() end
 end
 

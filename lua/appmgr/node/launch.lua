@@ -58,9 +58,11 @@ local function environment_list(inherited, app, identity, node)
   return list
 end
 
-local function restart_rule(restart)
+local function restart_rule(app)
+  local restart = app.restart
   return {
-    enabled = restart.attempts ~= 0,
+    -- A short run begins at its times, and never because the last one ended.
+    enabled = restart.attempts ~= 0 and not (app.when and app.when.kind == "short"),
     attempts = restart.attempts,
     interval_ms = math.floor(restart.interval_seconds * MS),
     delay_ms = math.floor(restart.delay_seconds * MS),
@@ -80,7 +82,8 @@ end
 -- @tparam table identity `id`, `kind` ("local" or "replica"), `name` (as shown), and of a replica `task`, `slot`,
 --   `version`
 -- @tparam table context `json`, `codec`, `node`, `inherited` (from `inherited`), `log_dir`
--- @treturn table `application` (borrowed), `version`, `hash`, `tag`, `spawn` (for the keeper's client)
+-- @treturn table `application` (borrowed), `version`, `hash`, `tag` and the `label` it is made of, `spawn` (for the
+--   keeper's client)
 function M.definition(app, identity, context)
   local definition = {
     application = app,
@@ -95,15 +98,36 @@ function M.definition(app, identity, context)
     user = app.user,
     stop_signal = app.stop_signal,
     stop_timeout_ms = math.floor(app.stop_timeout * MS),
-    restart = restart_rule(app.restart),
+    restart = restart_rule(app),
     output_path = M.output_path(context.log_dir, identity.name),
   }
-  spawn.tag = context.json.encode({
+  definition.label = {
     kind = identity.kind, name = identity.name, task = identity.task, slot = identity.slot,
     version = identity.version, hash = definition.hash, settings = settings_of(spawn),
-  })
+  }
+  spawn.tag = context.json.encode(definition.label)
   definition.spawn, definition.tag = spawn, spawn.tag
   return definition
+end
+
+local function copy(record)
+  local made = {}
+  for name, value in pairs(record) do made[name] = value end
+  return made
+end
+
+--- The same definition for one run of an application that has several.
+-- @tparam table definition
+-- @tparam integer run which one; another number needs a new process
+-- @tparam table json
+-- @treturn table a definition with `run`
+function M.for_run(definition, run, json)
+  local made = copy(definition)
+  made.run, made.label, made.spawn = run, copy(definition.label), copy(definition.spawn)
+  made.label.run = run
+  made.tag = json.encode(made.label)
+  made.spawn.tag = made.tag
+  return made
 end
 
 --- Where an application's output goes.
@@ -117,10 +141,11 @@ end
 --- Reads a tag that the keeper kept.
 -- @tparam string text
 -- @tparam table json
--- @treturn ?table {kind, name, task, slot, version, hash}; nil when it is none of ours
+-- @treturn ?table {kind, name, task, slot, version, hash, run}; nil when it is none of ours
 function M.read_tag(text, json)
   local tag = type(text) == "string" and json.decode(text)
   if type(tag) ~= "table" or type(tag.name) ~= "string" or type(tag.hash) ~= "string" then return nil end
+  tag.run = math.type(tag.run) == "integer" and tag.run or nil
   if tag.kind == "local" then return tag end
   if tag.kind == "replica" and type(tag.task) == "string" and math.type(tag.slot) == "integer" then return tag end
   return nil

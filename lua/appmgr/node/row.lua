@@ -5,10 +5,23 @@ local ENDED = { backoff = true, failed = true }
 local SHOWN_STATE = { replacing = "stopping" }
 
 --- What the row says in `state`: the machine's state, and for an idle one why it is idle.
-local function state_of(app)
+local function state_of(app, is_waiting)
+  if is_waiting then return "waiting" end
   if app.state ~= "idle" then return SHOWN_STATE[app.state] or app.state end
   if app.blocked then return "blocked" end
   return app.mode == "run" and "starting" or "disabled"
+end
+
+--- Whether nothing of it runs because its time has not come.
+local function is_waiting_for_time(app)
+  return app.is_waiting and not app.blocked and (app.state == "idle" or app.state == "failed")
+end
+
+--- Waiting is well, unless the last run was not.
+local function health_of(app, is_waiting)
+  if not is_waiting then return app.state == "running" and 0 or 1 end
+  if app.state == "idle" then return 0 end
+  return not app.error and app.last_exit and app.last_exit.code == 0 and 0 or 1
 end
 
 --- The exit code as shells count it: 128 and the signal for one that was killed.
@@ -42,10 +55,12 @@ end
 -- @tparam table context `clock`, `owner` (name of the user who runs what names no user)
 -- @treturn table the row, a new table
 function M.of(app, context)
-  local kept = app.kept
+  local is_waiting = is_waiting_for_time(app)
+  local kept = not is_waiting and app.kept -- what ended is no longer what counts
   local definition = kept and kept.definition or app.shown
   local document = definition and definition.application or {}
   local text = context.clock.text
+  local next_start = app.next_start_at or app.next_time
   return {
     id = app.id,
     name = app.name,
@@ -64,15 +79,22 @@ function M.of(app, context)
     stop_signal = document.stop_signal,
     stop_timeout = document.stop_timeout,
     status = document.status or 1,
-    state = state_of(app),
-    health = app.state == "running" and 0 or 1,
+    state = state_of(app, is_waiting),
+    health = health_of(app, is_waiting),
     pid = app.pid,
     memory = app.memory,
     restarts = math.max(0, app.starts - 1),
     ["return"] = return_code(app.last_exit),
     error = error_of(app),
     last_start_time = app.started_at and text(app.started_at),
-    next_start_time = app.next_start_at and text(app.next_start_at),
+    next_start_time = next_start and text(next_start),
+    start_time = document.start_time,
+    start_interval_seconds = document.start_interval_seconds,
+    start_interval_timeout = document.start_interval_timeout,
+    keep_running = document.keep_running,
+    schedule = document.schedule,
+    daily_limitation = document.daily_limitation,
+    posix_timezone = document.posix_timezone,
   }
 end
 

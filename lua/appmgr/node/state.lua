@@ -3,6 +3,7 @@
 --   node.json        who this is: node, machine_id, incarnation, cluster, session
 --   assignment.json  the last assignment that was acted on, with its versions
 --   tasks.json       the last listing of tasks as Consul gave it, kept by an agent that led
+--   runs.json        of applications that run at times: what was begun, and how it ended
 --
 -- Each file is replaced whole, so that a reader finds the old or the new one.
 -- A file that cannot be understood counts as absent and is told as a problem:
@@ -14,6 +15,7 @@ local State = {}
 State.__index = State
 
 local NODE_FILE, ASSIGNMENT_FILE, TASKS_FILE = "node.json", "assignment.json", "tasks.json"
+local RUNS_FILE = "runs.json"
 
 --- Makes the directory when it is missing (mode 0700) and takes its lock.
 local function claim_directory(file, path)
@@ -182,6 +184,18 @@ end
 -- @treturn boolean|nil, string
 function State:save_tasks(listing)
   return write_file(self, TASKS_FILE, listing, self.file.replace)
+end
+
+--- What was begun of applications that run at times.
+-- @treturn ?table as given to `save_runs`
+function State:load_runs()
+  return read_document(self, RUNS_FILE)
+end
+
+--- @tparam table runs by the application's id
+-- @treturn boolean|nil, string
+function State:save_runs(runs)
+  return write_document(self, RUNS_FILE, runs)
 end
 
 return M

@@ -8,10 +8,11 @@ local Nodes = require("appmgr.planner.nodes")
 
 local M = {}
 
+--- Whether a slot is shown to run a version, or to wait for its time with it.
 local function runs(holder, version)
   local status = holder.node.status
   local row = status and status.rows[Nodes.slot_id(holder.result.task, holder.result.slot)]
-  return row ~= nil and row.version == version and row.state == "running"
+  return row ~= nil and row.version == version and (row.state == "running" or row.state == "waiting")
 end
 
 local function latest(holders)

@@ -1,10 +1,14 @@
 local Apps = require("appmgr.node.apps")
 local Problems = require("appmgr.problems")
+local Schedule = require("appmgr.node.schedule")
+local Zone = require("appmgr.when.zone")
 local application = require("appmgr.application")
 local clock = require("appmgr.clock")
 local core = require("spec.support.core")
 local fake_log = require("spec.support.fake_log")
 local fake_process = require("spec.support.fake_process")
+local fake_state = require("spec.support.fake_state")
+local fake_timer = require("spec.support.fake_timer")
 
 local function locals(...)
   local list = {}
@@ -28,6 +32,9 @@ describe("the applications of a node", function()
     problems = Problems.new({ log = log, now = os.time })
     changes = 0
     local made = Apps.new({
+      schedule = Schedule.new({
+        timer = fake_timer.new(), state = fake_state.new(), json = core.json, log = log, zone = Zone.own("UTC0"),
+      }),
       json = core.json, codec = core.codec, log = log, problems = problems, clock = clock, node = "alpha",
       inherited = { PATH = "/bin" }, log_dir = "/log", owner = "root",
       host = { process = function(pid) return pid % 2 == 1 and { memory_bytes = pid * 1000 } or nil end },
@@ -74,6 +81,7 @@ describe("the applications of a node", function()
     assert.equal("running", states().web)
     -- One ends by itself, local ones go on being managed.
     keeper.exit(keeper.id_of("web#2"), { code = 0, next = "none" })
+    keeper.finish(keeper.id_of("web#2"))
     apps:set_local({})
     assert.same({ "stop ping" }, { table.unpack(keeper.calls, calls + 1) })
     assert.is_nil(apps:rows().web.error)

@@ -11,10 +11,12 @@ List the applications of this node, local ones and replicas of tasks.
 local HEADER <const> = { "NAME", "TASK", ">SLOT", "STATE", ">PID", ">MEMORY", ">RESTARTS", "STARTED", "NOTE" }
 
 local function note(row)
-  if row.error then return row.error end
-  if row.next_start_time then return "next start " .. row.next_start_time end
-  if row.state ~= "running" and row["return"] then return ("ended with %d"):format(row["return"]) end
-  return nil
+  local parts = { row.error }
+  if not row.error and row.state ~= "running" and row["return"] then
+    parts[1] = ("ended with %d"):format(row["return"])
+  end
+  if row.next_start_time then parts[#parts + 1] = "next start " .. row.next_start_time end
+  return table.concat(parts, ", ")
 end
 
 local function format(rows)
@@ -23,7 +25,7 @@ local function format(rows)
   for i, row in ipairs(rows) do
     cells[i] = {
       row.name, row.task, row.slot, row.state, row.pid, grid.size(row.memory), row.restarts, row.last_start_time,
-      note(row) or "",
+      note(row),
     }
   end
   return grid.format(HEADER, cells)

@@ -9,7 +9,9 @@ Show how this node is: its place in the cluster, its applications, its problems.
 
   --json           for programs]]
 
-local STATES <const> = { "running", "starting", "stopping", "backoff", "failed", "gave_up", "blocked", "disabled" }
+local STATES <const> = {
+  "running", "waiting", "starting", "stopping", "backoff", "failed", "gave_up", "blocked", "disabled",
+}
 
 local function describe_applications(applications)
   local parts, rest = {}, {}
