@@ -46,7 +46,7 @@ function Cluster.new(options)
   options = options or {}
   local self = setmetatable({
     store = Store.new("appmgr/"), term = 0, snapshot = 0, now = 1700000000, nodes = {}, limits = options.limits,
-    policy_source = options.source or policy_source(options.policy or "spread"), refuses = {}, known_cluster = nil,
+    policy_source = options.source or policy_source(options.policy or "spread"), refuses = {}, waits = {}, known_cluster = nil,
   }, Cluster)
   self.store:put("leader", '"alpha"', SESSION)
   self:elect()
@@ -89,14 +89,14 @@ end
 function Cluster:report(name)
   local node, rows = self.nodes[name], {}
   for slot, replica in pairs(node.running) do
-    local state = self.refuses[replica.version] and "backoff" or "running"
+    local state = self.refuses[replica.version] and "backoff" or self.waits[replica.version] and "waiting" or "running"
     rows[slot] = { task = replica.task, slot = replica.slot, version = replica.version, state = state }
   end
   self.store:put("status/" .. name .. "/applications", json.encode(rows), "session-" .. name, node.acted_on)
 end
 
 --- A node does what its assignment says, unless its document cannot be read, and reports. Versions in `refuses` never
--- run.
+-- run, those in `waits` wait for their time.
 function Cluster:run(name)
   local node, key = self.nodes[name], "assignment/" .. name
   local replicas = assignment.parse(self.store:value(key), json)

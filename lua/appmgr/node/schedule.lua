@@ -182,34 +182,32 @@ function decide.short(self, entry, now, is_open)
   app:want("keep", entry.definition)
 end
 
---- When this entry has to be looked at again, and what is shown as its next start.
+--- When this entry has to be looked at again, and what is shown as its next start (nil: none).
 local function look_ahead(entry, now, opens, closes)
   if opens > now then return opens, opens end
   if entry.when.kind == "long" then return closes, entry.when:next(now) end
   local due = due_of(entry)
   if due <= now then due = due + entry.when.grace end
-  return math.min(due, closes), due
-end
-
-local function show_next(app, moment)
-  if moment == math.huge then moment = nil end
-  if app.next_time == moment then return end
-  app.next_time = moment
-  app.on_change(app)
+  return math.min(due, closes), due < math.huge and due or nil
 end
 
 local function decide_entry(self, entry, now)
+  local app, when = entry.app, entry.when
   if entry.record then
     note(self, entry)
     follow_clock_back(entry, now)
   end
-  local opens, closes = entry.when:open(now)
-  entry.app.is_waiting = entry.when.kind == "short" or opens > now
-  decide[entry.when.kind](self, entry, now, opens <= now)
-  local look_at, shown = look_ahead(entry, now, opens, closes)
+  local opens, closes = when:open(now)
+  local shown = app.next_time
+  app.is_waiting = when.kind == "short" or opens > now
+  -- Set before as well: what is decided is told at once, and must not be told with the next start of before.
+  app.next_time = select(2, look_ahead(entry, now, opens, closes))
+  decide[when.kind](self, entry, now, opens <= now)
+  local look_at
+  look_at, app.next_time = look_ahead(entry, now, opens, closes)
   -- A look that is over was acted on; what still keeps the next one from beginning is told by the keeper.
   entry.look_at = look_at > now and look_at or math.huge
-  show_next(entry.app, shown)
+  if app.next_time ~= shown then app.on_change(app) end
 end
 
 -- The clock ------------------------------------------------------------------
@@ -302,7 +300,9 @@ end
 -- @tparam App app
 function Schedule:pause(app)
   self.entries[app.id], app.is_waiting = nil, nil
-  show_next(app, nil)
+  if not app.next_time then return end
+  app.next_time = nil
+  app.on_change(app)
 end
 
 --- The same, and what was begun of it is over: its times begin anew.

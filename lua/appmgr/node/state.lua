@@ -187,8 +187,9 @@ function State:save_tasks(listing)
 end
 
 --- What was begun of applications that run at times.
--- @treturn ?table as given to `save_runs`
+-- @treturn ?table as given to `save_runs`; nil when it came from another machine, too
 function State:load_runs()
+  if self.moved then return nil end
   return read_document(self, RUNS_FILE)
 end
 

@@ -76,6 +76,15 @@ describe("app ls and app show", function()
     assert.equal("no applications on this node\n", run({ ["app.list"] = {} }, { "app", "ls" }).out)
   end)
 
+  it("show when it starts next, and how the last run ended", function()
+    local next_start = { name = "job", state = "waiting", ["return"] = 3, next_start_time = "2026-11-23 17:00:00" }
+    has(run({ ["app.list"] = { next_start } }, { "app", "ls" }).out, "ended with 3, next start 2026-11-23 17:00:00")
+    next_start["return"] = nil
+    has(run({ ["app.list"] = { next_start } }, { "app", "ls" }).out, "-        next start 2026-11-23 17:00:00")
+    next_start.error = "ended by signal 9"
+    has(run({ ["app.list"] = { next_start } }, { "app", "ls" }).out, "ended by signal 9, next start 2026-11-23")
+  end)
+
   it("show one with all its fields", function()
     local result = run({ ["app.show"] = ROWS[2] }, { "app", "show", "web" })
     has(result.out, "memory           1.5 KiB (1536 bytes)")

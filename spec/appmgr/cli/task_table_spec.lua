@@ -22,6 +22,7 @@ describe("the table of tasks", function()
     has(shown({ slot_state = "gave_up" }), "alpha  failing")
     has(shown({ slot_state = "blocked" }), "alpha  failing")
     has(shown({ slot_state = "disabled" }), "alpha  disabled")
+    has(shown({ slot_state = "waiting" }), "alpha  waiting")
     has(shown({ slot_state = "running", running = 1 }), "alpha  ok")
   end)
 

@@ -28,7 +28,7 @@ describe("an application that runs at times", function()
         read_file = function(path) return nil, path .. ": No such file or directory" end,
       }),
       json = core.json, codec = core.codec, log = log, problems = Problems.new({ log = log, now = os.time }),
-      clock = { text = CLOCK.text, now = function() return timer.wall_ms() // 1000 end }, node = "alpha", uid = "u",
+      clock = { text = CLOCK.text, now = function() return timer.wall_ms() // 1000 end }, node = "alpha",
       inherited = {}, log_dir = "/log", owner = "root", host = {}, on_change = function() end,
     })
     keeper.on_event = function(event) made:keeper_event(event) end

@@ -508,6 +508,18 @@ describe("rollout", function()
     assert.not_equal(bad, versions(cluster)[1])
   end)
 
+  it("goes on past a slot that waits for its time with the new version", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 3 })
+    cluster:settle()
+    local old = versions(cluster)[1]
+    cluster.waits[core.codec.sha256('{"command":"x","schedule":"@daily"}'):sub(1, 16)] = true
+    cluster:task("web", { replication = 3, content = { command = "x", schedule = "@daily" } })
+    cluster:settle()
+    assert.not_equal(old, versions(cluster)[1])
+    assert.equal(versions(cluster)[1], versions(cluster)[3])
+  end)
+
   it("does not wait for what is disabled", function()
     local cluster = three_nodes()
     cluster:task("web", { replication = 3 })
