@@ -47,6 +47,14 @@ static int shut_down(void **state)
     return 0;
 }
 
+static void the_wall_clock_is_told_in_milliseconds(void **state)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    assert_in_range(timer_wall_ms() - (uint64_t)now.tv_sec * 1000, 0, 5000);
+}
+
 static void they_fire_in_order_of_their_deadlines(void **state)
 {
     static const int delays[] = {30, 10, 20, 0, 40, 15};
@@ -221,6 +229,7 @@ static void signals_arrive_on_the_loop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_wall_clock_is_told_in_milliseconds),
         cmocka_unit_test_setup(they_fire_in_order_of_their_deadlines, reset),
         cmocka_unit_test_setup(none_fires_early, reset),
         cmocka_unit_test_setup(stopped_ones_stay_silent, reset),

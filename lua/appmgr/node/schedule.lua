@@ -21,8 +21,8 @@ local Schedule = {}
 Schedule.__index = Schedule
 
 local LOOK_MS <const> = 30000
---- Many runs begin together: they are written together.
-local SAVE_MS <const> = 50
+--- Many runs begin together: they are written together. Until then the keeper's tags say it.
+local SAVE_MS <const> = 500
 --- A clock that moved by more than this against the machine's own was set.
 local SET_MS <const> = 1000
 --- A clock that is set back by more than this is believed: what it comes by again happens again.
