@@ -78,7 +78,7 @@ local function record_of(self, app, plan, when, now)
   local run = app.kept and app.kept.run
   record = record or { kind = app.kind, run = run, started = run, anchor = run }
   -- Other times: what the old ones were is over, and what the new ones would have been never was.
-  record.plan, record.handled = text, run and run > now and run or now
+  record.plan, record.handled = text, now
   if when:needs_anchor() and not record.anchor then
     record.anchor = math.floor(now)
     record.handled = record.anchor - 1 -- the first run is now
