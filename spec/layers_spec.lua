@@ -32,6 +32,8 @@ local RULES = {
     "appmgr.consul." } },
   { folder = "lua/appmgr/planner", never = { "core." }, except = { ["lua/appmgr/planner/main.lua"] = true } },
   { folder = "lua/appmgr/consul", never = { "appmgr.node.", "appmgr.leader.", "appmgr.planner.", "core." } },
+  { folder = "lua/appmgr/when", never = { "appmgr.node.", "appmgr.leader.", "appmgr.planner.", "appmgr.cli.",
+    "appmgr.control.", "appmgr.consul.", "core." } },
   { folder = "policies", never = { "" } },
 }
 
