@@ -26,6 +26,8 @@ describe("a rollout", function()
       { holder(0, "new", 9, { "old", "running" }), holder(1, "old", 1) }, {}, { 0 } },
     { "waits for the one before while it does not run",
       { holder(0, "new", 9, { "new", "backoff" }), holder(1, "old", 1) }, {}, { 0 } },
+    { "goes on when the one before waits for its time",
+      { holder(0, "new", 9, { "new", "waiting" }), holder(1, "old", 1) }, { 1 }, {} },
     { "goes on when the one before runs, and watches the next",
       { holder(0, "new", 9, RUNS), holder(1, "old", 1), holder(2, "old", 1) }, { 1 }, { 1 } },
     { "waits for nobody after the last", { holder(0, "new", 9, RUNS), holder(1, "old", 1) }, { 1 }, {} },
