@@ -186,10 +186,15 @@ function App:restart(callback)
   if not self.keeper() then return nil, "the keeper cannot be reached at the moment; try again" end
   if self.mode == "off" then return nil, "it is disabled" end
   if self.mode == "keep" then return nil, self.blocked or "what it is to run is not known at the moment" end
-  local before = self.restarted
-  self.restarted = before and function() before() callback() end or callback
+  self:on_restarted(callback)
   fire(self, "replace")
   return true
+end
+
+--- Calls back once the start that is now asked for is done, or could not be.
+function App:on_restarted(callback)
+  local before = self.restarted
+  self.restarted = before and function() before() callback() end or callback
 end
 
 --- The state that a keeper's record stands for.

@@ -348,7 +348,12 @@ end
 function Apps:restart(name, callback)
   local app = self.by_name[name]
   if not app then return nil, "there is no such application" end
-  return app:restart(function() callback(row.of(app, self.context)) end)
+  local function done() callback(row.of(app, self.context)) end
+  if not self.schedule:has_runs(app) then return app:restart(done) end
+  if not self.is_ready then return nil, "the keeper cannot be reached at the moment; try again" end
+  local begun, err = self.schedule:run_now(app)
+  if begun then app:on_restarted(done) end
+  return begun, err
 end
 
 --- How an application ran.

@@ -296,6 +296,24 @@ function Schedule:changed(app)
   if entry then look(self, entry) end
 end
 
+--- Whether an application has runs of its own that begin at times.
+-- @tparam App app
+function Schedule:has_runs(app)
+  local entry = self.entries[app.id]
+  return entry ~= nil and entry.record ~= nil
+end
+
+--- Begins a run now, whatever its next time; one that still runs ends first.
+-- @tparam App app one that has runs
+-- @treturn boolean|nil, string `nil, err` outside its hours
+function Schedule:run_now(app)
+  local entry, now = self.entries[app.id], now_of(self)
+  if entry.when:open(now) > now then return nil, "it does not run at this hour (daily_limitation)" end
+  begin(self, entry, now)
+  look(self, entry)
+  return true
+end
+
 --- Decides nothing about an application any more, and keeps in mind what was begun of it.
 -- @tparam App app
 function Schedule:pause(app)
