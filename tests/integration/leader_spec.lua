@@ -147,7 +147,8 @@ describe("the leadership", function()
       local name = consul:leader()
       return name and name ~= "delta"
     end)
-    loop.wait_for("the new leader has taken it out everywhere", 15000, function()
+    -- One that had lost its own session before waits a TTL for delta.
+    loop.wait_for("the new leader has taken it out everywhere", 30000, function()
       for _, node in ipairs(others) do
         local text = consul:get("assignment/" .. node)
         if not text or text:find("late", 1, true) then

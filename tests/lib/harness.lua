@@ -97,7 +97,7 @@ end
 function Test:placements(consul, task) -- luacheck: no self
   local list = {}
   for _, key in ipairs(consul:keys("assignment/")) do
-    for _, replica in ipairs(consul:document(key).replicas) do
+    for _, replica in ipairs((consul:document(key) or {replicas = {}}).replicas) do
       if replica.task == task then
         local leaving = replica.leaving and " leaving" or ""
         list[#list + 1] = ("%s %s.%d %s %d%s"):format(key, task, replica.slot, replica.version, replica.since, leaving)
@@ -108,15 +108,21 @@ function Test:placements(consul, task) -- luacheck: no self
   return list
 end
 
---- Waits until a leader has decided on what it sees now: a new task is placed, and removed again.
--- What a decision does to everything else is then to be seen.
+--- Waits until a leader has decided on what it sees now: a new task is assigned, and taken away again.
+-- What a decision does to everything else is then to be seen. (Assigned and not running: the node may
+-- be one whose agent is away for a moment.)
 function Test:expect_decision(consul, deadline_ms)
   self.decisions = (self.decisions or 0) + 1
   local task = "sign" .. self.decisions
   consul:put("task/" .. task, {content = {command = self:sleeper(task)}, replication = 1})
-  self:wait_for_sleepers(task, 1, deadline_ms or 20000)
+  loop.wait_for(task .. " is assigned", deadline_ms or 20000, function()
+    return #self:placements(consul, task) == 1
+  end)
   consul:delete("task/" .. task)
-  self:wait_for_sleepers(task, 0, 20000)
+  loop.wait_for(task .. " is to go", 20000, function()
+    local left = self:placements(consul, task)[1]
+    return not left or left:find("leaving", 1, true), left
+  end)
 end
 
 --- Ends everything and removes the folder.
