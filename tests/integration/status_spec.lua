@@ -76,7 +76,10 @@ describe("the status of a node", function()
       assert.equal("integer", math.type(fs.used))
       root = fs.mount_point == "/" and fs or root
     end
-    assert.is_table(root, "the root filesystem")
+    -- In a container or a chroot the root may be none that has a device.
+    if process.slurp("/proc/self/mountinfo"):find("%d+:%d+ %S+ / [^\n]- %- %S+ /dev/") then
+      assert.is_table(root, "the root filesystem")
+    end
     for _, net in ipairs(seen.net) do
       assert.equal(net.address:find(":", 1, true) == nil, net.ipv4)
       assert.is_string(net.name)
