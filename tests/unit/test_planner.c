@@ -215,7 +215,7 @@ static void wait_for(const unsigned *counter, unsigned number)
     bool late = false;
     uv_timer_t timer = {.data = &late};
     uv_timer_init(&loop, &timer);
-    uv_timer_start(&timer, on_alarm, 8000, 0);
+    uv_timer_start(&timer, on_alarm, 30000, 0);
     while (*counter < number && !late)
         uv_run(&loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&timer, NULL);
