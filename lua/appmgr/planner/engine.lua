@@ -24,18 +24,6 @@ M.DEFAULT_LIMITS = {
   max_wasted_instructions = 60000000,
 }
 
-local function holders_by_task(snapshot)
-  local by_task = {}
-  for _, node in ipairs(snapshot.nodes) do
-    for _, replica in ipairs(snapshot.held[node.name] or {}) do
-      local list = by_task[replica.task] or {}
-      by_task[replica.task] = list
-      list[#list + 1] = { node = node, replica = replica }
-    end
-  end
-  return by_task
-end
-
 -- Tasks that stand nowhere but in assignments.
 local function removed_names(snapshot, by_task)
   local listed, names = {}, {}
@@ -48,7 +36,7 @@ local function removed_names(snapshot, by_task)
 end
 
 local function settle_all(snapshot)
-  local by_task, states = holders_by_task(snapshot), {}
+  local by_task, states = slots.holders_by_task(snapshot), {}
   for _, name in ipairs(removed_names(snapshot, by_task)) do
     states[#states + 1] = slots.settle(snapshot, nil, by_task[name])
   end

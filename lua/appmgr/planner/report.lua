@@ -1,6 +1,7 @@
 --- The cluster as people look at it: tasks with their slots, nodes with their load.
 local Nodes = require("appmgr.planner.nodes")
 local reasons = require("appmgr.planner.reasons")
+local Slots = require("appmgr.planner.slots")
 
 local M = {}
 
@@ -23,18 +24,6 @@ end
 local function error_of(holder)
   local row = row_of(holder.node, holder.replica)
   return row and type(row.error) == "string" and row.error or nil
-end
-
-local function holders_by_task(snapshot)
-  local by_task = {}
-  for _, node in ipairs(snapshot.nodes) do
-    for _, replica in ipairs(snapshot.held[node.name] or {}) do
-      local list = by_task[replica.task] or {}
-      by_task[replica.task] = list
-      list[#list + 1] = { node = node, replica = replica }
-    end
-  end
-  return by_task
 end
 
 local function slot_rows(holders)
@@ -128,7 +117,7 @@ end
 -- @tparam table json appmgr.json
 -- @treturn table `tasks` and `nodes`, both sorted by name
 function M.build(snapshot, result, json)
-  local by_task, tasks, nodes = holders_by_task(snapshot), {}, {}
+  local by_task, tasks, nodes = Slots.holders_by_task(snapshot), {}, {}
   for _, state in ipairs(result.states) do
     if state.entry then
       local name = state.entry.name

@@ -10,6 +10,21 @@ local hosting = require("appmgr.planner.hosting")
 
 local M = {}
 
+--- What the live nodes hold, by task.
+-- @tparam table snapshot `nodes` and `held` (replicas by node's name)
+-- @treturn table arrays of {node, replica} by the task's name
+function M.holders_by_task(snapshot)
+  local by_task = {}
+  for _, node in ipairs(snapshot.nodes) do
+    for _, replica in ipairs(snapshot.held[node.name] or {}) do
+      local list = by_task[replica.task] or {}
+      by_task[replica.task] = list
+      list[#list + 1] = { node = node, replica = replica }
+    end
+  end
+  return by_task
+end
+
 local function holder_order(a, b)
   if a.replica.slot ~= b.replica.slot then return a.replica.slot < b.replica.slot end
   local a_leaves, b_leaves = a.replica.leaving == true, b.replica.leaving == true
