@@ -12,7 +12,7 @@ M.MAX_REPLICATION = 10000
 -- transaction of 512 KiB beside the other operations.
 M.MAX_CONTENT_BYTES = 352 * 1024
 
-local DEFAULTS = { replication = 1, priority = 0, max_per_node = 1 }
+local DEFAULTS = { replication = 1, priority = 0, max_per_node = 1, on_disconnect = "keep" }
 
 local function read_replication(value)
   if value == "all" then return value end
@@ -44,10 +44,19 @@ end
 -- another place in front.
 local function keep(value) return value end
 
+--- The least and the most seconds of `stop_after_seconds`. Below, a single renewal that comes late would stop what
+-- is healthy.
+local STOP_AFTER = { fields = { stop_after_seconds = fields.integer(5, 604800) } }
+
 local function read_on_disconnect(value, findings)
   if value == "keep" then return value end
+  if not fields.is_object(value) or value.stop_after_seconds == nil then
+    return nil, 'must be "keep", or {"stop_after_seconds": N}'
+  end
+  local read, found = fields.read(value, STOP_AFTER)
+  fields.merge(findings, found, "on_disconnect.")
   table.insert(findings.unsupported, "on_disconnect other than \"keep\"")
-  return value
+  return read
 end
 
 local SCHEMA = {
@@ -110,8 +119,9 @@ end
 -- @param document a decoded JSON value
 -- @treturn ?table the task, nil when there are errors: `name`, `content` (as
 --   written), `application`, `replication` (number or "all"), `priority`,
---   `max_per_node`, `condition` (maybe empty), `unsupported` (fields it asks
---   for that this version cannot honour: it must stay pending)
+--   `max_per_node`, `condition` (maybe empty), `on_disconnect` ("keep", or
+--   `stop_after_seconds`), `unsupported` (fields it asks for that this version
+--   cannot honour: it must stay pending)
 -- @treturn fields.Findings
 function M.read(name, document)
   if not fields.is_object(document) then

@@ -77,6 +77,24 @@ describe("task.parse", function()
     assert.equal(0, parse('{"content":{"command":"x"},"replication":0}').replication)
   end)
 
+  it("reads what a node that is cut off does with it", function()
+    assert.equal("keep", parse('{"content":{"command":"x"}}').on_disconnect)
+    local web, findings = parse('{"content":{"command":"x"},"on_disconnect":{"stop_after_seconds":60,"stopp":1}}')
+    assert.same({ stop_after_seconds = 60 }, web.on_disconnect)
+    assert.truthy(findings.warnings[1]:find("on_disconnect.stopp: unknown field", 1, true))
+  end)
+
+  it("refuses an on_disconnect that means nothing", function()
+    for _, value in ipairs({ '"stop"', "60", "{}", "[]", '{"stop_after":60}' }) do
+      local text = refusal('{"content":{"command":"x"},"on_disconnect":' .. value .. "}")
+      assert.truthy(text:find('on_disconnect: must be "keep", or', 1, true))
+    end
+    for _, value in ipairs({ "4", "604801", '"60"', "5.5" }) do
+      local text = refusal('{"content":{"command":"x"},"on_disconnect":{"stop_after_seconds":' .. value .. "}}")
+      assert.truthy(text:find("on_disconnect.stop_after_seconds: must be a whole number", 1, true))
+    end
+  end)
+
   it("refuses a content that no transaction can carry", function()
     local text = '{"content":{"command":"x","comments":"' .. ("y"):rep(400000) .. '"}}'
     assert.truthy(refusal(text):find("content: is 4000", 1, true))
