@@ -3,9 +3,12 @@
  *
  *   open{keeper_path=, state_dir=, on_ready=fn(list), on_event=fn(event), on_lost=fn(reason)} → client | nil, err
  *   client:spawn{id=, argv={…}, env={"K=V",…}, tag=, working_dir=, user=, stop_signal=, stop_timeout_ms=, restart=,
- *                output_path=, max_output_bytes=, nice=, umask=, open_files=, no_new_privs=}
+ *                output_path=, max_output_bytes=, nice=, umask=, open_files=, no_new_privs=,
+ *                init_argv=, init_timeout_ms=, fini_argv=, fini_timeout_ms=, ready_fd=, brief=}
  *   client:update(id, {tag=, stop_signal=, stop_timeout_ms=, restart=})
  *   client:stop(id)   client:forget(id)   client:signal(id, number)   client:acknowledge(sequence)
+ *   client:end_run(id)    stop signal and timeout; then as if it had ended by itself
+ *   client:set_ready(id, starts)   the run of that number is ready
  *   restart = {enabled=, attempts=, interval_ms=, delay_ms=, max_delay_ms=, reset_ms=}
  *     → true | nil, err: not connected (everything is listed again later), or too large for the keeper
  *   client:shutdown(fn)   stops all, fn(true) when the keeper has ended
@@ -36,7 +39,7 @@ struct lua_process {
 
 /* --- messages to tables --- */
 
-enum look { NUMBER, POSITIVE, SECONDS, TEXT, STATE, NEXT };
+enum look { NUMBER, POSITIVE, SECONDS, FLAG, TEXT, STATE, NEXT, PHASE };
 
 static const struct {
     enum wire_tag tag;
@@ -59,6 +62,8 @@ static const struct {
     {WIRE_TAG_EXIT_SIGNAL, NUMBER, "signal", true},
     {WIRE_TAG_EXIT_AT_US, SECONDS, "at", true},
     {WIRE_TAG_RAN_MS, NUMBER, "ran_ms", true},
+    {WIRE_TAG_PHASE, PHASE, "phase", false},
+    {WIRE_TAG_READY, FLAG, "ready", false},
 };
 
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
@@ -72,6 +77,8 @@ static void push_value(lua_State *L, const struct wire_message *message, enum wi
     case TEXT: lua_pushstring(L, wire_text(message, tag)); break;
     case STATE: lua_pushstring(L, wire_state_name(number)); break;
     case NEXT: lua_pushstring(L, wire_next_name(number)); break;
+    case PHASE: lua_pushstring(L, wire_phase_name(number)); break;
+    case FLAG: lua_pushboolean(L, number != 0); break;
     case NUMBER: lua_pushinteger(L, (lua_Integer)number); break;
     case POSITIVE: number ? lua_pushinteger(L, (lua_Integer)number) : lua_pushnil(L); break;
     case SECONDS: number ? lua_pushnumber(L, (lua_Number)number / 1e6) : lua_pushnil(L); break;
@@ -108,6 +115,8 @@ static const char *event_name(unsigned type)
     case WIRE_STOPPING: return "stopping";
     case WIRE_STOPPED: return "stopped";
     case WIRE_GAVE_UP: return "gave_up";
+    case WIRE_PHASE: return "phase";
+    case WIRE_READY: return "ready";
     default: return "error";
     }
 }
@@ -336,6 +345,27 @@ static void read_settings(lua_State *L, int table, struct process_spec *spec)
     spec->open_files = number_field(L, table, "open_files", NULL);
 }
 
+/* The same, or NULL where there is no such field. */
+static const char *const *command_field(lua_State *L, int table, const char *name)
+{
+    int type = lua_getfield(L, table, name);
+
+    lua_pop(L, 1);
+    return type == LUA_TNIL ? NULL : texts_field(L, table, name);
+}
+
+static void read_phases(lua_State *L, int table, struct process_spec *spec)
+{
+    spec->init = command_field(L, table, "init_argv");
+    spec->init_timeout_ms = number_field(L, table, "init_timeout_ms", NULL);
+    spec->fini = command_field(L, table, "fini_argv");
+    spec->fini_timeout_ms = number_field(L, table, "fini_timeout_ms", NULL);
+    spec->ready_fd = number_field(L, table, "ready_fd", NULL);
+    lua_getfield(L, table, "brief");
+    spec->brief = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+}
+
 static const char *check_id(lua_State *L, const char *id)
 {
     if (!id || !*id || strlen(id) > WIRE_ID_MAX)
@@ -379,6 +409,7 @@ static int spawn(lua_State *L)
     spec.user = text_field(L, 2, "user");
     spec.output_path = text_field(L, 2, "output_path");
     spec.max_output_bytes = number_field(L, 2, "max_output_bytes", NULL);
+    read_phases(L, 2, &spec);
     read_settings(L, 2, &spec);
     return answer(L, process_spawn(object->client, &spec));
 }
@@ -399,6 +430,22 @@ static int stop(lua_State *L)
     struct lua_process *object = check_client(L);
 
     return answer(L, process_stop(object->client, check_id(L, luaL_checkstring(L, 2))));
+}
+
+static int end_run(lua_State *L)
+{
+    struct lua_process *object = check_client(L);
+
+    return answer(L, process_end_run(object->client, check_id(L, luaL_checkstring(L, 2))));
+}
+
+static int set_ready(lua_State *L)
+{
+    struct lua_process *object = check_client(L);
+    lua_Integer starts = luaL_checkinteger(L, 3);
+
+    luaL_argcheck(L, starts >= 1, 3, "no number of a start");
+    return answer(L, process_set_ready(object->client, check_id(L, luaL_checkstring(L, 2)), (uint64_t)starts));
 }
 
 static int forget(lua_State *L)
@@ -531,6 +578,7 @@ int lua_process_open(lua_State *L)
     static const luaL_Reg methods[] = {
         {"spawn", spawn},         {"update", update},           {"stop", stop},          {"forget", forget},
         {"signal", send_signal},  {"acknowledge", acknowledge}, {"shutdown", shut_down}, {"close", close_client},
+        {"end_run", end_run},     {"set_ready", set_ready},
         {NULL, NULL}};
 
     lua_handle_class(L, class_name, methods);

@@ -146,7 +146,7 @@ static int handle_message(struct process_client *client, const struct wire_messa
     case WIRE_CHILD: client->callbacks.on_child(message, client->data); break;
     case WIRE_LIST_END: handle_list_end(client); break;
     case WIRE_STARTED: case WIRE_EXITED: case WIRE_SPAWN_FAILED: case WIRE_STOPPING: case WIRE_STOPPED:
-    case WIRE_GAVE_UP: case WIRE_ERROR: handle_event(client, message); break;
+    case WIRE_GAVE_UP: case WIRE_ERROR: case WIRE_PHASE: case WIRE_READY: handle_event(client, message); break;
     default: break; /* WIRE_BYE: the end of the connection follows; a later version's: not for us */
     }
     return 0;
@@ -320,6 +320,16 @@ static void put_settings(struct wire_writer *writer, const struct process_spec *
     put_optional(writer, WIRE_TAG_NO_NEW_PRIVS, spec->no_new_privs);
 }
 
+static void put_phases(struct wire_writer *writer, const struct process_spec *spec)
+{
+    put_texts(writer, WIRE_TAG_INIT_ARGUMENT, spec->init);
+    put_optional(writer, WIRE_TAG_INIT_TIMEOUT_MS, spec->init_timeout_ms);
+    put_texts(writer, WIRE_TAG_FINI_ARGUMENT, spec->fini);
+    put_optional(writer, WIRE_TAG_FINI_TIMEOUT_MS, spec->fini_timeout_ms);
+    put_optional(writer, WIRE_TAG_READY_FD, spec->ready_fd);
+    put_optional(writer, WIRE_TAG_BRIEF, spec->brief);
+}
+
 int process_spawn(struct process_client *client, const struct process_spec *spec)
 {
     struct wire_writer *writer = begin(client, WIRE_SPAWN, spec->id);
@@ -333,6 +343,7 @@ int process_spawn(struct process_client *client, const struct process_spec *spec
     wire_put_text(writer, WIRE_TAG_USER, spec->user);
     wire_put_text(writer, WIRE_TAG_OUTPUT_PATH, spec->output_path);
     put_optional(writer, WIRE_TAG_MAX_OUTPUT_BYTES, spec->max_output_bytes);
+    put_phases(writer, spec);
     put_settings(writer, spec);
     return keeper_link_end(client->link);
 }
@@ -360,6 +371,16 @@ static int request(struct process_client *client, enum wire_type type, const cha
 int process_stop(struct process_client *client, const char *id)
 {
     return request(client, WIRE_STOP, id, WIRE_TAG_NONE, 0);
+}
+
+int process_end_run(struct process_client *client, const char *id)
+{
+    return request(client, WIRE_END_RUN, id, WIRE_TAG_NONE, 0);
+}
+
+int process_set_ready(struct process_client *client, const char *id, uint64_t starts)
+{
+    return request(client, WIRE_UPDATE, id, WIRE_TAG_READY, starts);
 }
 
 int process_forget(struct process_client *client, const char *id)

@@ -20,7 +20,7 @@ struct process_client;
 struct process_callbacks {
     void (*on_child)(const struct wire_message *child, void *data);  /* WIRE_CHILD, for each before on_ready */
     void (*on_ready)(void *data);
-    void (*on_event)(const struct wire_message *event, void *data);  /* WIRE_STARTED … WIRE_GAVE_UP, WIRE_ERROR */
+    void (*on_event)(const struct wire_message *event, void *data);  /* WIRE_STARTED … WIRE_GAVE_UP, WIRE_PHASE, WIRE_READY, WIRE_ERROR */
     void (*on_lost)(const char *reason, void *data);                 /* each new reason once */
     void (*on_ended)(void *data);                                    /* after process_shutdown: the keeper has ended */
 };
@@ -34,6 +34,10 @@ struct process_restart {
 struct process_spec {
     const char *id, *tag, *working_dir, *user, *output_path;
     const char *const *arguments, *const *environment; /* NULL at the end */
+    const char *const *init, *const *fini;  /* commands before and after; NULL: none */
+    uint64_t init_timeout_ms, fini_timeout_ms;
+    uint64_t ready_fd;                      /* 0: readiness is not told through a descriptor */
+    bool brief;                             /* a short command: nothing of it outlives its group */
     uint64_t max_output_bytes;
     bool has_nice, has_umask, no_new_privs;
     int nice;                               /* -20 to 19 */
@@ -56,6 +60,10 @@ struct process_client *process_open(const char *keeper_path, const char *state_d
 int process_spawn(struct process_client *client, const struct process_spec *spec);
 int process_update(struct process_client *client, const struct process_spec *spec);
 int process_stop(struct process_client *client, const char *id);
+/* Ends a run: the keeper goes on as if it had ended by itself, stop signal and timeout are as for a stop. */
+int process_end_run(struct process_client *client, const char *id);
+/* Says that the run number `starts` is ready, where something else than the application knows. */
+int process_set_ready(struct process_client *client, const char *id, uint64_t starts);
 int process_forget(struct process_client *client, const char *id);
 int process_signal(struct process_client *client, const char *id, int number);
 int process_acknowledge(struct process_client *client, uint64_t sequence);

@@ -8,6 +8,8 @@ static enum kind kind_of(unsigned tag)
 {
     switch (tag) {
     case WIRE_TAG_ARGUMENT:
+    case WIRE_TAG_INIT_ARGUMENT:
+    case WIRE_TAG_FINI_ARGUMENT:
     case WIRE_TAG_ENVIRONMENT:
         return KIND_TEXTS;
     case WIRE_TAG_ID:
@@ -212,4 +214,11 @@ const char *wire_next_name(uint64_t next)
     static const char *const names[] = {NULL, "none", "restart", "stop"};
 
     return next < sizeof names / sizeof *names ? names[next] : NULL;
+}
+
+const char *wire_phase_name(uint64_t phase)
+{
+    static const char *const names[] = {NULL, "init", "fini"};
+
+    return phase < sizeof names / sizeof *names ? names[phase] : NULL;
 }

@@ -31,10 +31,10 @@ enum {
 enum wire_type {
     /* to the keeper */
     WIRE_HELLO = 1, WIRE_LIST, WIRE_SPAWN, WIRE_UPDATE, WIRE_STOP, WIRE_FORGET, WIRE_ACKNOWLEDGE, WIRE_SIGNAL,
-    WIRE_SHUTDOWN,
+    WIRE_SHUTDOWN, WIRE_END_RUN,
     /* from the keeper */
     WIRE_WELCOME = 64, WIRE_CHILD, WIRE_LIST_END, WIRE_STARTED, WIRE_EXITED, WIRE_SPAWN_FAILED, WIRE_STOPPING,
-    WIRE_STOPPED, WIRE_GAVE_UP, WIRE_ERROR, WIRE_BYE,
+    WIRE_STOPPED, WIRE_GAVE_UP, WIRE_ERROR, WIRE_BYE, WIRE_PHASE, WIRE_READY,
     /* keeper and logger */
     WIRE_OUTPUT_OPEN = 128, WIRE_OUTPUT_DONE, WIRE_OUTPUT_ERROR,
 };
@@ -50,7 +50,8 @@ enum wire_tag {
     WIRE_TAG_STARTED_AT_US, WIRE_TAG_STARTS, WIRE_TAG_DELAY_MS, WIRE_TAG_SEQUENCE, WIRE_TAG_EXIT_CODE,
     WIRE_TAG_EXIT_SIGNAL, WIRE_TAG_EXIT_AT_US, WIRE_TAG_NEXT, WIRE_TAG_STEP, WIRE_TAG_ERROR, WIRE_TAG_SIGNAL,
     WIRE_TAG_STREAM, WIRE_TAG_NICE, WIRE_TAG_UMASK, WIRE_TAG_OPEN_FILES, WIRE_TAG_NO_NEW_PRIVS,
-    WIRE_TAG_RAN_MS,
+    WIRE_TAG_RAN_MS, WIRE_TAG_INIT_ARGUMENT, WIRE_TAG_INIT_TIMEOUT_MS, WIRE_TAG_FINI_ARGUMENT, WIRE_TAG_FINI_TIMEOUT_MS,
+    WIRE_TAG_READY_FD, WIRE_TAG_READY, WIRE_TAG_BRIEF, WIRE_TAG_PHASE,
     WIRE_TAG_LIMIT
 };
 
@@ -59,6 +60,9 @@ enum wire_role { WIRE_ROLE_READER = 1, WIRE_ROLE_CONTROLLER = 2, WIRE_ROLE_OPERA
 
 /* The value of WIRE_TAG_NEXT: what the keeper does after an exit or a failed start. */
 enum wire_next { WIRE_NEXT_NONE = 1, WIRE_NEXT_RESTART = 2, WIRE_NEXT_STOP = 3 };
+
+/* The value of WIRE_TAG_PHASE: what runs is the command before the application, or the one after it. */
+enum wire_phase { WIRE_PHASE_INIT = 1, WIRE_PHASE_FINI = 2 };
 
 /* The value of WIRE_TAG_STATE. */
 enum wire_state {
@@ -84,7 +88,7 @@ struct wire_frame {
     size_t length;
 };
 
-/* A decoded frame. `count` is 0 for a field that is absent; only arguments and environment may repeat, then
+/* A decoded frame. `count` is 0 for a field that is absent; only arguments (of the three commands) and environment may repeat, then
  * `data` is the first and wire_next_text goes on from there. */
 struct wire_message {
     uint16_t type;
@@ -123,8 +127,9 @@ static inline bool wire_has(const struct wire_message *message, enum wire_tag ta
 /* Goes through the texts of a repeated field: `previous` is NULL for the first. Returns NULL after the last. */
 const char *wire_next_text(const struct wire_message *message, enum wire_tag tag, const char *previous);
 
-/* The name of a state ("running"), of what follows ("restart"); NULL for a number that is none. */
+/* The name of a state ("running"), of what follows ("restart"), of a phase ("init"); NULL for a number that is none. */
 const char *wire_state_name(uint64_t state);
 const char *wire_next_name(uint64_t next);
+const char *wire_phase_name(uint64_t phase);
 
 #endif

@@ -1,9 +1,7 @@
 #include "child.h"
 
-#include <limits.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stdio.h>
 
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
@@ -64,6 +62,15 @@ static void rest(struct child *child, enum child_state state, enum wire_type tol
     child->effects->tell(child, told);
 }
 
+/* A run begins: its init command comes first, where it has one. */
+static void start(struct child *child)
+{
+    child->phase = child->spec->command[CHILD_INIT] ? CHILD_INIT : CHILD_MAIN;
+    child->state = CHILD_STARTING;
+    child->deadline_ms = 0;
+    child->effects->start(child);
+}
+
 /* Does what was decided, now that nothing of the last run is left. */
 static void proceed(struct child *child)
 {
@@ -73,16 +80,38 @@ static void proceed(struct child *child)
         else
             rest(child, CHILD_STOPPED, WIRE_STOPPED);
     } else if (child->deadline_ms <= child->effects->now_ms()) {
-        child->state = CHILD_STARTING;
-        child->deadline_ms = 0;
-        child->effects->start(child);
+        start(child);
     } else {
         child->state = CHILD_BACKOFF;
         child->effects->arm(child);
     }
 }
 
+/* Nothing of main is left: its fini command comes, where it has one. */
+static void finish(struct child *child)
+{
+    if (child->phase != CHILD_MAIN || !child->spec->command[CHILD_FINI]) {
+        proceed(child);
+        return;
+    }
+    child->phase = CHILD_FINI;
+    child->state = CHILD_FINISHING;
+    child->ended = false;
+    child->deadline_ms = 0;
+    child->effects->start(child);
+}
+
+/* What is being stopped goes on with nothing. */
+static void decide_stop(struct child *child)
+{
+    child->next_step = WIRE_NEXT_STOP;
+    child->gives_up = false;
+    child->delay_ms = 0;
+}
+
 /* --- actions --- */
+
+typedef void (*action_fn)(struct child *child);
 
 static void impossible(struct child *child)
 {
@@ -100,21 +129,26 @@ static void begin(struct child *child)
     child->delay_ms = 0;
     child->window_restarts = 0;
     child->failure[0] = '\0';
-    child->state = CHILD_STARTING;
-    child->effects->start(child);
+    start(child);
 }
 
-static void begin_again(struct child *child)
+/* An init or fini command runs. */
+static void phase_started(struct child *child)
 {
-    child->state = CHILD_STARTING;
-    child->deadline_ms = 0;
-    child->effects->start(child);
+    child->ended = child->overran = false;
+    child->effects->tell(child, WIRE_PHASE);
+    set_deadline(child, child->spec->timeout_ms[child->phase]);
 }
 
 static void started(struct child *child)
 {
+    if (child->phase == CHILD_INIT) {
+        child->state = CHILD_PREPARING;
+        phase_started(child);
+        return;
+    }
     child->state = CHILD_RUNNING;
-    child->ended = false;
+    child->ended = child->ready = false;
     child->failure[0] = '\0';
     child->starts++;
     child->started_ms = child->effects->now_ms();
@@ -137,6 +171,7 @@ static void ended(struct child *child)
     uint64_t ran_ms = child->effects->now_ms() - child->started_ms;
 
     child->ended = true;
+    child->deadline_ms = 0;
     if (ran_ms >= larger(child->restart.reset_ms, child->delay_ms)) {
         child->backoff_ms = 0;
         child->window_restarts = child->restart.interval_ms > 0 ? child->window_restarts : 0;
@@ -145,34 +180,143 @@ static void ended(struct child *child)
     child->effects->tell(child, WIRE_EXITED);
     /* A successor must not run beside what the last run left behind. Where none follows there is time for a look
      * at the whole session and not only at the group. */
-    if (child->effects->signal(child, SIGKILL) || child->next_step != WIRE_NEXT_RESTART) {
+    if (child->effects->signal(child, SIGKILL) || (child->next_step != WIRE_NEXT_RESTART && !child->spec->brief)) {
         child->state = CHILD_CLEARING;
         child->effects->drain(child);
         return;
     }
     child->effects->release(child);
-    proceed(child);
+    finish(child);
 }
 
 static void cleared(struct child *child)
 {
     child->effects->release(child);
+    finish(child);
+}
+
+/* --- init and fini commands: their exits are not the application's, and are told only as failures --- */
+
+static bool phase_succeeded(const struct child *child)
+{
+    const struct child_exit *exit = &child->phase_exit;
+
+    return !child->overran && !exit->by_signal && exit->number == 0;
+}
+
+static void describe_failure(struct child *child, const char *name)
+{
+    const struct child_exit *exit = &child->phase_exit;
+
+    snprintf(child->failure_step, sizeof child->failure_step, "%s", name);
+    if (child->overran)
+        snprintf(child->failure, sizeof child->failure, "%s_command: did not end within %g s and was killed", name,
+                 (double)child->spec->timeout_ms[child->phase] / 1000);
+    else
+        snprintf(child->failure, sizeof child->failure, "%s_command: %s %d", name,
+                 exit->by_signal ? "ended by signal" : "exited with", exit->number);
+}
+
+/* It is over when nothing that it started is left. */
+static void phase_ended(struct child *child, action_fn over)
+{
+    child->ended = true;
+    child->deadline_ms = 0;
+    if (child->effects->signal(child, SIGKILL) || child->overran)
+        child->effects->drain(child);
+    else
+        over(child);
+}
+
+static void init_over(struct child *child)
+{
+    child->effects->release(child);
+    if (!phase_succeeded(child)) {
+        describe_failure(child, "init");
+        start_failed(child);
+        return;
+    }
+    child->phase = CHILD_MAIN;
+    child->state = CHILD_STARTING;
+    child->effects->start(child);
+}
+
+static void init_ended(struct child *child)
+{
+    phase_ended(child, init_over);
+}
+
+/* The wait for the next start counts from here on. */
+static void fini_over(struct child *child)
+{
+    child->effects->release(child);
+    child->deadline_ms = child->effects->now_ms() + child->delay_ms;
     proceed(child);
+}
+
+static void fini_ended(struct child *child)
+{
+    if (!phase_succeeded(child)) {
+        describe_failure(child, "fini");
+        child->effects->tell(child, WIRE_PHASE);
+    }
+    phase_ended(child, fini_over);
+}
+
+static void fini_failed(struct child *child)
+{
+    child->effects->tell(child, WIRE_PHASE);
+    fini_over(child);
+}
+
+static void overrun(struct child *child)
+{
+    child->overran = true;
+    child->deadline_ms = 0;
+    child->effects->signal(child, SIGKILL);
+}
+
+/* --- stopping --- */
+
+static void end_run(struct child *child)
+{
+    child->effects->signal(child, child->stop_signal);
+    child->effects->signal(child, SIGCONT);
+    set_deadline(child, child->stop_timeout_ms);
+}
+
+static void kill_run(struct child *child)
+{
+    child->deadline_ms = 0;
+    child->effects->signal(child, SIGKILL);
 }
 
 static void stop(struct child *child)
 {
     child->state = CHILD_STOPPING;
     child->effects->tell(child, WIRE_STOPPING);
-    child->effects->signal(child, child->stop_signal);
-    child->effects->signal(child, SIGCONT);
-    set_deadline(child, child->stop_timeout_ms);
+    end_run(child);
 }
 
 static void stop_clearing(struct child *child)
 {
     child->state = CHILD_KILLING;
     child->deadline_ms = 0;
+    child->effects->tell(child, WIRE_STOPPING);
+}
+
+static void stop_preparing(struct child *child)
+{
+    if (child->ended)
+        stop_clearing(child);
+    else
+        stop(child);
+}
+
+/* The fini command goes on; what follows it is another thing now. */
+static void stop_finishing(struct child *child)
+{
+    decide_stop(child);
     child->effects->tell(child, WIRE_STOPPING);
 }
 
@@ -190,28 +334,39 @@ static void stop_starting(struct child *child)
 static void kill_all(struct child *child)
 {
     child->state = CHILD_KILLING;
-    child->deadline_ms = 0;
-    child->effects->signal(child, SIGKILL);
+    kill_run(child);
 }
 
 static void ended_stopping(struct child *child)
 {
     child->ended = true;
-    child->next_step = WIRE_NEXT_STOP;
-    child->delay_ms = 0;
-    child->effects->tell(child, WIRE_EXITED);
+    decide_stop(child);
+    if (child->phase == CHILD_MAIN)
+        child->effects->tell(child, WIRE_EXITED);
     child->effects->drain(child);
 }
 
 static void emptied(struct child *child)
 {
     child->effects->release(child);
-    stop_resting(child);
+    decide_stop(child);
+    finish(child);
 }
 
 static void refuse_stopping(struct child *child)
 {
     child->effects->refuse(child, "is being stopped; ask again when it has stopped");
+}
+
+static void ask_finishing(struct child *child)
+{
+    if (child->next_step == WIRE_NEXT_STOP)
+        refuse_stopping(child);
+}
+
+static void refuse_end(struct child *child)
+{
+    child->effects->refuse(child, "does not run, so nothing can be ended");
 }
 
 static void refuse_forget(struct child *child)
@@ -224,20 +379,20 @@ static void forget(struct child *child)
     child->effects->forget(child);
 }
 
-typedef void (*action_fn)(struct child *child);
-
 static action_fn const action[CHILD_STATE_COUNT][CHILD_EVENT_COUNT] = {
 #define _ impossible
-    /*                   ASKED            STARTED  START_FAILED  EXITED          EMPTY    TIMED        STOP           FORGET */
-    [CHILD_STOPPED]  = { begin,           _,       _,            _,              _,       _,           stop_resting,  forget },
-    [CHILD_FAILED]   = { begin,           _,       _,            _,              _,       _,           stop_resting,  forget },
-    [CHILD_GAVE_UP]  = { begin,           _,       _,            _,              _,       _,           stop_resting,  forget },
-    [CHILD_STARTING] = { keep,            started, start_failed, _,              _,       _,           stop_starting, refuse_forget },
-    [CHILD_RUNNING]  = { keep,            _,       _,            ended,          _,       _,           stop,          refuse_forget },
-    [CHILD_CLEARING] = { keep,            _,       _,            _,              cleared, _,           stop_clearing, refuse_forget },
-    [CHILD_BACKOFF]  = { keep,            _,       _,            _,              _,       begin_again, stop_resting,  refuse_forget },
-    [CHILD_STOPPING] = { refuse_stopping, _,       _,            ended_stopping, emptied, kill_all,    keep,          refuse_forget },
-    [CHILD_KILLING]  = { refuse_stopping, _,       _,            ended_stopping, emptied, _,           keep,          refuse_forget },
+    /*                    ASKED            STARTED        START_FAILED  EXITED          EMPTY      TIMED        STOP            FORGET         END_RUN */
+    [CHILD_STOPPED]   = { begin,           _,             _,            _,              _,         _,           stop_resting,   forget,        refuse_end },
+    [CHILD_FAILED]    = { begin,           _,             _,            _,              _,         _,           stop_resting,   forget,        refuse_end },
+    [CHILD_GAVE_UP]   = { begin,           _,             _,            _,              _,         _,           stop_resting,   forget,        refuse_end },
+    [CHILD_STARTING]  = { keep,            started,       start_failed, _,              _,         _,           stop_starting,  refuse_forget, refuse_end },
+    [CHILD_PREPARING] = { keep,            _,             _,            init_ended,     init_over, overrun,     stop_preparing, refuse_forget, refuse_end },
+    [CHILD_RUNNING]   = { keep,            _,             _,            ended,          _,         kill_run,    stop,           refuse_forget, end_run },
+    [CHILD_CLEARING]  = { keep,            _,             _,            _,              cleared,   _,           stop_clearing,  refuse_forget, refuse_end },
+    [CHILD_FINISHING] = { ask_finishing,   phase_started, fini_failed,  fini_ended,     fini_over, overrun,     stop_finishing, refuse_forget, refuse_end },
+    [CHILD_BACKOFF]   = { keep,            _,             _,            _,              _,         start,       stop_resting,   refuse_forget, refuse_end },
+    [CHILD_STOPPING]  = { refuse_stopping, _,             _,            ended_stopping, emptied,   kill_all,    keep,           refuse_forget, refuse_end },
+    [CHILD_KILLING]   = { refuse_stopping, _,             _,            ended_stopping, emptied,   _,           keep,           refuse_forget, refuse_end },
 #undef _
 };
 
@@ -254,149 +409,20 @@ bool child_at_rest(const struct child *child)
 enum wire_state child_wire_state(const struct child *child)
 {
     static const enum wire_state states[CHILD_STATE_COUNT] = {
-        [CHILD_STOPPED] = WIRE_STATE_STOPPED,   [CHILD_FAILED] = WIRE_STATE_FAILED,
-        [CHILD_GAVE_UP] = WIRE_STATE_GAVE_UP,   [CHILD_STARTING] = WIRE_STATE_STARTING,
-        [CHILD_RUNNING] = WIRE_STATE_RUNNING,   [CHILD_CLEARING] = WIRE_STATE_STOPPING,
-        [CHILD_BACKOFF] = WIRE_STATE_BACKOFF,   [CHILD_STOPPING] = WIRE_STATE_STOPPING,
+        [CHILD_STOPPED] = WIRE_STATE_STOPPED,     [CHILD_FAILED] = WIRE_STATE_FAILED,
+        [CHILD_GAVE_UP] = WIRE_STATE_GAVE_UP,     [CHILD_STARTING] = WIRE_STATE_STARTING,
+        [CHILD_PREPARING] = WIRE_STATE_STARTING,  [CHILD_RUNNING] = WIRE_STATE_RUNNING,
+        [CHILD_CLEARING] = WIRE_STATE_STOPPING,   [CHILD_FINISHING] = WIRE_STATE_STOPPING,
+        [CHILD_BACKOFF] = WIRE_STATE_BACKOFF,     [CHILD_STOPPING] = WIRE_STATE_STOPPING,
         [CHILD_KILLING] = WIRE_STATE_STOPPING,
     };
 
-    if (child->state == CHILD_CLEARING && child->next_step == WIRE_NEXT_RESTART)
+    if ((child->state == CHILD_CLEARING || child->state == CHILD_FINISHING) && child->next_step == WIRE_NEXT_RESTART)
         return WIRE_STATE_BACKOFF;
     return states[child->state];
 }
 
-/* --- specifications --- */
-
-static char *keep_text(char **at, const char *text)
+enum wire_phase child_wire_phase(const struct child *child)
 {
-    char *kept = *at;
-
-    if (!text)
-        return NULL;
-    *at = stpcpy(kept, text) + 1;
-    return kept;
-}
-
-static void keep_texts(char **array, char **at, const struct wire_message *message, enum wire_tag tag)
-{
-    const char *text = NULL;
-    size_t left = message->field[tag].count;
-
-    for (; left > 0; left--) {
-        text = wire_next_text(message, tag, text);
-        *array++ = keep_text(at, text);
-    }
-    *array = NULL;
-}
-
-static size_t text_size(const struct wire_message *message, enum wire_tag tag)
-{
-    return message->field[tag].length;
-}
-
-static size_t texts_size(const struct wire_message *message, enum wire_tag tag)
-{
-    const char *text = NULL;
-    size_t left, size = 0;
-
-    for (left = message->field[tag].count; left > 0; left--) {
-        text = wire_next_text(message, tag, text);
-        size += strlen(text) + 1;
-    }
-    return size;
-}
-
-/* Returns why the message asks for settings that are none, or NULL. */
-static const char *read_settings(const struct wire_message *message, struct spawn_settings *settings)
-{
-    uint64_t nice = wire_number(message, WIRE_TAG_NICE, WIRE_NICE_BIAS);
-    uint64_t mask = wire_number(message, WIRE_TAG_UMASK, 022);
-
-    if (nice >= 2 * WIRE_NICE_BIAS)
-        return "has a nice value that is none";
-    if (mask > 0777)
-        return "has a umask that is none";
-    *settings = (struct spawn_settings){
-        .has_nice = wire_has(message, WIRE_TAG_NICE), .nice = (int)nice - WIRE_NICE_BIAS,
-        .has_umask = wire_has(message, WIRE_TAG_UMASK), .umask = (mode_t)mask,
-        .open_files = wire_number(message, WIRE_TAG_OPEN_FILES, 0),
-        .no_new_privs = wire_number(message, WIRE_TAG_NO_NEW_PRIVS, 0) != 0,
-    };
-    return NULL;
-}
-
-struct child_spec *child_spec_new(const struct wire_message *message, const char *marker, const char **why)
-{
-    size_t argc = message->field[WIRE_TAG_ARGUMENT].count, envc = message->field[WIRE_TAG_ENVIRONMENT].count;
-    size_t size = texts_size(message, WIRE_TAG_ARGUMENT) + texts_size(message, WIRE_TAG_ENVIRONMENT) +
-                  text_size(message, WIRE_TAG_WORKING_DIR) + text_size(message, WIRE_TAG_USER) +
-                  text_size(message, WIRE_TAG_OUTPUT_PATH) + strlen(marker) + 1;
-    struct spawn_settings settings;
-    struct child_spec *spec;
-    char *at;
-
-    *why = argc == 0 ? "has no command" : read_settings(message, &settings);
-    if (*why)
-        return NULL;
-    if (text_size(message, WIRE_TAG_OUTPUT_PATH) > PATH_MAX) {
-        *why = "has an output path that is too long";
-        return NULL;
-    }
-    spec = malloc(sizeof *spec + (argc + envc + 3) * sizeof(char *) + size);
-    if (!spec) {
-        *why = "does not fit in the keeper's memory";
-        return NULL;
-    }
-    spec->argv = (char **)(void *)spec->text;
-    spec->environment = spec->argv + argc + 1;
-    at = (char *)(spec->environment + envc + 2);
-    keep_texts(spec->argv, &at, message, WIRE_TAG_ARGUMENT);
-    spec->environment[0] = keep_text(&at, marker);
-    keep_texts(spec->environment + 1, &at, message, WIRE_TAG_ENVIRONMENT);
-    spec->working_dir = keep_text(&at, wire_text(message, WIRE_TAG_WORKING_DIR));
-    spec->user = keep_text(&at, wire_text(message, WIRE_TAG_USER));
-    spec->output_path = keep_text(&at, wire_text(message, WIRE_TAG_OUTPUT_PATH));
-    spec->max_output_bytes = wire_number(message, WIRE_TAG_MAX_OUTPUT_BYTES, 0);
-    spec->settings = settings;
-    return spec;
-}
-
-/* Times beyond a century are no different from one, and their sums do not overflow. */
-static uint64_t duration(const struct wire_message *message, enum wire_tag tag, uint64_t otherwise)
-{
-    return smaller(wire_number(message, tag, otherwise), 100ULL * 366 * 86400 * 1000);
-}
-
-static void update_restart(struct child_restart *restart, const struct wire_message *message)
-{
-    restart->enabled = wire_number(message, WIRE_TAG_RESTART_ENABLED, 0) != 0;
-    restart->attempts = wire_number(message, WIRE_TAG_RESTART_ATTEMPTS, UINT64_MAX);
-    restart->interval_ms = duration(message, WIRE_TAG_RESTART_INTERVAL_MS, 0);
-    restart->delay_ms = larger(duration(message, WIRE_TAG_RESTART_DELAY_MS, 1000), 1);
-    restart->max_delay_ms = larger(duration(message, WIRE_TAG_RESTART_MAX_DELAY_MS, 60000), restart->delay_ms);
-    restart->reset_ms = duration(message, WIRE_TAG_RESTART_RESET_MS, 10000);
-}
-
-const char *child_update(struct child *child, const struct wire_message *message)
-{
-    uint64_t stop_signal = wire_number(message, WIRE_TAG_STOP_SIGNAL, (uint64_t)child->stop_signal);
-    char *label = NULL;
-
-    if (stop_signal < 1 || stop_signal >= _NSIG)
-        return "has a stop signal that is none";
-    if (text_size(message, WIRE_TAG_LABEL) > WIRE_LABEL_MAX + 1)
-        return "has a tag that is too long";
-    if (wire_has(message, WIRE_TAG_LABEL)) {
-        label = strdup(wire_text(message, WIRE_TAG_LABEL));
-        if (!label)
-            return "does not fit in the keeper's memory";
-        free(child->label);
-        child->label = label;
-    }
-    child->stop_signal = (int)stop_signal;
-    child->stop_timeout_ms = duration(message, WIRE_TAG_STOP_TIMEOUT_MS, child->stop_timeout_ms);
-    if (wire_has(message, WIRE_TAG_RESTART_ENABLED))
-        update_restart(&child->restart, message);
-    return NULL;
+    return child->state == CHILD_PREPARING ? WIRE_PHASE_INIT : child->state == CHILD_FINISHING ? WIRE_PHASE_FINI : 0;
 }

@@ -11,14 +11,17 @@
 
 #include "../wire.h"
 #include "spawn.h"
+#include "watch.h"
 
 enum child_state {
     CHILD_STOPPED,   /* not running, and nothing will happen by itself */
     CHILD_FAILED,    /* the same: it could not be started and may not be restarted */
     CHILD_GAVE_UP,   /* the same: it ended more often than `attempts` allows */
     CHILD_STARTING,  /* its turn to be spawned comes */
+    CHILD_PREPARING, /* its init command runs */
     CHILD_RUNNING,
     CHILD_CLEARING,  /* ended by itself; what it left in its session is being killed */
+    CHILD_FINISHING, /* ended or stopped; its fini command runs, or its turn comes */
     CHILD_BACKOFF,   /* waits for its next start */
     CHILD_STOPPING,  /* has been sent its stop signal */
     CHILD_KILLING,   /* has been sent SIGKILL */
@@ -34,8 +37,12 @@ enum child_event {
     CHILD_TIMED,         /* `deadline_ms` has passed */
     CHILD_STOP,          /* a client wants it to stop */
     CHILD_FORGET,        /* a client wants its record gone */
+    CHILD_END_RUN,       /* a client wants this run to end; what follows is as if it had ended by itself */
     CHILD_EVENT_COUNT
 };
+
+/* Which of its commands a child runs: each run is init, main, fini, of which only main has to be there. */
+enum child_phase { CHILD_MAIN, CHILD_INIT, CHILD_FINI, CHILD_PHASE_COUNT };
 
 struct child_restart {
     bool enabled;
@@ -47,7 +54,11 @@ struct child_restart {
 
 /* What a client asked for; one allocation, from spec_new. */
 struct child_spec {
-    char **argv, **environment;
+    char **command[CHILD_PHASE_COUNT];          /* NULL for init and fini that are not there */
+    char **environment;
+    uint64_t timeout_ms[CHILD_PHASE_COUNT];     /* of init and fini */
+    int ready_fd;                               /* where main tells that it is ready; 0: nowhere */
+    bool brief;                                 /* a short command: at its end a look at its group is enough */
     const char *working_dir, *user, *output_path;
     uint64_t max_output_bytes;
     struct spawn_settings settings;
@@ -73,7 +84,11 @@ struct child {
     struct child_restart restart;
 
     enum child_state state;
+    enum child_phase phase;        /* what `pid` is, or was last */
     bool ended;                    /* the process has been reaped, others of its session may live */
+    bool overran;                  /* an init or fini command that had to be killed at its timeout */
+    bool ready;                    /* main has said that it is ready, or the controller did */
+    struct watch ready_watch;      /* used by ready.c alone */
     pid_t pid;                     /* also its session and group; 0 when none of it is left */
     struct spawn_user user;
     bool user_known;               /* `user` holds what spec->user names */
@@ -86,9 +101,10 @@ struct child {
     uint64_t window_ms, window_restarts;
     enum wire_next next_step;      /* what follows the last exit or failed start */
     bool gives_up;
-    struct child_exit last_exit;
+    struct child_exit last_exit;   /* of main */
+    struct child_exit phase_exit;  /* of init or fini */
     char failure_step[8];
-    char failure[640];             /* why it last could not be started; "" when it could */
+    char failure[640];             /* why it last could not be started, or its fini command failed; "" when all went well */
     bool in_sweep, alive_in_sweep; /* used by sweep.c alone */
 };
 
@@ -101,7 +117,7 @@ struct child_effects {
     void (*drain)(struct child *child);            /* look for the rest of its session until CHILD_EMPTY */
     void (*arm)(struct child *child);              /* deadline_ms has changed */
     void (*release)(struct child *child);          /* no process is left: pid may be used again */
-    void (*tell)(struct child *child, enum wire_type type); /* WIRE_STARTED … WIRE_GAVE_UP */
+    void (*tell)(struct child *child, enum wire_type type); /* WIRE_STARTED … WIRE_GAVE_UP, WIRE_PHASE, WIRE_READY */
     void (*refuse)(struct child *child, const char *why);
     void (*forget)(struct child *child);           /* the child is freed */
 };
@@ -115,11 +131,16 @@ bool child_at_rest(const struct child *child);
 /* The state as clients see it. */
 enum wire_state child_wire_state(const struct child *child);
 
+/* Which of its commands beside main runs; 0: none. */
+enum wire_phase child_wire_phase(const struct child *child);
+
+/* --- child_spec.c --- */
+
 /* Reads what a WIRE_SPAWN asks for; `marker` ("NAME=value") goes in front of the environment. Returns NULL and a reason
  * when it asks for nothing valid or memory is out; owned by the caller. */
 struct child_spec *child_spec_new(const struct wire_message *message, const char *marker, const char **why);
 
-/* Takes tag, stop signal and timeout and restart policy from a WIRE_SPAWN or WIRE_UPDATE; what the message does not
+/* Takes tag, stop signal and timeout, restart policy and readiness from a WIRE_SPAWN or WIRE_UPDATE; what the message does not
  * hold stays as it is. Returns NULL, or why it was refused (nothing is changed then). */
 const char *child_update(struct child *child, const struct wire_message *message);
 

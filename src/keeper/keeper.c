@@ -1,6 +1,7 @@
 #include "keeper.h"
 #include "exits.h"
 #include "output.h"
+#include "ready.h"
 #include "server.h"
 #include "sweep.h"
 #include "table.h"
@@ -63,18 +64,20 @@ static const char *subject(const struct child *child, enum spawn_step step)
     const char *path = NULL;
 
     switch (step) {
-    case SPAWN_FORK: case SPAWN_EXEC: path = spec->argv[0]; break;
+    case SPAWN_FORK: case SPAWN_EXEC: path = spec->command[child->phase][0]; break;
     case SPAWN_OUTPUT: path = spec->output_path; break;
     case SPAWN_USER: path = spec->user; break;
     case SPAWN_CHDIR: path = spec->working_dir; break;
     case SPAWN_NICE: snprintf(number, sizeof number, "%d", spec->settings.nice); return number;
     case SPAWN_LIMITS: snprintf(number, sizeof number, "open_files %ju", (uintmax_t)spec->settings.open_files); return number;
+    case SPAWN_READY: snprintf(number, sizeof number, "ready_fd %d", spec->ready_fd); return number;
     }
     return path ? path : "/dev/null";
 }
 
 static void fail(struct child *child, enum spawn_step step, int error)
 {
+    static const char *const commands[CHILD_PHASE_COUNT] = {"", "init_command: ", "fini_command: "};
     const char *path = subject(child, step);
     const char *hint = "", *reason = strerror(error);
 
@@ -87,8 +90,8 @@ static void fail(struct child *child, enum spawn_step step, int error)
     else if (step == SPAWN_LIMITS && error == EPERM)
         hint = " (more than the keeper's own hard limit, or than fs.nr_open)";
     snprintf(child->failure_step, sizeof child->failure_step, "%s", spawn_step_name(step));
-    snprintf(child->failure, sizeof child->failure, "%s: %s %.400s: %s%s", strerrorname_np(error),
-             child->failure_step, path, reason, hint);
+    snprintf(child->failure, sizeof child->failure, "%s%s: %s %.400s: %s%s", commands[child->phase],
+             strerrorname_np(error), child->failure_step, path, reason, hint);
     child_handle(child, CHILD_START_FAILED);
 }
 
@@ -108,10 +111,22 @@ static int find_user(struct child *child, const struct spawn_user **user)
     return error;
 }
 
+static void open_ready(struct child *child, struct spawn_request *request, struct spawn_result *result)
+{
+    int fd = ready_open(child);
+
+    if (fd < 0) {
+        *result = (struct spawn_result){.step = SPAWN_READY, .error = -fd};
+        return;
+    }
+    request->ready_fd = fd;
+    request->ready_number = child->spec->ready_fd;
+}
+
 static void start_child(struct child *child)
 {
     struct spawn_request request = {
-        .argv = child->spec->argv, .environment = child->spec->environment,
+        .argv = child->spec->command[child->phase], .environment = child->spec->environment,
         .working_dir = child->spec->working_dir, .input_fd = null_fd, .output_fd = null_fd,
         .death_signal = SIGKILL, .reset_oom = oom_lowered, .files = child_files,
         .settings = child->spec->settings,
@@ -126,18 +141,24 @@ static void start_child(struct child *child)
         result.error = output_open(child->id, child->spec->output_path, child->spec->max_output_bytes, &stream,
                                    &request.output_fd);
     }
+    if (!result.error && child->phase == CHILD_MAIN && child->spec->ready_fd)
+        open_ready(child, &request, &result);
     if (!result.error)
         spawn_process(&request, &result);
+    if (request.ready_number)
+        close(request.ready_fd);
     if (stream) {
         close(request.output_fd);
         output_begin(stream, result.error == 0);
     }
     if (result.error) {
+        ready_close(child);
         fail(child, result.step, result.error);
         return;
     }
     table_set_pid(child, result.pid);
-    child->started_at_us = watch_wall_us();
+    if (child->phase == CHILD_MAIN)
+        child->started_at_us = watch_wall_us();
     child_handle(child, CHILD_STARTED);
 }
 
@@ -176,6 +197,7 @@ static void refuse(struct child *child, const char *why)
 
 static void forget(struct child *child)
 {
+    ready_close(child);
     exits_drop_child(child);
     table_remove(child);
 }
@@ -214,16 +236,23 @@ static void handle_deadlines(void)
 static void handle_exit(pid_t pid, const siginfo_t *info)
 {
     struct child *child = table_find_pid(pid);
+    struct child_exit exit = {
+        .known = true, .by_signal = info->si_code != CLD_EXITED, .number = (uint8_t)info->si_status,
+        .at_us = watch_wall_us(),
+    };
 
     if (!child || child->ended) {
         if (!output_logger_ended(pid))
             return; /* somebody's orphan, which came to us as the subreaper */
         return;
     }
-    child->last_exit = (struct child_exit){
-        .known = true, .by_signal = info->si_code != CLD_EXITED, .number = (uint8_t)info->si_status,
-        .at_us = watch_wall_us(), .ran_ms = watch_now_ms() - child->started_ms,
-    };
+    if (child->phase == CHILD_MAIN) {
+        ready_close(child);
+        exit.ran_ms = watch_now_ms() - child->started_ms;
+        child->last_exit = exit;
+    } else {
+        child->phase_exit = exit;
+    }
     child_handle(child, CHILD_EXITED);
 }
 

@@ -126,6 +126,11 @@ static int stop(struct connection *connection, const struct wire_message *messag
     return hand_on(connection, message, CHILD_STOP);
 }
 
+static int end_run(struct connection *connection, const struct wire_message *message)
+{
+    return hand_on(connection, message, CHILD_END_RUN);
+}
+
 static int forget(struct connection *connection, const struct wire_message *message)
 {
     return hand_on(connection, message, CHILD_FORGET);
@@ -146,7 +151,7 @@ static int send_signal(struct connection *connection, const struct wire_message 
 
     if (number < 1 || number >= _NSIG)
         return refuse(connection, id, "cannot be sent a signal that is none");
-    if (!child || !child->pid || child->ended || kill(child->pid, (int)number) != 0)
+    if (!child || !child->pid || child->ended || child->phase != CHILD_MAIN || kill(child->pid, (int)number) != 0)
         return refuse(connection, id, "does not run and takes no signal");
     return 0;
 }
@@ -175,6 +180,7 @@ static const struct {
     [WIRE_ACKNOWLEDGE] = {acknowledge, CONTROLLER, false},
     [WIRE_SIGNAL] = {send_signal, OPERATOR | CONTROLLER, true},
     [WIRE_SHUTDOWN] = {shut_down, OPERATOR | CONTROLLER, false},
+    [WIRE_END_RUN] = {end_run, CONTROLLER, true},
 };
 
 int request_handle(struct connection *connection, const struct wire_message *message)

@@ -82,6 +82,21 @@ ON_FOREIGN_STACK static const char *search_path(char *const *environment)
     return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
+/* The last thing before the program: its number may be that of a descriptor which is needed until then. */
+ON_FOREIGN_STACK static void hand_over(const struct spawn_request *request)
+{
+    int result;
+
+    if (!request->ready_number)
+        return;
+    if (request->ready_number == request->ready_fd)
+        result = fcntl(request->ready_fd, F_SETFD, 0); /* dup2 would leave it to be closed */
+    else
+        result = dup2(request->ready_fd, request->ready_number);
+    if (result < 0)
+        give_up(SPAWN_READY);
+}
+
 /* As execvpe(3), but a file that is no program is an error and never handed to a shell. */
 ON_FOREIGN_STACK static void execute(const struct spawn_request *request)
 {
@@ -137,6 +152,7 @@ ON_FOREIGN_STACK static int child_main(void *unused)
     }
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    hand_over(request);
     execute(request);
     give_up(SPAWN_EXEC);
 }
@@ -165,7 +181,7 @@ int spawn_process(const struct spawn_request *request, struct spawn_result *resu
 
 const char *spawn_step_name(enum spawn_step step)
 {
-    static const char *const names[] = {"fork", "output", "user", "chdir", "exec", "nice", "limits"};
+    static const char *const names[] = {"fork", "output", "user", "chdir", "exec", "nice", "limits", "ready"};
 
     return names[step];
 }

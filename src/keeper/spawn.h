@@ -35,13 +35,16 @@ struct spawn_request {
     const char *working_dir;        /* NULL: stay */
     const struct spawn_user *user;  /* NULL: stay */
     int input_fd, output_fd;        /* become 0, and 1 and 2; every other descriptor must be close-on-exec */
+    int ready_fd, ready_number;     /* ready_fd becomes ready_number, from 3 on; ready_number 0: none is handed over */
     int death_signal;               /* sent to the child when the parent ends; 0: none */
     bool reset_oom;                 /* give the child the default oom_score_adj */
     struct rlimit files;            /* RLIMIT_NOFILE of the child */
     struct spawn_settings settings;
 };
 
-enum spawn_step { SPAWN_FORK, SPAWN_OUTPUT, SPAWN_USER, SPAWN_CHDIR, SPAWN_EXEC, SPAWN_NICE, SPAWN_LIMITS };
+enum spawn_step {
+    SPAWN_FORK, SPAWN_OUTPUT, SPAWN_USER, SPAWN_CHDIR, SPAWN_EXEC, SPAWN_NICE, SPAWN_LIMITS, SPAWN_READY
+};
 
 struct spawn_result {
     pid_t pid;              /* when the program runs, else 0 */
@@ -52,7 +55,7 @@ struct spawn_result {
 /* Starts `request`. Returns 0 and a pid, or -1 with step and errno in `result`. A child that failed is reaped. */
 int spawn_process(const struct spawn_request *request, struct spawn_result *result);
 
-/* The word for a step: "exec", "chdir", "user", "output", "fork", "nice", "limits". */
+/* The word for a step: "exec", "chdir", "user", "output", "fork", "nice", "limits", "ready". */
 const char *spawn_step_name(enum spawn_step step);
 
 /* Looks `name` up (a user name, a number, or number:number) with its supplementary groups. Returns 0 or an

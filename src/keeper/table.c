@@ -58,6 +58,7 @@ struct child *table_add(const char *id, const struct child_effects *effects)
         return NULL;
     }
     child->effects = effects;
+    child->ready_watch.fd = -1;
     child->stop_signal = SIGTERM;
     child->stop_timeout_ms = 10000;
     child->next_by_id = *bucket;

@@ -47,9 +47,15 @@ static void begin_exit(uint64_t sequence)
 
 static void put_start(const struct child *child)
 {
-    wire_put_number(&writer, WIRE_TAG_PID, child->ended ? 0 : (uint64_t)child->pid);
+    wire_put_number(&writer, WIRE_TAG_PID, child->ended || child->phase != CHILD_MAIN ? 0 : (uint64_t)child->pid);
     wire_put_number(&writer, WIRE_TAG_STARTED_AT_US, child->started_at_us);
     wire_put_number(&writer, WIRE_TAG_STARTS, child->starts);
+}
+
+static void put_phase(const struct child *child)
+{
+    wire_put_number(&writer, WIRE_TAG_PHASE, child->phase == CHILD_INIT ? WIRE_PHASE_INIT : WIRE_PHASE_FINI);
+    wire_put_text(&writer, WIRE_TAG_ERROR, child->failure[0] ? child->failure : NULL);
 }
 
 void tell_event(struct child *child, enum wire_type type)
@@ -62,6 +68,10 @@ void tell_event(struct child *child, enum wire_type type)
     begin(type, child->id);
     if (type == WIRE_STARTED)
         put_start(child);
+    if (type == WIRE_PHASE)
+        put_phase(child);
+    if (type == WIRE_READY)
+        wire_put_number(&writer, WIRE_TAG_STARTS, child->starts);
     if (type == WIRE_SPAWN_FAILED) {
         wire_put_text(&writer, WIRE_TAG_STEP, child->failure_step);
         wire_put_text(&writer, WIRE_TAG_ERROR, child->failure);
@@ -110,6 +120,9 @@ static void tell_child(struct connection *connection, const struct child *child)
     wire_put_number(&writer, WIRE_TAG_STATE, child_wire_state(child));
     put_start(child);
     wire_put_number(&writer, WIRE_TAG_DELAY_MS, child->delay_ms);
+    wire_put_number(&writer, WIRE_TAG_READY, child->ready && child->state == CHILD_RUNNING);
+    if (child_wire_phase(child))
+        wire_put_number(&writer, WIRE_TAG_PHASE, child_wire_phase(child));
     if (child->last_exit.known) {
         wire_put_number(&writer, child->last_exit.by_signal ? WIRE_TAG_EXIT_SIGNAL : WIRE_TAG_EXIT_CODE,
                         child->last_exit.number);

@@ -8,6 +8,8 @@
 
 static int set = -1;
 static uint64_t armed_ms; /* 0: not armed */
+static struct epoll_event *pending; /* of the turn that runs */
+static int pending_count;
 
 static void timer_ready(struct watch *watch, uint32_t events)
 {
@@ -60,6 +62,10 @@ void watch_remove(struct watch *watch)
     if (watch->fd >= 0)
         control(watch, EPOLL_CTL_DEL, 0);
     watch->fd = -1;
+    /* Its owner may be freed before its turn comes. */
+    for (int i = 0; i < pending_count; i++)
+        if (pending[i].data.ptr == watch)
+            pending[i].data.ptr = NULL;
 }
 
 void watch_wake_at(uint64_t when_ms)
@@ -75,17 +81,20 @@ void watch_wake_at(uint64_t when_ms)
 
 int watch_turn(int only_look)
 {
-    struct epoll_event events[64];
+    static struct epoll_event events[64];
     int count = epoll_wait(set, events, 64, only_look ? 0 : -1);
 
     if (count < 0)
         return errno == EINTR ? 0 : -errno;
+    pending = events;
+    pending_count = count;
     for (int i = 0; i < count; i++) {
         struct watch *watch = events[i].data.ptr;
 
-        if (watch->fd >= 0) /* it may have been removed by one before it */
+        if (watch) /* else it has been removed by one before it */
             watch->ready(watch, events[i].events);
     }
+    pending_count = 0;
     return 0;
 }
 

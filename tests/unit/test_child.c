@@ -37,7 +37,8 @@ static void forget(struct child *child) { note("forget"); }
 
 static void tell(struct child *child, enum wire_type type)
 {
-    static const char *const names[] = {"STARTED", "EXITED", "SPAWN_FAILED", "STOPPING", "STOPPED", "GAVE_UP"};
+    static const char *const names[] = {"STARTED", "EXITED", "SPAWN_FAILED", "STOPPING", "STOPPED", "GAVE_UP",
+                                        "ERROR", "BYE", "PHASE", "READY"};
 
     note("%s", names[type - WIRE_STARTED]);
 }
@@ -47,6 +48,10 @@ static const struct child_effects effects = {
     .release = release_pid, .tell = tell, .refuse = refuse, .forget = forget,
 };
 
+static char *program[] = {(char[]){"p"}, NULL};
+static struct child_spec only_main = {.command = {program, NULL, NULL}};
+static struct child_spec all_three = {.command = {program, program, program}, .timeout_ms = {0, 3000, 4000}};
+
 static struct child make(enum child_state state)
 {
     notes[0] = '\0';
@@ -54,7 +59,8 @@ static struct child make(enum child_state state)
     group_lives = false;
     return (struct child){
         .effects = &effects, .state = state, .id = (char[]){"x"}, .stop_signal = SIGTERM, .stop_timeout_ms = 5000,
-        .pid = 42, .started_ms = clock_ms, .next_step = WIRE_NEXT_RESTART,
+        .pid = 42, .started_ms = clock_ms, .spec = &only_main,
+        .phase = state == CHILD_PREPARING ? CHILD_INIT : state == CHILD_FINISHING ? CHILD_FINI : CHILD_MAIN, .next_step = WIRE_NEXT_RESTART,
         .restart = {.enabled = true, .attempts = UINT64_MAX, .delay_ms = 100, .max_delay_ms = 700, .reset_ms = 10000},
     };
 }
@@ -66,29 +72,42 @@ struct cell {
 
 #define NOTHING(state) {"", CHILD_##state}
 
+/* In the order of the events: asked, started, start failed, exited, empty, timed, stop, forget, end of a run asked for. */
 static const struct cell expected[CHILD_STATE_COUNT][CHILD_EVENT_COUNT] = {
     [CHILD_STOPPED] = {{"start", CHILD_STARTING}, NOTHING(STOPPED), NOTHING(STOPPED), NOTHING(STOPPED), NOTHING(STOPPED),
-                       NOTHING(STOPPED), {"STOPPED", CHILD_STOPPED}, {"forget", CHILD_STOPPED}},
+                       NOTHING(STOPPED), {"STOPPED", CHILD_STOPPED}, {"forget", CHILD_STOPPED}, {"refuse", CHILD_STOPPED}},
     [CHILD_FAILED] = {{"start", CHILD_STARTING}, NOTHING(FAILED), NOTHING(FAILED), NOTHING(FAILED), NOTHING(FAILED),
-                      NOTHING(FAILED), {"STOPPED", CHILD_STOPPED}, {"forget", CHILD_FAILED}},
+                      NOTHING(FAILED), {"STOPPED", CHILD_STOPPED}, {"forget", CHILD_FAILED}, {"refuse", CHILD_FAILED}},
     [CHILD_GAVE_UP] = {{"start", CHILD_STARTING}, NOTHING(GAVE_UP), NOTHING(GAVE_UP), NOTHING(GAVE_UP), NOTHING(GAVE_UP),
-                       NOTHING(GAVE_UP), {"STOPPED", CHILD_STOPPED}, {"forget", CHILD_GAVE_UP}},
+                       NOTHING(GAVE_UP), {"STOPPED", CHILD_STOPPED}, {"forget", CHILD_GAVE_UP},
+                       {"refuse", CHILD_GAVE_UP}},
     [CHILD_STARTING] = {NOTHING(STARTING), {"STARTED", CHILD_RUNNING}, {"SPAWN_FAILED arm+100", CHILD_BACKOFF},
                         NOTHING(STARTING), NOTHING(STARTING), NOTHING(STARTING), {"unstart STOPPED", CHILD_STOPPED},
-                        {"refuse", CHILD_STARTING}},
+                        {"refuse", CHILD_STARTING}, {"refuse", CHILD_STARTING}},
+    [CHILD_PREPARING] = {NOTHING(PREPARING), NOTHING(PREPARING), NOTHING(PREPARING), {"kill9 release start", CHILD_STARTING},
+                         {"release start", CHILD_STARTING}, {"kill9", CHILD_PREPARING},
+                         {"STOPPING kill15 kill18 arm+5000", CHILD_STOPPING}, {"refuse", CHILD_PREPARING},
+                         {"refuse", CHILD_PREPARING}},
     [CHILD_RUNNING] = {NOTHING(RUNNING), NOTHING(RUNNING), NOTHING(RUNNING),
-                       {"EXITED kill9 release start", CHILD_STARTING}, NOTHING(RUNNING), NOTHING(RUNNING),
-                       {"STOPPING kill15 kill18 arm+5000", CHILD_STOPPING}, {"refuse", CHILD_RUNNING}},
+                       {"EXITED kill9 release start", CHILD_STARTING}, NOTHING(RUNNING), {"kill9", CHILD_RUNNING},
+                       {"STOPPING kill15 kill18 arm+5000", CHILD_STOPPING}, {"refuse", CHILD_RUNNING},
+                       {"kill15 kill18 arm+5000", CHILD_RUNNING}},
     [CHILD_CLEARING] = {NOTHING(CLEARING), NOTHING(CLEARING), NOTHING(CLEARING), NOTHING(CLEARING),
                         {"release start", CHILD_STARTING}, NOTHING(CLEARING), {"STOPPING", CHILD_KILLING},
-                        {"refuse", CHILD_CLEARING}},
+                        {"refuse", CHILD_CLEARING}, {"refuse", CHILD_CLEARING}},
+    [CHILD_FINISHING] = {NOTHING(FINISHING), {"PHASE arm+0", CHILD_FINISHING}, {"PHASE release start", CHILD_STARTING},
+                         {"kill9 release start", CHILD_STARTING}, {"release start", CHILD_STARTING},
+                         {"kill9", CHILD_FINISHING}, {"STOPPING", CHILD_FINISHING}, {"refuse", CHILD_FINISHING},
+                         {"refuse", CHILD_FINISHING}},
     [CHILD_BACKOFF] = {NOTHING(BACKOFF), NOTHING(BACKOFF), NOTHING(BACKOFF), NOTHING(BACKOFF), NOTHING(BACKOFF),
-                       {"start", CHILD_STARTING}, {"STOPPED", CHILD_STOPPED}, {"refuse", CHILD_BACKOFF}},
+                       {"start", CHILD_STARTING}, {"STOPPED", CHILD_STOPPED}, {"refuse", CHILD_BACKOFF},
+                       {"refuse", CHILD_BACKOFF}},
     [CHILD_STOPPING] = {{"refuse", CHILD_STOPPING}, NOTHING(STOPPING), NOTHING(STOPPING), {"EXITED drain", CHILD_STOPPING},
                         {"release STOPPED", CHILD_STOPPED}, {"kill9", CHILD_KILLING}, NOTHING(STOPPING),
-                        {"refuse", CHILD_STOPPING}},
+                        {"refuse", CHILD_STOPPING}, {"refuse", CHILD_STOPPING}},
     [CHILD_KILLING] = {{"refuse", CHILD_KILLING}, NOTHING(KILLING), NOTHING(KILLING), {"EXITED drain", CHILD_KILLING},
-                       {"release STOPPED", CHILD_STOPPED}, NOTHING(KILLING), NOTHING(KILLING), {"refuse", CHILD_KILLING}},
+                       {"release STOPPED", CHILD_STOPPED}, NOTHING(KILLING), NOTHING(KILLING), {"refuse", CHILD_KILLING},
+                       {"refuse", CHILD_KILLING}},
 };
 
 static void every_cell_does_what_its_table_says(void **state)
@@ -234,6 +253,169 @@ static void no_attempts_are_no_restart(void **state)
     assert_string_equal(notes, "SPAWN_FAILED GAVE_UP");
 }
 
+/* --- a run of three commands --- */
+
+/* A child with an init and a fini command whose init command runs. */
+static struct child make_prepared(void)
+{
+    struct child child = make(CHILD_STOPPED);
+
+    child.spec = &all_three;
+    child_handle(&child, CHILD_ASKED);
+    child_handle(&child, CHILD_STARTED);
+    assert_string_equal(notes, "start PHASE arm+3000");
+    assert_int_equal(child.state, CHILD_PREPARING);
+    assert_int_equal(child_wire_phase(&child), WIRE_PHASE_INIT);
+    assert_int_equal(child_wire_state(&child), WIRE_STATE_STARTING);
+    notes[0] = '\0';
+    return child;
+}
+
+static struct child make_running(void)
+{
+    struct child child = make_prepared();
+
+    child.phase_exit = (struct child_exit){.known = true};
+    child_handle(&child, CHILD_EXITED);
+    child_handle(&child, CHILD_STARTED);
+    assert_string_equal(notes, "kill9 release start STARTED");
+    assert_int_equal(child.state, CHILD_RUNNING);
+    assert_int_equal(child.starts, 1);
+    notes[0] = '\0';
+    return child;
+}
+
+static void init_comes_before_and_fini_after_each_run(void **state)
+{
+    struct child child = make_running();
+
+    child_handle(&child, CHILD_EXITED);
+    assert_string_equal(notes, "EXITED kill9 release start");
+    assert_int_equal(child.state, CHILD_FINISHING);
+    assert_int_equal(child_wire_phase(&child), WIRE_PHASE_FINI);
+    assert_int_equal(child_wire_state(&child), WIRE_STATE_BACKOFF);
+    notes[0] = '\0';
+    child_handle(&child, CHILD_STARTED);
+    child_handle(&child, CHILD_EXITED);
+    assert_string_equal(notes, "PHASE arm+4000 kill9 release start");
+    assert_int_equal(child.state, CHILD_STARTING);
+    assert_int_equal(child.phase, CHILD_INIT);
+}
+
+static void a_stop_runs_fini_too(void **state)
+{
+    struct child child = make_running();
+
+    child_handle(&child, CHILD_STOP);
+    child_handle(&child, CHILD_EXITED);
+    child_handle(&child, CHILD_EMPTY);
+    assert_string_equal(notes, "STOPPING kill15 kill18 arm+5000 EXITED drain release start");
+    assert_int_equal(child_wire_state(&child), WIRE_STATE_STOPPING);
+    notes[0] = '\0';
+    child_handle(&child, CHILD_STARTED);
+    child_handle(&child, CHILD_ASKED);
+    child_handle(&child, CHILD_EXITED);
+    assert_string_equal(notes, "PHASE arm+4000 refuse kill9 release STOPPED");
+    assert_int_equal(child.state, CHILD_STOPPED);
+}
+
+static void a_failed_init_is_a_failed_start(void **state)
+{
+    struct child child = make_prepared();
+
+    child.phase_exit = (struct child_exit){.known = true, .number = 3};
+    child_handle(&child, CHILD_EXITED);
+    assert_string_equal(notes, "kill9 release SPAWN_FAILED arm+100");
+    assert_string_equal(child.failure, "init_command: exited with 3");
+    assert_int_equal(child.state, CHILD_BACKOFF);
+    assert_int_equal(child.starts, 0);
+
+    child = make_prepared();
+    group_lives = true;
+    child_handle(&child, CHILD_TIMED);
+    child_handle(&child, CHILD_EXITED);
+    child_handle(&child, CHILD_EMPTY);
+    assert_string_equal(notes, "kill9 kill9 drain release SPAWN_FAILED arm+100");
+    assert_string_equal(child.failure, "init_command: did not end within 3 s and was killed");
+}
+
+static void a_stop_during_init_is_the_end(void **state)
+{
+    struct child child = make_prepared();
+
+    child_handle(&child, CHILD_STOP);
+    child_handle(&child, CHILD_EXITED);
+    child_handle(&child, CHILD_EMPTY);
+    assert_string_equal(notes, "STOPPING kill15 kill18 arm+5000 drain release STOPPED");
+
+    child = make_prepared();
+    group_lives = true;
+    child_handle(&child, CHILD_EXITED); /* it is over, and something that it started lives */
+    child_handle(&child, CHILD_STOP);
+    child_handle(&child, CHILD_EMPTY);
+    assert_string_equal(notes, "kill9 drain STOPPING release STOPPED");
+}
+
+static void a_failed_fini_is_told_and_changes_nothing(void **state)
+{
+    struct child child = make_running();
+
+    child_handle(&child, CHILD_EXITED);
+    child_handle(&child, CHILD_STARTED);
+    notes[0] = '\0';
+    child.phase_exit = (struct child_exit){.known = true, .by_signal = true, .number = 11};
+    child_handle(&child, CHILD_EXITED);
+    assert_string_equal(notes, "PHASE kill9 release start");
+    assert_string_equal(child.failure, "fini_command: ended by signal 11");
+}
+
+static void a_stop_while_fini_runs_lets_it_end_and_starts_nothing(void **state)
+{
+    struct child child = make_running();
+
+    child_handle(&child, CHILD_EXITED);
+    child_handle(&child, CHILD_STARTED);
+    notes[0] = '\0';
+    child_handle(&child, CHILD_STOP);
+    child.phase_exit = (struct child_exit){.known = true};
+    child_handle(&child, CHILD_EXITED);
+    assert_string_equal(notes, "STOPPING kill9 release STOPPED");
+}
+
+/* --- ends that are asked for --- */
+
+static void a_run_that_is_ended_counts_as_one_that_ended(void **state)
+{
+    struct child child = make(CHILD_STARTING);
+
+    run_and_exit(&child, 10);
+    child.state = CHILD_STARTING;
+    child_handle(&child, CHILD_STARTED);
+    notes[0] = '\0';
+    child_handle(&child, CHILD_END_RUN);
+    child_handle(&child, CHILD_TIMED);
+    assert_string_equal(notes, "kill15 kill18 arm+5000 kill9");
+    assert_int_equal(child.deadline_ms, 0);
+    child_handle(&child, CHILD_EXITED);
+    assert_int_equal(child.delay_ms, 100);
+    assert_int_equal(child.state, CHILD_BACKOFF);
+}
+
+static void at_the_end_of_a_short_command_its_group_is_enough(void **state)
+{
+    struct child_spec brief = {.command = {program, NULL, NULL}, .brief = true};
+    struct child child = make(CHILD_STARTING);
+
+    child.spec = &brief;
+    child.restart.enabled = false;
+    run_and_exit(&child, 10);
+    assert_string_equal(notes, "STARTED EXITED kill9 release STOPPED");
+    group_lives = true;
+    notes[0] = '\0';
+    run_and_exit(&child, 10);
+    assert_string_equal(notes, "STARTED EXITED kill9 drain");
+}
+
 /* --- specifications --- */
 
 static uint8_t buffer[64 << 10];
@@ -266,9 +448,9 @@ static void a_specification_keeps_what_was_asked(void **state)
     spec = child_spec_new(&message, "M=1", &why);
     memset(buffer, 'z', sizeof buffer);
     assert_non_null(spec);
-    assert_string_equal(spec->argv[0], "echo");
-    assert_string_equal(spec->argv[1], "x y");
-    assert_null(spec->argv[2]);
+    assert_string_equal(spec->command[CHILD_MAIN][0], "echo");
+    assert_string_equal(spec->command[CHILD_MAIN][1], "x y");
+    assert_null(spec->command[CHILD_MAIN][2]);
     assert_string_equal(spec->environment[0], "M=1");
     assert_string_equal(spec->environment[1], "A=1");
     assert_null(spec->environment[2]);
@@ -276,7 +458,76 @@ static void a_specification_keeps_what_was_asked(void **state)
     assert_null(spec->working_dir);
     assert_string_equal(spec->output_path, "/tmp/o");
     assert_int_equal(spec->max_output_bytes, 5);
+    assert_null(spec->command[CHILD_INIT]);
+    assert_null(spec->command[CHILD_FINI]);
     free(spec);
+}
+
+static void a_specification_keeps_three_commands(void **state)
+{
+    struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
+    struct wire_message message;
+    struct child_spec *spec;
+    const char *why = NULL;
+
+    wire_begin(&writer, WIRE_SPAWN);
+    wire_put_text(&writer, WIRE_TAG_FINI_ARGUMENT, "last");
+    wire_put_text(&writer, WIRE_TAG_ARGUMENT, "main");
+    wire_put_text(&writer, WIRE_TAG_INIT_ARGUMENT, "first");
+    wire_put_text(&writer, WIRE_TAG_INIT_ARGUMENT, "word");
+    wire_put_text(&writer, WIRE_TAG_ENVIRONMENT, "A=1");
+    wire_put_number(&writer, WIRE_TAG_FINI_TIMEOUT_MS, 7);
+    wire_put_number(&writer, WIRE_TAG_READY_FD, 4);
+    message = decode(&writer);
+    spec = child_spec_new(&message, "M=1", &why);
+    memset(buffer, 'z', sizeof buffer);
+    assert_non_null(spec);
+    assert_string_equal(spec->command[CHILD_MAIN][0], "main");
+    assert_null(spec->command[CHILD_MAIN][1]);
+    assert_string_equal(spec->command[CHILD_INIT][0], "first");
+    assert_string_equal(spec->command[CHILD_INIT][1], "word");
+    assert_null(spec->command[CHILD_INIT][2]);
+    assert_string_equal(spec->command[CHILD_FINI][0], "last");
+    assert_null(spec->command[CHILD_FINI][1]);
+    assert_string_equal(spec->environment[1], "A=1");
+    assert_null(spec->environment[2]);
+    assert_int_equal(spec->timeout_ms[CHILD_INIT], 60000);
+    assert_int_equal(spec->timeout_ms[CHILD_FINI], 7);
+    assert_int_equal(spec->ready_fd, 4);
+    free(spec);
+}
+
+static void the_standard_descriptors_tell_no_readiness(void **state)
+{
+    struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
+    struct wire_message message;
+    const char *why = NULL;
+
+    wire_begin(&writer, WIRE_SPAWN);
+    wire_put_text(&writer, WIRE_TAG_ARGUMENT, "x");
+    wire_put_number(&writer, WIRE_TAG_READY_FD, 2);
+    message = decode(&writer);
+    assert_null(child_spec_new(&message, "M=1", &why));
+    assert_string_equal(why, "has a readiness descriptor that is none");
+}
+
+static void readiness_is_said_of_one_run(void **state)
+{
+    struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
+    struct child child = make(CHILD_STARTING);
+    struct wire_message message;
+
+    child_handle(&child, CHILD_STARTED);
+    wire_begin(&writer, WIRE_UPDATE);
+    wire_put_number(&writer, WIRE_TAG_READY, 1);
+    message = decode(&writer);
+    assert_null(child_update(&child, &message));
+    assert_true(child.ready);
+    child_handle(&child, CHILD_EXITED);
+    child_handle(&child, CHILD_STARTED);
+    assert_false(child.ready);
+    assert_null(child_update(&child, &message));
+    assert_false(child.ready);
 }
 
 static void a_specification_without_command_is_refused(void **state)
@@ -339,7 +590,18 @@ int main(void)
         cmocka_unit_test(nothing_is_restarted_beside_what_the_last_run_left),
         cmocka_unit_test(attempts_are_counted_within_the_interval),
         cmocka_unit_test(no_attempts_are_no_restart),
+        cmocka_unit_test(init_comes_before_and_fini_after_each_run),
+        cmocka_unit_test(a_stop_runs_fini_too),
+        cmocka_unit_test(a_failed_init_is_a_failed_start),
+        cmocka_unit_test(a_stop_during_init_is_the_end),
+        cmocka_unit_test(a_failed_fini_is_told_and_changes_nothing),
+        cmocka_unit_test(a_stop_while_fini_runs_lets_it_end_and_starts_nothing),
+        cmocka_unit_test(a_run_that_is_ended_counts_as_one_that_ended),
+        cmocka_unit_test(at_the_end_of_a_short_command_its_group_is_enough),
         cmocka_unit_test(a_specification_keeps_what_was_asked),
+        cmocka_unit_test(a_specification_keeps_three_commands),
+        cmocka_unit_test(the_standard_descriptors_tell_no_readiness),
+        cmocka_unit_test(readiness_is_said_of_one_run),
         cmocka_unit_test(a_specification_without_command_is_refused),
         cmocka_unit_test(an_update_changes_what_it_holds_and_nothing_else),
     };
