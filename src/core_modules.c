@@ -20,6 +20,7 @@ static const struct core_module modules[] = {
     {"core.file", lua_file_open, lua_file_shutdown},
     {"core.loop", lua_loop_open, lua_loop_shutdown},
     {"core.timer", lua_timer_open, lua_timer_shutdown},
+    {"core.file_watch", lua_file_watch_open, lua_file_watch_shutdown},
     {"core.http", lua_http_open, lua_http_shutdown},
     {"core.host", lua_host_open, NULL},
     {"core.process", lua_process_open, lua_process_shutdown},

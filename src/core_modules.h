@@ -23,6 +23,7 @@ void core_modules_shutdown(lua_State *L);
 int lua_codec_open(lua_State *L);
 int lua_control_open(lua_State *L);
 int lua_file_open(lua_State *L);
+int lua_file_watch_open(lua_State *L);
 int lua_host_open(lua_State *L);
 int lua_http_open(lua_State *L);
 int lua_json_open(lua_State *L);
@@ -40,6 +41,7 @@ int lua_timer_open(lua_State *L);
 /* What some of them must let go of. */
 void lua_control_shutdown(lua_State *L);
 void lua_file_shutdown(lua_State *L);
+void lua_file_watch_shutdown(lua_State *L);
 void lua_http_shutdown(lua_State *L);
 void lua_loop_shutdown(lua_State *L);
 void lua_planner_shutdown(lua_State *L);
