@@ -12,7 +12,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=${BUILD_DIR:-$root/build}
 packages=(cmake ninja-build pkg-config gcc libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev
-          libssl-dev libjson-c-dev libedit-dev)
+          libssl-dev libjson-c-dev libedit-dev libseccomp-dev)
 
 say() { printf 'build.sh: %s\n' "$*" >&2; }
 

@@ -2,8 +2,9 @@
  * core.pipe: glue for the planner process's side of planner.h. Nowhere else is it of use.
  *
  *   read() → payload | nil at the end of input      write(payload)
+ *   confine()    from now on no system call but for open descriptors, memory, time and ending; raises if it cannot be
  *
- * Both wait. What cannot be read or written raises: a planner whose pipes are broken has nothing left to do.
+ * Reading and writing wait. What cannot be read or written raises: a planner whose pipes are broken has nothing left to do.
  */
 #include "core_modules.h"
 #include "planner.h"
@@ -38,9 +39,18 @@ static int pipe_write(lua_State *L)
     return 0;
 }
 
+static int pipe_confine(lua_State *L)
+{
+    char error[256];
+    if (planner_confine(error, sizeof error) != 0)
+        return luaL_error(L, "core.pipe: %s", error);
+    return 0;
+}
+
 int lua_pipe_open(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"read", pipe_read}, {"write", pipe_write}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"read", pipe_read}, {"write", pipe_write}, {"confine", pipe_confine}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

@@ -77,6 +77,9 @@ static void reap(struct planner *planner)
         return;
     if (info.si_code == CLD_EXITED)
         snprintf(planner->reason, sizeof planner->reason, "exited with code %d", info.si_status);
+    else if (info.si_status == SIGSYS)
+        snprintf(planner->reason, sizeof planner->reason,
+                 "ended by signal %d (%s): it tried what a planner may not do", info.si_status, strsignal(info.si_status));
     else
         snprintf(planner->reason, sizeof planner->reason, "ended by signal %d (%s)", info.si_status,
                  strsignal(info.si_status));

@@ -7,7 +7,7 @@
  * write garbage), it is killed or has died, is reaped, and its end is told once. No descriptor but its three standard
  * ones is passed on.
  *
- * The other side, planner_enter() and the blocking frames, is for the planner process alone.
+ * The other side, planner_enter(), planner_confine() and the blocking frames, is for the planner process alone.
  */
 #ifndef APPMGR_PLANNER_H
 #define APPMGR_PLANNER_H
@@ -72,6 +72,13 @@ void planner_destroy(struct planner *planner);
  * pipes for frames alone: what prints to stdout lands on stderr. Returns 0, or -1 with a text for people.
  */
 int planner_enter(int count, char **arguments, char *error, size_t error_size);
+
+/*
+ * Gives up, for good, every system call but those for open descriptors, memory, time and ending: any other kills this
+ * process with SIGSYS (planner_filter.c has the list). For when all its own code is loaded. Not under AddressSanitizer, which
+ * needs more. Returns 0, or -1 with a text for people.
+ */
+int planner_confine(char *error, size_t error_size);
 
 /*
  * Waits for a frame. Returns 1 with an owned payload (free) of *length bytes; 0 at the end of input; -EMSGSIZE for a

@@ -1,6 +1,7 @@
 --- The planner process: reads messages, answers them, ends with its input.
 --
--- It has no network and no files. Whatever goes wrong in here ends this process at
+-- It has no network and no files: once its code is loaded, a system call for anything
+-- but its pipes, memory and time kills it. Whatever goes wrong in here ends this process at
 -- worst; the agent starts another one and gives it everything again.
 local codec = require("core.codec")
 local pipe = require("core.pipe")
@@ -23,6 +24,8 @@ end
 --- Works until the agent closes the pipe.
 -- @treturn integer exit code
 return function()
+  codec.sha256("") -- OpenSSL reads its configuration when it is first used
+  pipe.confine()
   for bytes in pipe.read do
     local header, body = answer(bytes)
     if header then

@@ -2,10 +2,10 @@ local core = require("spec.support.core")
 local frame = require("appmgr.planner.frame")
 
 describe("the planner process", function()
-  local written, main, pipe_before
+  local written, main, pipe_before, confined
 
   before_each(function()
-    written, pipe_before = {}, package.loaded["core.pipe"]
+    written, pipe_before, confined = {}, package.loaded["core.pipe"], nil
     package.loaded["appmgr.planner.main"] = nil
   end)
 
@@ -16,6 +16,7 @@ describe("the planner process", function()
   local function run(messages)
     local position = 0
     package.loaded["core.pipe"] = {
+      confine = function() confined = position end,
       read = function()
         position = position + 1
         return messages[position]
@@ -38,6 +39,11 @@ describe("the planner process", function()
     assert.same({ 1, 2 }, { written[2].term, written[2].snapshot })
     assert.truthy(written[2].frozen)
     assert.is_true(core.json.is_array(written[2].batch_bytes))
+  end)
+
+  it("is confined before it reads anything", function()
+    run({})
+    assert.equal(0, confined)
   end)
 
   it("survives garbage", function()
