@@ -2,6 +2,7 @@
 local application = require("appmgr.application")
 local fields = require("appmgr.fields")
 local names = require("appmgr.names")
+local placement = require("appmgr.placement")
 
 local M = {}
 
@@ -70,8 +71,18 @@ local SCHEMA = {
   },
   later = {},
 }
-for name in ("resources constraints affinities spread update service group with apart_from"):gmatch("%S+") do
-  SCHEMA.later[name] = true
+for name in ("update service group"):gmatch("%S+") do SCHEMA.later[name] = true end
+
+-- Placement fields that are read and checked, and that the engine does not honour.
+local NOT_HONOURED = {}
+for name in pairs(placement.READERS) do NOT_HONOURED[name] = true end
+
+for name, reader in pairs(placement.READERS) do
+  SCHEMA.fields[name] = function(value, findings)
+    local read, reason = reader(value)
+    if read and next(read) and NOT_HONOURED[name] then table.insert(findings.unsupported, name) end
+    return read, reason
+  end
 end
 
 local function read_content(name, content, findings)
@@ -88,6 +99,9 @@ local function read_content(name, content, findings)
   if app and app.name and app.name ~= name then
     table.insert(findings.warnings,
       ("content.name: \"%s\" has no effect, the task's key names it \"%s\""):format(app.name, name))
+  end
+  if content.resources ~= nil then
+    table.insert(findings.errors, "content.resources: stands in the wrong place; put resources beside content")
   end
   if app then app.name = name end
   return app
@@ -133,13 +147,15 @@ function M.read(name, document)
   local app = read_content(name, document.content, findings)
   local ok, reason = names.check(name, "task name")
   if not ok then table.insert(findings.errors, reason) end
+  task.name = name
+  table.insert(findings.errors, placement.contradiction(task))
   if #findings.errors > 0 then
     return nil, findings
   end
   for field, default in pairs(DEFAULTS) do
     if task[field] == nil then task[field] = default end
   end
-  task.name = name
+  placement.complete(task)
   task.application = app
   task.condition = task.condition or {}
   task.unsupported = findings.unsupported
