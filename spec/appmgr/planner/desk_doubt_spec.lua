@@ -124,10 +124,10 @@ describe("bad documents", function()
 
   it("hold back a task that asks for what cannot be honoured", function()
     local cluster = three_nodes()
-    cluster:task("web", { constraints = json.array({ { attribute = "zone" } }) })
+    cluster:task("web", { service = { name = "web" } })
     cluster:settle()
     assert.same({}, cluster:slots())
-    assert.equal('task "web": pending: it asks for what this version does not honour: constraints',
+    assert.equal('task "web": pending: it asks for what this version does not honour: service',
       cluster:problem("task/web"))
   end)
 
