@@ -1,0 +1,425 @@
+#include "cgroup.h"
+#include "cgroup_find.h"
+#include "cgroup_home.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Longest name of a child's cgroup; a file name may have 255 bytes. */
+enum { NAME_SIZE = 256, FALLBACK_ROUNDS = 20, FALLBACK_DEPTH = 8 };
+
+static const char prefix[] = "app-";
+
+static char base_path[PATH_MAX];
+static int base_fd = -1;
+static bool kernel_kills;   /* there is cgroup.kill */
+static char why[PATH_MAX + 128] = "they have not been looked for";
+
+/* --- names --- */
+
+static bool is_plain(char character)
+{
+    return (character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z') ||
+           (character >= '0' && character <= '9') || character == '-' || character == '_' || character == '.';
+}
+
+/* The prefix keeps it apart from the kernel's own files ("memory.max"), %XX from the directory separator. Returns false for
+ * an id of which no file name can be made: it is too long. */
+static bool name_of(const char *id, char name[NAME_SIZE])
+{
+    size_t size = sizeof prefix - 1;
+
+    memcpy(name, prefix, size);
+    for (const char *at = id; *at; at++) {
+        if (size + 4 > NAME_SIZE)
+            return false;
+        if (is_plain(*at))
+            name[size++] = *at;
+        else
+            size += (size_t)snprintf(name + size, 4, "%%%02X", (unsigned char)*at);
+    }
+    name[size] = '\0';
+    return true;
+}
+
+/* The id that a name was made of. Returns false for one that is none of ours. */
+static bool id_of(const char *name, char id[NAME_SIZE])
+{
+    size_t size = 0;
+    unsigned code;
+
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0)
+        return false;
+    for (name += sizeof prefix - 1; *name; name++) {
+        if (*name == '%' && sscanf(name + 1, "%2x", &code) == 1) {
+            id[size++] = (char)code;
+            name += 2;
+        } else {
+            id[size++] = *name;
+        }
+    }
+    id[size] = '\0';
+    return size > 0;
+}
+
+/* --- the keeper's own --- */
+
+bool cgroup_is_open(void)
+{
+    return base_fd >= 0;
+}
+
+const char *cgroup_why(void)
+{
+    return why;
+}
+
+static int refuse(int error, const char *what, const char *path)
+{
+    snprintf(why, sizeof why, "%s %s: %s", what, path, strerror(-error));
+    return error;
+}
+
+/* Processes can be put below a cgroup only by who may write its cgroup.procs, and only in a domain. */
+static int check(int home_fd, const char *home)
+{
+    char type[32];
+
+    if (faccessat(home_fd, "cgroup.procs", W_OK, AT_EACCESS) != 0)
+        return refuse(-errno, "processes may not be moved in", home);
+    if (cgroup_read(base_fd, "cgroup.type", type, sizeof type) == 0 && strcmp(type, "domain\n") != 0)
+        return refuse(-EOPNOTSUPP, "no domain can be made below", home);
+    return 0;
+}
+
+/* The directory stays while there is a child's in it. */
+static void let_go(void)
+{
+    if (base_fd < 0)
+        return;
+    rmdir(base_path);
+    close(base_fd);
+    base_fd = -1;
+}
+
+int cgroup_open_in(const char *directory, const char *name)
+{
+    int error = 0, home_fd = cgroup_home_open(directory, name, base_path, sizeof base_path);
+
+    if (home_fd < 0)
+        return refuse(home_fd, "cannot open", directory);
+    if (mkdirat(home_fd, strrchr(base_path, '/') + 1, 0755) != 0 && errno != EEXIST)
+        error = refuse(-errno, "cannot make", base_path);
+    if (!error && (base_fd = open(base_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        error = refuse(-errno, "cannot open", base_path);
+    if (!error)
+        error = check(home_fd, directory);
+    if (!error) {
+        why[0] = '\0';
+        kernel_kills = faccessat(base_fd, "cgroup.kill", F_OK, 0) == 0;
+        cgroup_home_enable(home_fd, base_fd, name);
+    }
+    close(home_fd);
+    if (error)
+        let_go();
+    return error;
+}
+
+int cgroup_open(const char *name)
+{
+    static char mountinfo[64 << 10], own[4 << 10], path[PATH_MAX];
+    int error;
+
+    if (cgroup_read(AT_FDCWD, "/proc/self/mountinfo", mountinfo, sizeof mountinfo) != 0 ||
+        cgroup_read(AT_FDCWD, "/proc/self/cgroup", own, sizeof own) != 0)
+        return refuse(-errno, "cannot read", "/proc/self/cgroup");
+    error = cgroup_find(mountinfo, own, path, sizeof path);
+    if (error) {
+        snprintf(why, sizeof why, "%s", error == -EROFS ? "the hierarchy of cgroups v2 is mounted read-only"
+                                        : error == -EXDEV ? "the keeper's own cgroup is not in the part of the hierarchy that is mounted"
+                                                          : "no hierarchy of cgroups v2 is mounted");
+        return error;
+    }
+    return cgroup_open_in(path, name);
+}
+
+/* --- one child's --- */
+
+/* "app-x/FILE", relative to base_fd; FILE may be "". An id without a name gives a path that is nowhere. */
+static const char *place(const char *id, const char *file)
+{
+    static char path[NAME_SIZE + 32];
+    char name[NAME_SIZE];
+
+    if (!name_of(id, name))
+        return "";
+    snprintf(path, sizeof path, "%s%s%s", name, *file ? "/" : "", file);
+    return path;
+}
+
+int cgroup_directory(const char *id)
+{
+    int fd = base_fd < 0 ? -1 : openat(base_fd, place(id, ""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd >= 0 ? fd : base_fd < 0 ? -ENOENT : -errno;
+}
+
+int cgroup_make(const char *id)
+{
+    if (base_fd < 0)
+        return -ENOENT;
+    if (mkdirat(base_fd, place(id, ""), 0755) != 0 && errno != EEXIST)
+        return -errno;
+    if (!kernel_kills)
+        cgroup_write(base_fd, place(id, "cgroup.freeze"), "0"); /* cgroup_kill_each left it frozen */
+    return cgroup_directory(id);
+}
+
+int cgroup_path(const char *id, char *path, size_t size)
+{
+    const char *name = place(id, "");
+
+    if (base_fd < 0 || !*name || faccessat(base_fd, name, F_OK, 0) != 0)
+        return -ENOENT;
+    return snprintf(path, size, "%s/%s", base_path, name) < (int)size ? 0 : -ENAMETOOLONG;
+}
+
+static bool says_populated(const char *events)
+{
+    const char *at = strstr(events, "populated ");
+
+    return at && at[10] == '1';
+}
+
+bool cgroup_is_populated(const char *id)
+{
+    char events[128];
+
+    return base_fd >= 0 && cgroup_read(base_fd, place(id, "cgroup.events"), events, sizeof events) == 0 &&
+           says_populated(events);
+}
+
+/* Calls visit for each process in a cgroup, not below it. Returns how many there were. */
+static unsigned each_process(int fd, void (*visit)(pid_t pid, const void *data), const void *data)
+{
+    char text[2048], *at, *end;
+    size_t kept = 0;
+    ssize_t got;
+    unsigned count = 0;
+
+    while ((got = read(fd, text + kept, sizeof text - 1 - kept)) > 0) {
+        text[kept + (size_t)got] = '\0';
+        for (at = text; (end = strchr(at, '\n')); at = end + 1, count++)
+            visit((pid_t)atoi(at), data);
+        kept = strlen(at);
+        memmove(text, at, kept);
+    }
+    return count;
+}
+
+struct message {
+    int number;
+    pid_t group;
+};
+
+static void send_signal(pid_t pid, const void *data)
+{
+    const struct message *message = data;
+
+    if (pid > 0 && (!message->group || getpgid(pid) != message->group))
+        kill(pid, message->number);
+}
+
+static unsigned signal_in(int directory_fd, const char *path, const struct message *message)
+{
+    int fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC);
+    unsigned count = fd < 0 ? 0 : each_process(fd, send_signal, message);
+
+    if (fd >= 0)
+        close(fd);
+    return count;
+}
+
+void cgroup_signal(const char *id, int number, pid_t group)
+{
+    if (base_fd >= 0)
+        signal_in(base_fd, place(id, "cgroup.procs"), &(struct message){number, group});
+}
+
+/* Signals what is in the directory and below it. */
+static unsigned signal_tree(int directory_fd, const struct message *message, int depth)
+{
+    char entries[2048] __attribute__((aligned(8)));
+    unsigned count = signal_in(directory_fd, "cgroup.procs", message);
+    ssize_t size;
+
+    while (depth < FALLBACK_DEPTH && (size = getdents64(directory_fd, entries, sizeof entries)) > 0) {
+        for (ssize_t at = 0; at < size;) {
+            const struct dirent64 *entry = (const void *)(entries + at);
+            int below_fd = entry->d_type == DT_DIR && entry->d_name[0] != '.'
+                               ? openat(directory_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+            at += entry->d_reclen;
+            if (below_fd < 0)
+                continue;
+            count += signal_tree(below_fd, message, depth + 1);
+            close(below_fd);
+        }
+    }
+    return count;
+}
+
+void cgroup_kill_each(const char *id)
+{
+    unsigned found = 1;
+    int fd = cgroup_directory(id);
+
+    if (fd < 0)
+        return;
+    cgroup_write(fd, "cgroup.freeze", "1"); /* what is frozen makes no new process, and can be killed */
+    for (int round = 0; found > 0 && round < FALLBACK_ROUNDS; round++) {
+        lseek(fd, 0, SEEK_SET);
+        found = signal_tree(fd, &(struct message){SIGKILL, 0}, 0);
+    }
+    close(fd);
+}
+
+void cgroup_kill(const char *id)
+{
+    if (base_fd < 0)
+        return;
+    if (!kernel_kills || cgroup_write(base_fd, place(id, "cgroup.kill"), "1") != 0)
+        cgroup_kill_each(id);
+}
+
+/* --- when it is empty --- */
+
+/* Read through the descriptor that is watched: the kernel tells what changes after that. */
+static bool is_empty(const struct watch *watch)
+{
+    char events[128];
+    ssize_t got = pread(watch->fd, events, sizeof events - 1, 0);
+
+    events[got > 0 ? got : 0] = '\0';
+    return !says_populated(events);
+}
+
+static void events_ready(struct watch *watch, uint32_t events)
+{
+    struct cgroup_watch *waiting = (struct cgroup_watch *)watch; /* its first member */
+
+    (void)events;
+    if (!is_empty(watch))
+        return;
+    cgroup_wait_end(waiting);
+    waiting->emptied(waiting);
+}
+
+int cgroup_wait(struct cgroup_watch *watch, const char *id)
+{
+    int error, fd;
+
+    if (base_fd < 0)
+        return -ENOENT;
+    if (watch->active)
+        return 0;
+    fd = openat(base_fd, place(id, "cgroup.events"), O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 1 : -errno;
+    watch->watch.ready = events_ready;
+    error = watch_add(&watch->watch, fd, EPOLLPRI);
+    watch->active = error == 0;
+    if (error) {
+        close(fd);
+        return error;
+    }
+    if (!is_empty(&watch->watch))
+        return 0;
+    cgroup_wait_end(watch);
+    return 1;
+}
+
+void cgroup_wait_end(struct cgroup_watch *watch)
+{
+    int fd = watch->watch.fd;
+
+    if (!watch->active)
+        return;
+    watch->active = false;
+    watch_remove(&watch->watch);
+    close(fd);
+}
+
+/* --- the end of one --- */
+
+/* Removes a directory and what is below it, deepest first. */
+static bool remove_tree(int parent_fd, const char *name, int depth)
+{
+    struct dirent *entry;
+    DIR *directory;
+    int fd;
+
+    if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return true;
+    if (depth == FALLBACK_DEPTH || (fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        return false;
+    directory = fdopendir(fd);
+    while (directory && (entry = readdir(directory)))
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            remove_tree(dirfd(directory), entry->d_name, depth + 1);
+    if (directory)
+        closedir(directory);
+    else
+        close(fd);
+    return unlinkat(parent_fd, name, AT_REMOVEDIR) == 0;
+}
+
+bool cgroup_remove(const char *id)
+{
+    const char *name = place(id, "");
+
+    return base_fd < 0 || !*name || remove_tree(base_fd, name, 0);
+}
+
+/* Kills (or only removes) what is_known does not want to keep. Returns how many are left of that. */
+static unsigned tidy(bool (*is_known)(const char *id), bool kill_them)
+{
+    int fd = openat(base_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    unsigned left = 0;
+    char id[NAME_SIZE];
+
+    while (directory && (entry = readdir(directory))) {
+        if (!id_of(entry->d_name, id) || is_known(id))
+            continue;
+        if (kill_them)
+            cgroup_kill(id);
+        left += !remove_tree(base_fd, entry->d_name, 0);
+    }
+    if (directory)
+        closedir(directory);
+    return left;
+}
+
+void cgroup_tidy(bool (*is_known)(const char *id))
+{
+    if (base_fd < 0)
+        return;
+    for (int round = 0; tidy(is_known, round == 0) > 0 && round < FALLBACK_ROUNDS; round++)
+        usleep(5000);
+}
+
+void cgroup_close(void)
+{
+    let_go();
+    snprintf(why, sizeof why, "they are closed");
+}
