@@ -23,6 +23,7 @@ static const struct core_module modules[] = {
     {"core.file_watch", lua_file_watch_open, lua_file_watch_shutdown},
     {"core.http", lua_http_open, lua_http_shutdown},
     {"core.host", lua_host_open, NULL},
+    {"core.survey", lua_survey_open, NULL},
     {"core.process", lua_process_open, lua_process_shutdown},
     {"core.notify", lua_notify_open, NULL},
     {"core.control", lua_control_open, lua_control_shutdown},

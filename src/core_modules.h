@@ -25,6 +25,7 @@ int lua_control_open(lua_State *L);
 int lua_file_open(lua_State *L);
 int lua_file_watch_open(lua_State *L);
 int lua_host_open(lua_State *L);
+int lua_survey_open(lua_State *L);
 int lua_http_open(lua_State *L);
 int lua_json_open(lua_State *L);
 int lua_log_open(lua_State *L);

@@ -109,17 +109,6 @@ int host_start_ticks(pid_t pid, uint64_t *ticks)
     return result;
 }
 
-int host_process_usage(pid_t pid, struct host_process *out)
-{
-    struct host_stat stat;
-    int result = read_stat(pid, &stat);
-    if (result < 0)
-        return result;
-    out->memory_bytes = stat.resident_pages * (uint64_t)sysconf(_SC_PAGESIZE);
-    out->cpu_s = (double)stat.cpu_ticks / (double)sysconf(_SC_CLK_TCK);
-    return 0;
-}
-
 /* ---- resources ---- */
 
 static void read_cpu(struct host_cpu *out)

@@ -41,11 +41,6 @@ struct host_resource {
     size_t address_count;
 };
 
-struct host_process {
-    uint64_t memory_bytes; /* resident */
-    double cpu_s; /* user and system time since its start */
-};
-
 /* The host name into name. Returns 0 or -errno. */
 int host_name(char *name, size_t size);
 
@@ -57,9 +52,6 @@ int host_boot_id(char id[HOST_ID_SIZE]);
 
 /* When a process started, in clock ticks since boot. Returns 0; -ESRCH when there is no such process. */
 int host_start_ticks(pid_t pid, uint64_t *ticks);
-
-/* What a process uses. Returns 0; -ESRCH when there is no such process. */
-int host_process_usage(pid_t pid, struct host_process *out);
 
 /*
  * All of the above that a node reports. A part that cannot be read is left empty and does not make the rest fail.

@@ -147,21 +147,24 @@ int host_parse_loadavg(const char *text, struct host_load *out)
 int host_parse_stat(const char *text, struct host_stat *out)
 {
     uint64_t user, system;
+    int64_t reaped_user, reaped_system;
     const char *rest = strrchr(text, ')'); /* the last one ends the name, whatever the name holds */
 
     *out = (struct host_stat){0};
     if (!rest)
         return -EINVAL;
-    /* After the name stand fields 3 (state) to 52; we take 14, 15, 22 and 24. */
+    /* After the name stand fields 3 (state) to 52; we take 4, 6, 14 to 17, 22 and 24. */
     int found = sscanf(rest + 1,
-                       " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-                       " %*d %*d %*d %*d %*d %*d %" SCNu64 " %*u %" SCNu64,
-                       &user, &system, &out->start_ticks, &out->resident_pages);
-    if (found != 4) {
+                       " %*c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64 " %" SCNd64 " %" SCNd64
+                       " %*d %*d %*d %*d %" SCNu64 " %*u %" SCNu64,
+                       &out->parent, &out->session, &user, &system, &reaped_user, &reaped_system, &out->start_ticks,
+                       &out->resident_pages);
+    if (found != 8) {
         *out = (struct host_stat){0};
         return -EINVAL;
     }
     out->cpu_ticks = user + system;
+    out->reaped_cpu_ticks = (uint64_t)reaped_user + (uint64_t)reaped_system;
     return 0;
 }
 

@@ -31,7 +31,9 @@ struct host_load {
 
 /* What /proc/<pid>/stat says that we use. */
 struct host_stat {
+    int parent, session;
     uint64_t cpu_ticks; /* user and system time, in units of _SC_CLK_TCK */
+    uint64_t reaped_cpu_ticks; /* the same of children that ended and were waited for, theirs included */
     uint64_t start_ticks; /* since boot: with the pid and the boot id it names a process for ever */
     uint64_t resident_pages;
 };

@@ -3,7 +3,6 @@
  *
  *   hostname() → text | nil, err          machine_id(), boot_id() → id | nil, err
  *   start_ticks(pid) → integer | nil      clock ticks since boot
- *   process(pid) → {memory_bytes, cpu_s} | nil
  *   resource() → the fields of the key status/<host>/resource that tell of the machine
  */
 #include "core_modules.h"
@@ -82,19 +81,6 @@ static void set_string(lua_State *L, const char *name, const char *value)
     lua_setfield(L, -2, name);
 }
 
-static int process(lua_State *L)
-{
-    struct host_process usage;
-    if (host_process_usage(check_pid(L), &usage) < 0) {
-        lua_pushnil(L);
-        return 1;
-    }
-    lua_createtable(L, 0, 2);
-    set_integer(L, "memory_bytes", usage.memory_bytes);
-    set_number(L, "cpu_s", usage.cpu_s);
-    return 1;
-}
-
 static void set_filesystems(lua_State *L, const struct host_resource *resource)
 {
     lua_createtable(L, (int)resource->filesystem_count, 0);
@@ -168,8 +154,8 @@ static int resource(lua_State *L)
 int lua_host_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"boot_id", boot_id}, {"hostname", hostname}, {"machine_id", machine_id}, {"process", process},
-        {"resource", resource}, {"start_ticks", start_ticks}, {NULL, NULL}};
+        {"boot_id", boot_id}, {"hostname", hostname}, {"machine_id", machine_id}, {"resource", resource},
+        {"start_ticks", start_ticks}, {NULL, NULL}};
 
     luaL_newmetatable(L, resource_class);
     lua_pushcfunction(L, free_resource);

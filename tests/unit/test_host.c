@@ -236,15 +236,6 @@ static void live_identity(void **state)
     assert_int_equal(host_start_ticks(INT32_MAX, &ticks), -ESRCH);
 }
 
-static void live_process(void **state)
-{
-    struct host_process usage;
-    assert_int_equal(host_process_usage(getpid(), &usage), 0);
-    assert_true(usage.memory_bytes > 100 * 1024);
-    assert_true(usage.cpu_s >= 0);
-    assert_int_equal(host_process_usage(INT32_MAX, &usage), -ESRCH);
-}
-
 static void live_resources(void **state)
 {
     struct host_resource resource;
@@ -281,7 +272,6 @@ int main(void)
         cmocka_unit_test(mountinfo_skips_odd_lines),
         cmocka_unit_test(mountinfo_of_many_bind_mounts),
         cmocka_unit_test(live_identity),
-        cmocka_unit_test(live_process),
         cmocka_unit_test(live_resources),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

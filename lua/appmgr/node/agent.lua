@@ -19,6 +19,7 @@ local Problems = require("appmgr.problems")
 local Report = require("appmgr.node.report")
 local Schedule = require("appmgr.node.schedule")
 local State = require("appmgr.node.state")
+local Usage = require("appmgr.node.usage")
 local Zone = require("appmgr.when.zone")
 local clock = require("appmgr.clock")
 local configuration = require("appmgr.config")
@@ -75,9 +76,11 @@ local function build_apps(self)
     timer = core.timer, state = self.state, json = json, log = core.log, read_file = core.file.read,
     zone = Zone.own(os.getenv("TZ"), core.file.read),
   })
+  self.usage = Usage.new({ survey = core.survey, timer = core.timer })
   self.apps = Apps.new({
     schedule = schedule,
-    json = json, codec = core.codec, log = core.log, problems = self.problems, clock = clock, host = core.host,
+    json = json, codec = core.codec, log = core.log, problems = self.problems, clock = clock,
+    usage = self.usage,
     node = self.node, log_dir = self.log_dir,
     inherited = launch.inherited(core.file.read("/proc/self/environ") or ""),
     owner = user_name(core.file, (core.file.stat("/proc/self") or {}).uid or 0),
@@ -126,7 +129,7 @@ local function open_keeper(self)
   if not keeper then return nil, "the keeper cannot be used: " .. err end
   apps:connect(keeper)
   if not self.config.Consul then
-    self.sampler = self.core.timer.every(SAMPLE_MS, function() apps:sample() end)
+    self.sampler = self.core.timer.every(SAMPLE_MS, function() apps:sample(function() end) end)
   end
   apply_locals(self)
   return true
@@ -279,7 +282,7 @@ local function open_report(self)
     end,
     rows = function() return self.apps:rows() end,
     acted_on = function() return self.assignment:acted_on() end,
-    sample = function() self.apps:sample() end,
+    sample = function(callback) self.apps:sample(callback) end,
     doubt_session = function() self.session:check() end,
   })
 end
@@ -362,7 +365,7 @@ end
 local function finish(self)
   if self.is_finished then return end
   self.is_finished = true
-  for _, name in ipairs({ "report", "election", "cluster", "session" }) do
+  for _, name in ipairs({ "usage", "report", "election", "cluster", "session" }) do
     if self[name] then self[name]:stop() end
   end
   self.apps:close()

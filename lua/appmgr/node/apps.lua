@@ -17,10 +17,7 @@ local M = {}
 local Apps = {}
 Apps.__index = Apps
 
---- How many processes one `sample` looks at: what it costs is bounded, whatever runs.
-local SAMPLES_AT_ONCE <const> = 200
-
---- @tparam table deps `json`, `codec`, `log`, `problems`, `clock`, `host` (core.host), `node`, `inherited`
+--- @tparam table deps `json`, `codec`, `log`, `problems`, `clock`, `usage` (node/usage.lua), `node`, `inherited`
 --   (environment of applications), `log_dir`, `owner` (user who runs what names no user), `history` (node/history.lua),
 --   `schedule` (when they run),
 --   `on_change` (function(), what `list` shows has changed)
@@ -31,7 +28,7 @@ function M.new(deps)
       json = deps.json, codec = deps.codec, node = deps.node, inherited = deps.inherited, log_dir = deps.log_dir,
       clock = deps.clock, owner = deps.owner,
     },
-    log = deps.log, problems = deps.problems, clock = deps.clock, host = deps.host, history = deps.history,
+    log = deps.log, problems = deps.problems, clock = deps.clock, usage = deps.usage, history = deps.history,
     schedule = deps.schedule, on_change = deps.on_change, held_locals = { names = {} },
     by_id = {}, by_name = {}, locals = {}, local_list = {}, replicas = {}, replicas_are_decided = false,
   }, Apps)
@@ -304,21 +301,10 @@ function Apps:close()
   if self.client then self.client:close() end
 end
 
---- Measures the memory of what runs: all, or the next 200 when there are more.
-function Apps:sample()
-  local running = {}
-  for _, app in pairs(self.by_id) do
-    if app.pid then running[#running + 1] = app else app.memory = nil end
-  end
-  table.sort(running, function(a, b) return a.id < b.id end)
-  local count = math.min(#running, SAMPLES_AT_ONCE)
-  local offset = self.sample_offset or 0
-  for i = 1, count do
-    local app = running[(offset + i - 1) % #running + 1]
-    local process = self.host.process(app.pid)
-    app.memory = process and process.memory_bytes
-  end
-  self.sample_offset = #running > 0 and (offset + count) % #running or 0
+--- Measures what the process trees of what runs use.
+-- @tparam function callback called when that is known
+function Apps:sample(callback)
+  self.usage:measure(self.by_id, callback)
 end
 
 --- @treturn table array of rows (fields of the status key), by name; empty before the keeper has answered

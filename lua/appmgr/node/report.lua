@@ -59,7 +59,8 @@ end
 --   (function returning the held session's id or nil), `resource` (function returning the fields of the
 --   resource key but `systime`), `rows` (function returning rows by name, or nil while what runs is not known),
 --   `acted_on` (function returning the index of the assignment that is acted on),
---   `sample` (function called before each report of the interval, to measure what costs), `doubt_session`
+--   `sample` (function(callback), called before each report of the interval: measures what costs, then calls back),
+--   `doubt_session`
 --   (function(): the session may be gone)
 -- @treturn Report stopped
 function M.new(deps)
@@ -152,10 +153,7 @@ local function write(self, everything)
     return
   end
   self.again = false
-  if everything or not self.measured then
-    self.sample()
-    self.measured = self.resource()
-  end
+  if everything or not self.measured then self.measured = self.resource() end
   local ops, body = build(self, session, everything)
   if not ops then
     self.problems:set("report/size", "the status of all applications does not fit into Consul's 512 KiB even with the"
@@ -167,13 +165,20 @@ local function write(self, everything)
   self.in_flight = self.client:transaction(body, {}, function(answer, err) finish(self, ops, answer, err) end)
 end
 
+--- Measures, then writes both keys.
+local function measure_and_write(self)
+  self.sample(function()
+    if self.ticker then write(self, true) end
+  end)
+end
+
 --- Begins to report, under the session that is held now.
 function Report:start()
   if self.ticker then return end
-  self.ticker = self.timer.every(self.interval_ms, function() write(self, true) end)
+  self.ticker = self.timer.every(self.interval_ms, function() measure_and_write(self) end)
   -- What was written under an earlier session is gone.
   self.written = {}
-  write(self, true)
+  measure_and_write(self)
 end
 
 --- An application, or what it follows, changed: its row is written now, or 100 ms after the last time.

@@ -87,6 +87,7 @@ function M.of(app, context)
     health = health_of(app, is_waiting),
     pid = app.pid,
     memory = app.memory,
+    cpu = app.cpu,
     restarts = math.max(0, app.starts - 1),
     ["return"] = return_code(app.last_exit),
     error = error_of(app),

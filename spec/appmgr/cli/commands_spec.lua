@@ -65,13 +65,13 @@ end)
 describe("app ls and app show", function()
   local ROWS = {
     { name = "bad", state = "backoff", error = "ENOENT: exec /x", restarts = 3 },
-    { name = "web", task = "web", slot = 0, state = "running", pid = 42, memory = 1536, restarts = 0,
+    { name = "web", task = "web", slot = 0, state = "running", pid = 42, memory = 1536, cpu = 12.25, restarts = 0,
       last_start_time = "2026-11-23 16:00:00" },
   }
 
   it("show what runs and why not", function()
     local result = run({ ["app.list"] = ROWS }, { "app", "ls" })
-    has(result.out, "web   web      0  running   42  1.5 KiB         0  2026-11-23 16:00:00  -")
+    has(result.out, "web   web      0  running   42  1.5 KiB  12.2%         0  2026-11-23 16:00:00  -")
     has(result.out, "ENOENT: exec /x")
     assert.equal("no applications on this node\n", run({ ["app.list"] = {} }, { "app", "ls" }).out)
   end)

@@ -25,9 +25,10 @@ local function fake_core()
     runtime = { version = "0.1.0", pid = 7, share_dir = "/share", keeper_path = "/bin/keeper" },
     host = {
       machine_id = function() return "m" end, boot_id = function() return "b" end, hostname = function() return "h" end,
-      process = function() end, resource = function() return { cpu_processors = 2, mem_total_bytes = 1 << 30 } end,
+      resource = function() return { cpu_processors = 2, mem_total_bytes = 1 << 30 } end,
     },
   }
+  fake.survey = { begin = function() return { step = function() return {} end } end }
   fake.notify = { send = function(state) fake.told[#fake.told + 1] = state; return true end }
   fake.loop = {
     on_signal = function(name, fn) fake.signals[name] = fn end,

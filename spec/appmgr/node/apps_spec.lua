@@ -39,7 +39,6 @@ describe("the applications of a node", function()
       }),
       json = core.json, codec = core.codec, log = log, problems = problems, clock = clock, node = "alpha",
       inherited = { PATH = "/bin" }, log_dir = "/log", owner = "root",
-      host = { process = function(pid) return pid % 2 == 1 and { memory_bytes = pid * 1000 } or nil end },
       on_change = function() changes = changes + 1 end,
     })
     keeper.on_event = function(event) made:keeper_event(event) end
@@ -374,29 +373,18 @@ describe("the applications of a node", function()
     assert.same({ "spawn a" }, keeper.calls)
   end)
 
-  it("are measured, a bounded number at a time", function()
-    local list = {}
-    for i = 1, 250 do list[i] = { name = "a" .. i, command = "x" } end
-    apps:set_local(locals(table.unpack(list)))
+  it("are measured, and their rows say so", function()
+    apps:set_local(locals({ name = "a", command = "x" }))
     apps:keeper_ready({})
     run_all()
-    local function measured()
-      local count = 0
-      for _, app in pairs(apps.by_id) do
-        if app.seen then count = count + 1 end
-      end
-      return count
-    end
-    apps.host = { process = function(pid)
-      for _, app in pairs(apps.by_id) do
-        if app.pid == pid then app.seen = true end
-      end
-      return { memory_bytes = pid }
+    local told
+    apps.usage = { measure = function(_, by_id, callback)
+      for _, app in pairs(by_id) do app.memory, app.cpu = 4096, 12.5 end
+      callback()
     end }
-    apps:sample()
-    assert.equal(200, measured())
-    apps:sample()
-    assert.equal(250, measured())
-    assert.equal(apps:rows().a7.pid, apps:rows().a7.memory)
+    apps:sample(function() told = true end)
+    assert.is_true(told)
+    assert.equal(4096, apps:rows().a.memory)
+    assert.equal(12.5, apps:rows().a.cpu)
   end)
 end)

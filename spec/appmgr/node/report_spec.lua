@@ -9,11 +9,12 @@ local json = core.json
 
 describe("the report", function()
   local client, http, timer, problems, log, report, rows, session, now, sampled, doubts
-  local acted_on
+  local acted_on, slow, measured
 
   before_each(function()
     client, http = consul.client()
     timer, log, rows, session, now, sampled, doubts = fake_timer.new(), fake_log.new(), {}, "s1", 0, 0, 0
+    slow, measured = false, nil
     problems, acted_on = Problems.new({ log = log, now = os.time }), 0
     report = Report.new({
       client = client, timer = timer, problems = problems, json = json, node = "alpha", interval_ms = 10000,
@@ -22,7 +23,11 @@ describe("the report", function()
       resource = function() return { cpu_cores = 2, pid = 1 } end,
       rows = function() return rows end,
       acted_on = function() return acted_on end,
-      sample = function() sampled = sampled + 1 end,
+      sample = function(callback)
+        sampled = sampled + 1
+        if not slow then return callback() end
+        measured = callback
+      end,
       doubt_session = function() doubts = doubts + 1 end,
     })
   end)
@@ -53,6 +58,20 @@ describe("the report", function()
     assert.equal("T10", written().resource.systime)
     assert.truthy(written().applications)
     assert.equal(2, sampled)
+  end)
+
+  it("writes what was measured, and nothing when it was stopped meanwhile", function()
+    slow, rows = true, { ping = { name = "ping" } }
+    report:start()
+    assert.is_nil(open())
+    rows.ping.memory = 7
+    measured()
+    assert.equal(7, written().applications.ping.memory)
+    applied()
+    timer.advance(10000)
+    report:stop()
+    measured()
+    assert.is_nil(open())
   end)
 
   it("writes a change at once, further ones together after 100 ms, the same one never", function()

@@ -8,7 +8,7 @@ List the applications of this node, local ones and replicas of tasks.
 
   --json           the fields of the status key, for programs]]
 
-local HEADER <const> = { "NAME", "TASK", ">SLOT", "STATE", ">PID", ">MEMORY", ">RESTARTS", "STARTED", "NOTE" }
+local HEADER <const> = { "NAME", "TASK", ">SLOT", "STATE", ">PID", ">MEMORY", ">CPU", ">RESTARTS", "STARTED", "NOTE" }
 
 local function note(row)
   local parts = { row.error }
@@ -19,13 +19,17 @@ local function note(row)
   return table.concat(parts, ", ")
 end
 
+local function percent(cpu)
+  return cpu and ("%.1f%%"):format(cpu)
+end
+
 local function format(rows)
   if #rows == 0 then return "no applications on this node" end
   local cells = {}
   for i, row in ipairs(rows) do
     cells[i] = {
-      row.name, row.task, row.slot, row.state, row.pid, grid.size(row.memory), row.restarts, row.last_start_time,
-      note(row),
+      row.name, row.task, row.slot, row.state, row.pid, grid.size(row.memory), percent(row.cpu), row.restarts,
+      row.last_start_time, note(row),
     }
   end
   return grid.format(HEADER, cells)

@@ -11,12 +11,13 @@ Show one application of this node.
 
 --- What people look for first; all other fields follow by name.
 local ORDER <const> = {
-  "name", "task", "slot", "version", "state", "error", "pid", "memory", "restarts", "return", "last_start_time",
+  "name", "task", "slot", "version", "state", "error", "pid", "memory", "cpu", "restarts", "return", "last_start_time",
   "next_start_time", "command", "user", "working_dir", "env",
 }
 
 local function describe(field, value)
   if field == "memory" then return ("%s (%d bytes)"):format(grid.size(value), value) end
+  if field == "cpu" then return ("%.1f %% of one processor"):format(value) end
   if type(value) == "table" then return json.encode(value) end
   return tostring(value)
 end
