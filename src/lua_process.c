@@ -3,9 +3,10 @@
  *
  *   open{keeper_path=, state_dir=, on_ready=fn(list), on_event=fn(event), on_lost=fn(reason)} → client | nil, err
  *   client:spawn{id=, argv={…}, env={"K=V",…}, tag=, working_dir=, user=, stop_signal=, stop_timeout_ms=, restart=,
- *                output_path=, max_output_bytes=, nice=, umask=, open_files=, no_new_privs=,
+ *                output_path=, max_output_bytes=, nice=, umask=, open_files=, no_new_privs=, lease_ms=, is_local=,
  *                init_argv=, init_timeout_ms=, fini_argv=, fini_timeout_ms=, ready_fd=, brief=}
- *   client:update(id, {tag=, stop_signal=, stop_timeout_ms=, restart=})
+ *   client:update(id, {tag=, stop_signal=, stop_timeout_ms=, restart=, lease_ms=})
+ *   client:renew(at_ms)   leases run from that moment of CLOCK_BOOTTIME
  *   client:stop(id)   client:forget(id)   client:signal(id, number)   client:acknowledge(sequence)
  *   client:end_run(id)    stop signal and timeout; then as if it had ended by itself
  *   client:set_ready(id, starts)   the run of that number is ready
@@ -323,6 +324,7 @@ static void read_policy(lua_State *L, int table, struct process_spec *spec, stru
     spec->stop_signal = (int)stop_signal;
     spec->tag = text_field(L, table, "tag");
     spec->stop_timeout_ms = number_field(L, table, "stop_timeout_ms", &spec->has_stop_timeout);
+    spec->lease_ms = number_field(L, table, "lease_ms", &spec->has_lease);
     spec->restart = restart_field(L, table, restart);
 }
 
@@ -340,7 +342,9 @@ static void read_settings(lua_State *L, int table, struct process_spec *spec)
     spec->nice = (int)nice;
     lua_getfield(L, table, "no_new_privs");
     spec->no_new_privs = lua_toboolean(L, -1);
-    lua_pop(L, 2);
+    lua_getfield(L, table, "is_local");
+    spec->is_local = lua_toboolean(L, -1);
+    lua_pop(L, 3);
     spec->umask = number_field(L, table, "umask", &spec->has_umask);
     spec->open_files = number_field(L, table, "open_files", NULL);
 }
@@ -473,6 +477,15 @@ static int acknowledge(lua_State *L)
     return answer(L, process_acknowledge(object->client, (uint64_t)sequence));
 }
 
+static int renew(lua_State *L)
+{
+    struct lua_process *object = check_client(L);
+    lua_Number at_ms = luaL_checknumber(L, 2);
+
+    luaL_argcheck(L, at_ms >= 0 && at_ms < 1e15, 2, "no moment");
+    return answer(L, process_renew(object->client, (uint64_t)at_ms));
+}
+
 static int shut_down(lua_State *L)
 {
     struct lua_process *object = check_client(L);
@@ -578,7 +591,7 @@ int lua_process_open(lua_State *L)
     static const luaL_Reg methods[] = {
         {"spawn", spawn},         {"update", update},           {"stop", stop},          {"forget", forget},
         {"signal", send_signal},  {"acknowledge", acknowledge}, {"shutdown", shut_down}, {"close", close_client},
-        {"end_run", end_run},     {"set_ready", set_ready},
+        {"end_run", end_run},     {"set_ready", set_ready},     {"renew", renew},
         {NULL, NULL}};
 
     lua_handle_class(L, class_name, methods);

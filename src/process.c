@@ -300,6 +300,8 @@ static void put_policy(struct wire_writer *writer, const struct process_spec *sp
     put_optional(writer, WIRE_TAG_STOP_SIGNAL, (uint64_t)spec->stop_signal);
     if (spec->has_stop_timeout)
         wire_put_number(writer, WIRE_TAG_STOP_TIMEOUT_MS, spec->stop_timeout_ms);
+    if (spec->has_lease)
+        wire_put_number(writer, WIRE_TAG_LEASE_MS, spec->lease_ms);
     if (spec->restart)
         put_restart(writer, spec->restart);
 }
@@ -345,6 +347,7 @@ int process_spawn(struct process_client *client, const struct process_spec *spec
     put_optional(writer, WIRE_TAG_MAX_OUTPUT_BYTES, spec->max_output_bytes);
     put_phases(writer, spec);
     put_settings(writer, spec);
+    put_optional(writer, WIRE_TAG_LOCAL, spec->is_local);
     return keeper_link_end(client->link);
 }
 
@@ -396,4 +399,9 @@ int process_signal(struct process_client *client, const char *id, int number)
 int process_acknowledge(struct process_client *client, uint64_t sequence)
 {
     return request(client, WIRE_ACKNOWLEDGE, NULL, WIRE_TAG_SEQUENCE, sequence);
+}
+
+int process_renew(struct process_client *client, uint64_t at_ms)
+{
+    return request(client, WIRE_RENEW, NULL, WIRE_TAG_RENEWED_MS, at_ms);
 }

@@ -42,6 +42,9 @@ struct process_spec {
     bool has_nice, has_umask, no_new_privs;
     int nice;                               /* -20 to 19 */
     uint64_t umask, open_files;             /* open_files 0: as the keeper's */
+    bool is_local;                          /* no task of Consul: what limits those does not apply */
+    bool has_lease;
+    uint64_t lease_ms;                      /* how long it runs after the last process_renew; 0: for ever */
     int stop_signal;                        /* 0: default, or as it is */
     bool has_stop_timeout;
     uint64_t stop_timeout_ms;
@@ -67,6 +70,8 @@ int process_set_ready(struct process_client *client, const char *id, uint64_t st
 int process_forget(struct process_client *client, const char *id);
 int process_signal(struct process_client *client, const char *id, int number);
 int process_acknowledge(struct process_client *client, uint64_t sequence);
+/* The owner was in touch at `at_ms` of CLOCK_BOOTTIME: leases run from then on. */
+int process_renew(struct process_client *client, uint64_t at_ms);
 
 /* Stops everything and ends the keeper; on_ended is called when it is gone, connected or not. */
 void process_shutdown(struct process_client *client);

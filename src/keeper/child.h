@@ -62,6 +62,7 @@ struct child_spec {
     const char *working_dir, *user, *output_path;
     uint64_t max_output_bytes;
     struct spawn_settings settings;
+    bool is_local;          /* asked for by this node's own configuration: what limits tasks does not apply */
     char text[];
 };
 
@@ -81,6 +82,7 @@ struct child {
     struct child_spec *spec;
     int stop_signal;
     uint64_t stop_timeout_ms;
+    uint64_t lease_ms;      /* how long it runs without a renewal, see lease.h; 0: for ever */
     struct child_restart restart;
 
     enum child_state state;
@@ -140,7 +142,7 @@ enum wire_phase child_wire_phase(const struct child *child);
  * when it asks for nothing valid or memory is out; owned by the caller. */
 struct child_spec *child_spec_new(const struct wire_message *message, const char *marker, const char **why);
 
-/* Takes tag, stop signal and timeout, restart policy and readiness from a WIRE_SPAWN or WIRE_UPDATE; what the message does not
+/* Takes tag, stop signal and timeout, lease, restart policy and readiness from a WIRE_SPAWN or WIRE_UPDATE; what the message does not
  * hold stays as it is. Returns NULL, or why it was refused (nothing is changed then). */
 const char *child_update(struct child *child, const struct wire_message *message);
 

@@ -149,6 +149,7 @@ struct child_spec *child_spec_new(const struct wire_message *message, const char
     spec->ready_fd = (int)ready_fd;
     spec->brief = wire_number(message, WIRE_TAG_BRIEF, 0) != 0;
     spec->settings = settings;
+    spec->is_local = wire_number(message, WIRE_TAG_LOCAL, 0) != 0;
     return spec;
 }
 
@@ -180,6 +181,7 @@ const char *child_update(struct child *child, const struct wire_message *message
     }
     child->stop_signal = (int)stop_signal;
     child->stop_timeout_ms = duration(message, WIRE_TAG_STOP_TIMEOUT_MS, child->stop_timeout_ms);
+    child->lease_ms = duration(message, WIRE_TAG_LEASE_MS, child->lease_ms);
     if (wire_has(message, WIRE_TAG_RESTART_ENABLED))
         update_restart(&child->restart, message);
     /* Said of one run: by now it may be another. */

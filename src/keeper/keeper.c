@@ -1,6 +1,8 @@
 #include "keeper.h"
 #include "exits.h"
+#include "lease.h"
 #include "output.h"
+#include "permit.h"
 #include "ready.h"
 #include "server.h"
 #include "sweep.h"
@@ -95,6 +97,14 @@ static void fail(struct child *child, enum spawn_step step, int error)
     child_handle(child, CHILD_START_FAILED);
 }
 
+/* What may not be started is a start that failed: it is tried again as any other, since rules change. */
+static void fail_forbidden(struct child *child, const char *why)
+{
+    snprintf(child->failure_step, sizeof child->failure_step, "permit");
+    snprintf(child->failure, sizeof child->failure, "EPERM: %.600s", why);
+    child_handle(child, CHILD_START_FAILED);
+}
+
 /* The user is looked up when the child first starts and not when it is restarted. */
 static int find_user(struct child *child, const struct spawn_user **user)
 {
@@ -133,7 +143,17 @@ static void start_child(struct child *child)
     };
     struct spawn_result result = {0};
     struct stream *stream = NULL;
+    const char *forbidden;
 
+    if (child->phase != CHILD_FINI && lease_has_ended(child)) {
+        child_handle(child, CHILD_STOP);
+        return;
+    }
+    forbidden = permit_check(child->spec, child->phase, &request.program);
+    if (forbidden) {
+        fail_forbidden(child, forbidden);
+        return;
+    }
     result.step = SPAWN_USER;
     result.error = find_user(child, &request.user);
     if (!result.error && child->spec->output_path) {
@@ -347,6 +367,7 @@ int keeper_open(const struct keeper_options *options, const char **what)
         *what = "/dev/null";
         return -errno;
     }
+    permit_open(options->directory_fd);
     *what = "state directory";
     if ((error = make_marker(options->directory_fd)) != 0)
         return error;
@@ -408,6 +429,7 @@ void keeper_run(void)
             break;
         start_some();
         sweep_run();
+        lease_run(); /* before the deadlines: a stop has one */
         handle_deadlines();
         output_run();
         server_flush();

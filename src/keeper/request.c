@@ -1,6 +1,7 @@
 /* What clients ask for: one handler a frame type, and which roles may ask it. */
 #include "exits.h"
 #include "keeper.h"
+#include "lease.h"
 #include "server.h"
 #include "table.h"
 #include "tell.h"
@@ -97,6 +98,7 @@ static int spawn(struct connection *connection, const struct wire_message *messa
             return refuse(connection, id, why);
         }
     }
+    lease_changed();
     child_handle(child, CHILD_ASKED);
     return 0;
 }
@@ -107,6 +109,7 @@ static int update(struct connection *connection, const struct wire_message *mess
     struct child *child = table_find(id);
     const char *why = child ? child_update(child, message) : "is not known to the keeper";
 
+    lease_changed();
     return why ? refuse(connection, id, why) : 0;
 }
 
@@ -140,6 +143,13 @@ static int acknowledge(struct connection *connection, const struct wire_message 
 {
     (void)connection;
     exits_acknowledge(wire_number(message, WIRE_TAG_SEQUENCE, 0));
+    return 0;
+}
+
+static int renew(struct connection *connection, const struct wire_message *message)
+{
+    (void)connection;
+    lease_renew(wire_number(message, WIRE_TAG_RENEWED_MS, 0));
     return 0;
 }
 
@@ -179,6 +189,7 @@ static const struct {
     [WIRE_FORGET] = {forget, CONTROLLER, true},
     [WIRE_ACKNOWLEDGE] = {acknowledge, CONTROLLER, false},
     [WIRE_SIGNAL] = {send_signal, OPERATOR | CONTROLLER, true},
+    [WIRE_RENEW] = {renew, CONTROLLER, false},
     [WIRE_SHUTDOWN] = {shut_down, OPERATOR | CONTROLLER, false},
     [WIRE_END_RUN] = {end_run, CONTROLLER, true},
 };
