@@ -8,7 +8,7 @@ local application = require("appmgr.application")
 local fields = require("appmgr.fields")
 local json = require("appmgr.json")
 local names = require("appmgr.names")
-local node_size = require("appmgr.node_size")
+local permits = require("appmgr.permits")
 local suggest = require("appmgr.suggest")
 
 local M = {}
@@ -21,7 +21,7 @@ local MAX_BYTES <const> = 16 * 1024 * 1024
 local LOG_LEVELS = { "DEBUG", "INFO", "WARN", "ERROR" }
 
 --- What is read again on SIGHUP; the rest needs a restart.
-M.RELOADABLE = { "Applications", "Description", "Labels", "LogLevel", "Overcommit", "Policy", "Reserve", "Resources" }
+M.RELOADABLE = { "Applications", "Description", "Labels", "LogLevel", "Policy", "Tasks" }
 
 local function one_of(words)
   return function(value)
@@ -118,6 +118,29 @@ local CONSUL_DEFAULTS = {
   prefix = "appmgr", lock_delay = "0s", candidate = true,
 }
 
+--- A reader of arrays of strings; an empty one is a list, too: it allows nothing.
+local function list_of(what, check)
+  return function(value)
+    if type(value) ~= "table" or (#value == 0 and next(value)) then return nil, "must be an array of " .. what end
+    for index, item in ipairs(value) do
+      if type(item) ~= "string" or not check(item) then return nil, ("entry %d is none of %s"):format(index, what) end
+    end
+    return value
+  end
+end
+
+local function is_user(text) return #text <= 256 and text:find("^[A-Za-z0-9_][A-Za-z0-9_.:-]*%$?$") ~= nil end
+local function is_command(text) return #text <= 4095 and not text:find("[\0\n]") and permits.is_plain_path(text) end
+
+local TASKS = {
+  fields = {
+    enabled = read_boolean,
+    users = list_of("users, as tasks write them", is_user),
+    commands = list_of("absolute paths in which * stands for what is between slashes", is_command),
+  },
+}
+local TASKS_DEFAULTS = { enabled = true }
+
 local POLICY = { fields = { name = fields.text(4095), options = function(value)
   if not fields.is_object(value) then return nil, "must be an object" end
   if next(value) then return nil, "known, but no policy of this version takes any; remove them" end
@@ -165,10 +188,9 @@ local DOCUMENT = {
     Applications = read_applications,
     Consul = block("Consul", CONSUL, CONSUL_DEFAULTS),
     Policy = block("Policy", POLICY, POLICY_DEFAULTS),
+    Tasks = block("Tasks", TASKS, TASKS_DEFAULTS),
   },
 }
-
-for name, reader in pairs(node_size.READERS) do DOCUMENT.fields[name] = reader end
 
 --- Line and column of a byte of a text.
 local function line_and_column(text, offset)
@@ -217,8 +239,8 @@ end
 -- @tparam string text JSON
 -- @tparam string path what to call it in messages
 -- @treturn ?table the configuration with defaults: `path`, `Description`, `LogLevel`, `Labels`, `Applications` (as of
---   application.read_local), `Consul` (nil without one; `url` only as written), `Policy` {`name`, `options`}, and
---   as of node_size.lua, nil where they are not said, `Resources`, `Reserve`, `Overcommit`
+--   application.read_local), `Consul` (nil without one; `url` only as written), `Policy` {`name`, `options`}, `Tasks` (nil without
+--   one; `enabled`, `users`, `commands`)
 -- @treturn ?string all that is wrong, one line each
 function M.parse(text, path)
   local document, reason = json.decode(text)

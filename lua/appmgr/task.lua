@@ -85,6 +85,46 @@ for name, reader in pairs(placement.READERS) do
   end
 end
 
+--- What a node has to know beside the application stands in the version, under the task's own name for it: a node
+-- reads no task document, and a change of it reaches the nodes as any other change does.
+local TERMS = { "on_disconnect" }
+
+local function version_content(document)
+  local content = {}
+  for key, value in pairs(document.content) do content[key] = value end
+  for _, name in ipairs(TERMS) do content[name] = document[name] end
+  if content.on_disconnect == "keep" then content.on_disconnect = nil end
+  return content
+end
+
+--- Reads the content of a version, as it stands under `version/<task>/<hash>`.
+-- @param document decoded JSON
+-- @treturn ?table the application (see application.read) with `stop_after_seconds` (nil: it goes on without Consul);
+--   nil when there are errors
+-- @treturn fields.Findings
+function M.read_version(document)
+  local app, findings = application.read(document)
+  if not app or document.on_disconnect == nil then return app, findings end
+  local terms, reason = read_on_disconnect(document.on_disconnect, fields.findings())
+  if not terms then
+    findings.errors[1] = "on_disconnect: " .. reason
+    return nil, findings
+  end
+  app.stop_after_seconds = terms.stop_after_seconds
+  return app, findings
+end
+
+--- Takes apart the content of a version: what an operator writes as `content`, and what stands beside it.
+-- @tparam table document decoded JSON
+-- @treturn table a task document without a replication
+function M.of_version(document)
+  local made, content = {}, {}
+  for key, value in pairs(document) do content[key] = value end
+  for _, name in ipairs(TERMS) do made[name], content[name] = content[name], nil end
+  made.content = content
+  return made
+end
+
 local function read_content(name, content, findings)
   if content == nil then
     table.insert(findings.errors, "content: is missing; it holds the application to run")
@@ -168,7 +208,7 @@ end
 -- @tparam table json appmgr.json
 -- @tparam table codec core.codec
 -- @treturn ?table the task as from `read`, with `version` and `content_text`
---   (the canonical text a version key holds)
+--   (the canonical text a version key holds: the content, and with it what nodes have to know beside it)
 -- @treturn fields.Findings
 function M.parse(name, text, json, codec)
   local findings = fields.findings()
@@ -186,13 +226,14 @@ function M.parse(name, text, json, codec)
   if not task then
     return nil, findings
   end
-  task.content_text = json.encode(task.content)
+  local content = version_content(task)
+  task.content_text = json.encode(content)
   if #task.content_text > M.MAX_CONTENT_BYTES then
     table.insert(findings.errors, ("content: is %d bytes; at most %d fit into a transaction of Consul"):format(
       #task.content_text, M.MAX_CONTENT_BYTES))
     return nil, findings
   end
-  task.version = application.version(task.content, json, codec)
+  task.version = application.version(content, json, codec)
   return task, findings
 end
 

@@ -76,6 +76,22 @@ describe("the configuration", function()
     end
   end)
 
+  it("limits what tasks may run", function()
+    local parsed = config.parse([[{ "Tasks": { "users": ["www-data", "33:33"], "commands": ["/usr/bin/*"] } }]], PATH)
+    assert.same({ enabled = true, users = { "www-data", "33:33" }, commands = { "/usr/bin/*" } }, parsed.Tasks)
+    assert.is_nil(config.parse("{}", PATH).Tasks)
+    local err = errors_of([[{ "Tasks": { "enabled": "no", "users": ["a b"], "commands": ["sleep"], "command": 1 } }]])
+    for _, text in ipairs({
+      "Tasks.enabled: must be true or false", "Tasks.users: entry 1 is none of users",
+      "Tasks.commands: entry 1 is none of absolute paths", 'did you mean "commands"?',
+    }) do
+      assert.truthy(err:find(text, 1, true), text .. " is not in " .. err)
+    end
+    for _, path in ipairs({ "/usr/../bin/x", "/a//b", "/a\\nuser root" }) do
+      assert.truthy(errors_of(('{ "Tasks": { "commands": ["%s"] } }'):format(path)):find("entry 1 is none of", 1, true))
+    end
+  end)
+
   it("refuses options that no policy of this version takes", function()
     assert.truthy(config.parse([[{ "Policy": { "name": "spread", "options": {} } }]], PATH))
     local err = errors_of([[{ "Policy": { "name": "spread", "options": { "weight": 2 } } }]])

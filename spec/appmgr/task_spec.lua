@@ -84,6 +84,27 @@ describe("task.parse", function()
     assert.truthy(findings.warnings[1]:find("on_disconnect.stopp: unknown field", 1, true))
   end)
 
+  it("puts what nodes have to know beside the content into the version", function()
+    local plain = parse('{"content":{"command":"x"},"on_disconnect":"keep"}')
+    assert.equal('{"command":"x"}', plain.content_text)
+    local guarded = parse('{"content":{"command":"x","on_disconnect":"keep"},"on_disconnect":{"stop_after_seconds":60}}')
+    assert.equal('{"command":"x","on_disconnect":{"stop_after_seconds":60}}', guarded.content_text)
+    assert.not_equal(plain.version, guarded.version)
+    local document = core.json.decode(guarded.content_text)
+    assert.equal(60, task.read_version(document).stop_after_seconds)
+    assert.same({ content = { command = "x" }, on_disconnect = { stop_after_seconds = 60 } }, task.of_version(document))
+    assert.is_nil(task.read_version({ command = "x" }).stop_after_seconds)
+    -- Under `content` it means nothing.
+    local misplaced = parse('{"content":{"command":"x","on_disconnect":{"stop_after_seconds":60}}}')
+    assert.equal(plain.version, misplaced.version)
+  end)
+
+  it("reads no version whose on_disconnect means nothing", function()
+    local app, findings = task.read_version({ command = "x", on_disconnect = "stop" })
+    assert.is_nil(app)
+    assert.matches("on_disconnect: must be", findings.errors[1])
+  end)
+
   it("refuses an on_disconnect that means nothing", function()
     for _, value in ipairs({ '"stop"', "60", "{}", "[]", '{"stop_after":60}' }) do
       local text = refusal('{"content":{"command":"x"},"on_disconnect":' .. value .. "}")

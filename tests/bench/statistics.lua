@@ -19,20 +19,17 @@ function M.spread(samples, digits)
   return text:format(M.median(samples), M.percentile(samples, 0.99), M.percentile(samples, 0), M.percentile(samples, 1), #samples)
 end
 
---- Prints rows of texts, the columns aligned.
+--- Prints rows {measure, value, aim} aligned.
 function M.print(rows)
-  local widths = {}
+  local widths = {0, 0, 0}
   for _, row in ipairs(rows) do
-    for column, text in ipairs(row) do
-      widths[column] = math.max(widths[column] or 0, #text)
+    for column = 1, 3 do
+      widths[column] = math.max(widths[column], #(row[column] or ""))
     end
   end
   for _, row in ipairs(rows) do
-    local cells = {}
-    for column, text in ipairs(row) do
-      cells[column] = text .. (" "):rep(widths[column] - #text)
-    end
-    print((table.concat(cells, "  "):gsub("%s+$", "")))
+    local line = ("%-" .. widths[1] .. "s  %-" .. widths[2] .. "s  %s"):format(row[1], row[2] or "", row[3] or "")
+    print((line:gsub("%s+$", "")))
   end
 end
 

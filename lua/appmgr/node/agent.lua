@@ -5,7 +5,7 @@
 --   start    configuration → state directory (lock, whose it is) → control socket → keeper
 --            → local applications → Consul, when it answers
 --   Consul   session held → live/<host> acquired (membership) → reports, assignment, election
---   reload   SIGHUP (node/reload.lua): Applications, Labels, Policy, sizes, LogLevel; a broken file changes nothing
+--   reload   SIGHUP (node/reload.lua): all but Consul; a broken file changes nothing
 --   stop     SIGTERM: resigns, keeps its session, leaves the applications to the keeper
 --   leave    SIGINT, `appmgr leave`: resigns, stops the applications, ends its session
 --
@@ -14,6 +14,7 @@
 local Apps = require("appmgr.node.apps")
 local Assignment = require("appmgr.node.assignment")
 local History = require("appmgr.node.history")
+local Lease = require("appmgr.node.lease")
 local Locals = require("appmgr.node.locals")
 local Problems = require("appmgr.problems")
 local Report = require("appmgr.node.report")
@@ -24,8 +25,8 @@ local Zone = require("appmgr.when.zone")
 local clock = require("appmgr.clock")
 local configuration = require("appmgr.config")
 local json = require("appmgr.json")
-local node_size = require("appmgr.node_size")
 local launch = require("appmgr.node.launch")
+local permit = require("appmgr.node.permit")
 local reload = require("appmgr.node.reload")
 
 local M = {}
@@ -70,6 +71,25 @@ local function open_state(self)
   return self.history and true, reason
 end
 
+--- What tasks may run here is the keeper's to hold: it must know before it is asked for anything.
+-- @tparam ?table tasks the `Tasks` block
+-- @treturn boolean|nil, string
+function Agent:limit_tasks(tasks)
+  return permit.write(self.core.file, self.state_dir, tasks, self.owner)
+end
+
+--- Leases count on the session and the assignment, which come with Consul.
+local function open_lease(self)
+  local core = self.core
+  self.lease = Lease.new({
+    timer = core.timer, log = core.log,
+    keeper = function() return self.apps:keeper() end,
+    renew_within = function(rhythm_ms) self.session:renew_within(rhythm_ms) end,
+    confirm = function(callback) self.assignment:confirm(callback) end,
+    on_change = function() self.apps:lease_changed() end,
+  })
+end
+
 local function build_apps(self)
   local core = self.core
   local schedule = Schedule.new({
@@ -83,8 +103,8 @@ local function build_apps(self)
     usage = self.usage,
     node = self.node, log_dir = self.log_dir,
     inherited = launch.inherited(core.file.read("/proc/self/environ") or ""),
-    owner = user_name(core.file, (core.file.stat("/proc/self") or {}).uid or 0),
-    history = self.history,
+    owner = self.owner,
+    history = self.history, lease = self.lease,
     on_change = function()
       if self.report then self.report:changed() end
     end,
@@ -157,6 +177,7 @@ end
 
 --- This node's name is not its own for now: its keys are not written, and what is given to that name is not taken.
 local function step_back(self)
+  self.lease:left()
   self.report:stop()
   self.assignment:stop()
 end
@@ -166,6 +187,7 @@ local function open_session(self)
   self.session = require("appmgr.node.session").new({
     client = self.client, timer = core.timer, log = core.log, problems = self.problems, random = math.random,
     state = self.state, host = core.host, config = self.config.Consul, node = self.node,
+    on_renewed = function(sent_ms) self.lease:renewed(sent_ms) end,
     on_held = function(id)
       self.cluster:session_held(id)
       self.membership:session_held(id)
@@ -195,23 +217,25 @@ local function open_cluster(self)
   })
 end
 
+--- What the leader has to know of the rules for tasks: all of them, and who runs what names no user.
+function Agent:task_rules()
+  local tasks = self.config.Tasks
+  if not tasks then return json.null end
+  return { enabled = tasks.enabled, users = tasks.users, commands = tasks.commands, owner = self.owner }
+end
+
 --- What `live/<host>` says beside the node's identity.
 function Agent:live_fields()
   local resource, names = self.core.host.resource(), {}
   for index, app in ipairs(self.locals:list()) do names[index] = app.name end
   table.sort(names)
-  local fields = node_size.live_fields(self.config, self.locals:list())
-  fields.reserved_ports = json.array(fields.reserved_ports)
-  for name, value in pairs({
+  return {
     hostname = self.core.host.hostname(), incarnation = self.state:get("incarnation"), version = self.version, cluster = self.cluster:id(),
     labels = self.config.Labels,
     capacity = { cpu = resource.cpu_processors * 1000, memory_mb = resource.mem_total_bytes // MIB },
-    candidate = self.config.Consul.candidate,
+    candidate = self.config.Consul.candidate, tasks = self:task_rules(),
     local_applications = json.array(names),
-  }) do
-    fields[name] = value
-  end
-  return fields
+  }
 end
 
 --- This node has its name to itself: it takes part.
@@ -219,6 +243,7 @@ local function joined(self)
   self.is_refused = false
   self.report:start()
   self.assignment:start()
+  self.lease:joined()
   if not self.election then return end
   if self.election_started then return self.election:session_held() end
   self.election_started = true
@@ -357,7 +382,7 @@ local function quiesce(self)
     if self[name] then self[name]:cancel() end
     self[name] = nil
   end
-  for _, name in ipairs({ "leader", "assignment", "membership" }) do
+  for _, name in ipairs({ "lease", "leader", "assignment", "membership" }) do
     if self[name] then self[name]:stop() end
   end
 end
@@ -455,9 +480,12 @@ function M.start(options)
   local policy, err = configuration.load_policy(self.config.Policy, core.file, core.runtime.share_dir)
   if not policy then return nil, ("%s: %s"):format(self.config.path, err) end
   self.policy = policy
+  self.owner = user_name(core.file, (core.file.stat("/proc/self") or {}).uid or 0)
   local opened
   opened, err = open_state(self)
+  if opened then opened, err = self:limit_tasks(self.config.Tasks) end
   if not opened then return nil, err end
+  if self.config.Consul then open_lease(self) end
   build_apps(self)
   open_locals(self)
   opened, err = open_control(self, options.socket)

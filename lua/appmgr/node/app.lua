@@ -42,6 +42,7 @@ function command.update(app, keeper)
   local spawn = wanted.spawn
   keeper:update(app.id, {
     tag = spawn.tag, stop_signal = spawn.stop_signal, stop_timeout_ms = spawn.stop_timeout_ms, restart = spawn.restart,
+    lease_ms = spawn.lease_ms or 0,
   })
 end
 

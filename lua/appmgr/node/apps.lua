@@ -19,7 +19,7 @@ Apps.__index = Apps
 
 --- @tparam table deps `json`, `codec`, `log`, `problems`, `clock`, `usage` (node/usage.lua), `node`, `inherited`
 --   (environment of applications), `log_dir`, `owner` (user who runs what names no user), `history` (node/history.lua),
---   `schedule` (when they run),
+--   `schedule` (when they run), `lease` (node/lease.lua; nil without Consul: there are no replicas then),
 --   `on_change` (function(), what `list` shows has changed)
 -- @treturn Apps with nothing wanted and no keeper
 function M.new(deps)
@@ -29,7 +29,7 @@ function M.new(deps)
       clock = deps.clock, owner = deps.owner,
     },
     log = deps.log, problems = deps.problems, clock = deps.clock, usage = deps.usage, history = deps.history,
-    schedule = deps.schedule, on_change = deps.on_change, held_locals = { names = {} },
+    schedule = deps.schedule, lease = deps.lease, on_change = deps.on_change, held_locals = { names = {} },
     by_id = {}, by_name = {}, locals = {}, local_list = {}, replicas = {}, replicas_are_decided = false,
   }, Apps)
 end
@@ -38,6 +38,11 @@ end
 -- @tparam table client from core.process; borrowed
 function Apps:connect(client)
   self.client = client
+end
+
+--- @treturn ?table the keeper's client; nil while it cannot be reached
+function Apps:keeper()
+  return self.is_connected and self.client or nil
 end
 
 --- A name for one more slot of a task: the task's, or the first `#k` that is free.
@@ -68,7 +73,7 @@ end
 local function add_app(self, id, identity)
   local app = App.new({
     id = id, kind = identity.kind, name = identity.name, task = identity.task, slot = identity.slot, log = self.log,
-    keeper = function() return self.is_connected and self.client or nil end,
+    keeper = function() return self:keeper() end,
     on_change = function() self.on_change() end,
   })
   self.by_id[id] = app
@@ -87,10 +92,10 @@ end
 --- A definition for an application; the one it has when the document is the same.
 local function definition_for(self, app, document, version)
   local shown = app.shown
-  local is_same = shown and shown.application == document and shown.version == version
-  if is_same and launch.same_ports(shown.ports, app.ports) then return shown end
+  if shown and shown.application == document and shown.version == version and shown.fence == app.fence then return shown end
   return launch.definition(document, {
-    id = app.id, kind = app.kind, name = app.name, task = app.task, slot = app.slot, version = version, ports = app.ports,
+    id = app.id, kind = app.kind, name = app.name, task = app.task, slot = app.slot, version = version,
+    fence = app.fence,
   }, self.context)
 end
 
@@ -102,8 +107,31 @@ local function want_document(self, app, document, version)
   app:want("off", definition)
 end
 
+--- What becomes of a replica that must not run without Consul: nil where that changes nothing.
+local function lease_ruling(self, app, replica)
+  local seconds = replica.application and replica.application.stop_after_seconds
+  if not seconds then return nil end
+  return self.lease:ruling(seconds, app.state ~= "idle" and app.state ~= "stopping")
+end
+
+--- Tells the lease for how long its replicas may go on without it.
+local function set_terms(self, replicas)
+  if not self.lease then return end
+  local terms_s = {}
+  for _, replica in ipairs(replicas) do
+    local seconds = replica.application and replica.application.stop_after_seconds
+    if seconds then terms_s[seconds] = true end
+  end
+  self.lease:set_terms(terms_s)
+end
+
 local function want_replica(self, app, replica)
-  app.version, app.ports = replica.version, replica.ports
+  app.version, app.fence = replica.version, replica.fence
+  local mode, reason = lease_ruling(self, app, replica)
+  if mode then
+    self.schedule:pause(app)
+    return app:want(mode, app.shown, (mode == "off" or app.state == "idle") and reason or nil)
+  end
   if not self.held and replica.application then
     return want_document(self, app, replica.application, replica.version)
   end
@@ -162,6 +190,7 @@ local function reconcile(self)
   for _, identity in pairs(self.locals) do wanted[identity.id] = true end
   for _, replica in ipairs(replicas) do wanted[replica.id] = true end
   settle_rest(self, wanted)
+  set_terms(self, replicas)
   for _, identity in ipairs(self.local_list) do
     want_document(self, self.by_id[identity.id] or add_app(self, identity.id, identity), identity.application)
   end
@@ -188,7 +217,7 @@ function Apps:set_local(list, held)
 end
 
 --- Sets the replicas this node is to run.
--- @tparam table list array of {task, slot, version, leaving, ports, application} or, where the application cannot be
+-- @tparam table list array of {task, slot, version, leaving, application, fence} or, where the application cannot be
 --   used, `error` instead of it: what runs of that slot stays
 -- @tparam boolean decided true when an assignment read from Consul says so: replicas that are not in it are
 --   stopped. False for what is remembered: nothing is stopped.
@@ -197,13 +226,19 @@ function Apps:set_replicas(list, decided)
   for index, replica in ipairs(list) do
     local identity = {
       kind = "replica", task = replica.task, slot = replica.slot, version = replica.version,
-      leaving = replica.leaving, application = replica.application, error = replica.error, ports = replica.ports,
+      leaving = replica.leaving, application = replica.application, error = replica.error,
+      fence = replica.fence,
     }
     identity.id = launch.id(self.context.codec, self.context.node, identity)
     self.replicas[index] = identity
   end
   self.replicas_are_decided = self.replicas_are_decided or decided
   self.held = nil
+  reconcile(self)
+end
+
+--- What the lease allows has changed.
+function Apps:lease_changed()
   reconcile(self)
 end
 
@@ -219,6 +254,7 @@ end
 function Apps:keeper_ready(list)
   self.problems:clear("keeper")
   self.is_ready, self.is_connected = true, true
+  if self.lease then self.lease:keeper_ready() end
   local listed = {}
   for _, item in ipairs(list) do
     local tag = launch.read_tag(item.tag, self.context.json)
@@ -238,6 +274,13 @@ function Apps:keeper_ready(list)
   self.on_change()
 end
 
+--- Whether the keeper stops by itself what must not run without Consul.
+local function is_end_of_lease(app, event)
+  local is_stop = event.type == "stopping" or event.type == "stopped"
+  local has_lease = app.wanted and app.wanted.application.stop_after_seconds
+  return is_stop and has_lease and app.state ~= "replacing" and app.state ~= "stopping"
+end
+
 --- The keeper says what happened to an application.
 -- @tparam table event as from core.process
 function Apps:keeper_event(event)
@@ -252,6 +295,7 @@ function Apps:keeper_event(event)
   end
   local app = self.by_id[event.id]
   if not app or self.is_closing then return end
+  if is_end_of_lease(app, event) then self.lease:ended() end
   local error_before = app.error
   app:handle(event, self.clock.now())
   self.schedule:changed(app)

@@ -7,9 +7,9 @@
 -- changes anything. An absent or unreadable one, a store in doubt, a failed
 -- read: all leave what runs as it is, and are told as problems. A version that
 -- is missing or unusable concerns its own slots only.
-local application = require("appmgr.application")
 local assignment = require("appmgr.assignment")
 local fields = require("appmgr.fields")
+local task_document = require("appmgr.task")
 
 local M = {}
 
@@ -32,7 +32,7 @@ function M.new(deps)
     client = deps.client, timer = deps.timer, problems = deps.problems, json = deps.json,
     state = deps.state, cluster = deps.cluster, node = deps.node, fallback_ms = deps.fallback_ms,
     on_assignment = deps.on_assignment, on_absent = deps.on_absent,
-    key = "assignment/" .. deps.node, contents = {}, retry_ms = RETRY_FIRST_MS,
+    key = "assignment/" .. deps.node, contents = {}, fences = {}, retry_ms = RETRY_FIRST_MS,
   }, Assignment)
   self.watch = deps.watch.new({
     client = deps.client, timer = deps.timer, random = deps.random, key = self.key, fallback_ms = deps.fallback_ms,
@@ -59,12 +59,52 @@ end
 --- Reads the content of a version. Its name is the leader's business: it is not compared with the content.
 -- @treturn table {document, application} or {error}
 local function read_content(task, version, document)
-  local app, findings = application.read(document)
+  local app, findings = task_document.read_version(document)
   local first = findings.errors[1]
     or findings.unsupported[1] and fields.unsupported_text(findings.unsupported[1])
   if first then return { error = ("version/%s/%s: %s"):format(task, version, first) } end
   app.name = task
   return { document = document, application = app }
+end
+
+-- Fences ---------------------------------------------------------------------
+--
+-- A slot's fence is the ModifyIndex of the first document in which this node saw the slot with the `since` it has. It
+-- is smaller than the fence of whoever gets the slot next: the leader takes the slot out of this document, or marks it,
+-- before it gives it to another node, and Consul's indexes only grow. (It could not write a number itself that says as
+-- much: the index of a commit is not known before it.) It is kept with the assignment, so that the next agent has the
+-- same; one without that memory takes the index that it sees, which is at least as large. Indexes begin anew in a store
+-- that was made anew, and with them the fences: docs/tasks.md says so.
+
+local function slot_id(replica)
+  return replica.task .. "." .. replica.slot
+end
+
+--- Gives each replica its fence.
+-- @tparam table known fences by slot: {since, fence}
+-- @tparam integer index of the document that holds the replicas
+-- @treturn table the fences to know from now on
+local function fence(replicas, known, index)
+  local fences = {}
+  for _, replica in ipairs(replicas) do
+    local before = known[slot_id(replica)]
+    local is_same = before and before.since == replica.since and before.fence
+    if not replica.leaving then
+      replica.fence = is_same and before.fence or index
+      fences[slot_id(replica)] = { since = replica.since, fence = replica.fence }
+    end
+  end
+  return fences
+end
+
+--- What is remembered of fences, by slot.
+local function remembered_fences(replicas)
+  local fences = {}
+  for _, replica in ipairs(replicas) do
+    local number = math.type(replica.fence) == "integer" and replica.fence or nil
+    fences[slot_id(replica)] = { since = replica.since, fence = number }
+  end
+  return fences
 end
 
 --- Hands the replicas on, each with its application or the reason why it has none.
@@ -83,8 +123,8 @@ local function apply(self, replicas, decided)
         self.node))
     end
     list[index] = {
-      task = replica.task, slot = replica.slot, version = replica.version, leaving = replica.leaving, ports = replica.ports,
-      application = content.application, error = reason,
+      task = replica.task, slot = replica.slot, version = replica.version, leaving = replica.leaving,
+      application = content.application, error = reason, fence = replica.fence,
     }
   end
   for _, what in ipairs({ "follow", "read", "versions" }) do told["assignment/:" .. what] = true end
@@ -260,6 +300,7 @@ function Assignment:deliver(answer)
   local replicas, reason = assignment.parse(text, self.json)
   if not replicas then return unusable(self, "cannot be read: " .. reason) end
   self:tell("read", nil)
+  self.fences = fence(replicas, self.fences, modify_index)
   self.wanted, self.wanted_index, self.retry_ms = replicas, modify_index, RETRY_FIRST_MS
   fetch(self)
 end
@@ -276,6 +317,8 @@ function Assignment:restore()
       self.contents[content_key(replica)] = read_content(replica.task, replica.version, document)
     end
   end
+  self.fences = remembered_fences(kept.replicas)
+  for _, replica in ipairs(replicas) do replica.fence = self.fences[slot_id(replica)].fence end
   self.remembered = replicas
 end
 
@@ -297,6 +340,18 @@ function Assignment:start()
   if self.is_following then return end
   self.is_following = true
   self.watch:start()
+end
+
+--- Asks Consul past every cache whether what is in force is what stands there; what stands there instead is acted on.
+-- @tparam function callback called with true when it is
+function Assignment:confirm(callback)
+  self.client:get(self.key, { consistent = true }, function(answer)
+    if not answer or not self.is_following then return callback(false) end
+    local entry = (answer.status == 200 and self.client.entries(answer.body) or {})[1]
+    if entry and entry.modify_index == self.acted_index then return callback(true) end
+    if not entry or entry.modify_index ~= self.wanted_index then self:deliver(answer) end
+    callback(false)
+  end)
 end
 
 --- Looks again, because the cluster's id was settled.

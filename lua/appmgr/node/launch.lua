@@ -4,7 +4,6 @@
 -- two definitions are compared by `hash` (needs a new process) and `tag` (needs
 -- to be told to the keeper).
 local application = require("appmgr.application")
-local port_name = require("appmgr.port_name")
 
 local M = {}
 
@@ -52,8 +51,8 @@ local function environment_list(inherited, app, identity, node)
     all.APPMGR_TASK = identity.task
     all.APPMGR_SLOT = tostring(identity.slot)
     all.APPMGR_INSTANCE = ("%s.%d"):format(identity.task, identity.slot)
+    all.APPMGR_FENCE = identity.fence and tostring(identity.fence)
   end
-  for name, number in pairs(identity.ports or {}) do all[port_name.variable(name)] = tostring(number) end
   local list = {}
   for name, value in pairs(all) do list[#list + 1] = name .. "=" .. value end
   table.sort(list)
@@ -76,45 +75,23 @@ end
 --- What applies in place, as one short text: a change of it must reach the keeper.
 local function settings_of(spawn)
   local restart = spawn.restart
-  return ("%d/%d/%s/%d/%d/%d"):format(spawn.stop_signal, spawn.stop_timeout_ms, restart.attempts or "-",
+  local text = ("%d/%d/%s/%d/%d/%d"):format(spawn.stop_signal, spawn.stop_timeout_ms, restart.attempts or "-",
     restart.interval_ms, restart.delay_ms, restart.max_delay_ms)
-end
-
---- Whether two replicas have the same ports.
--- @tparam ?table a name → number
--- @tparam ?table b
--- @treturn boolean
-function M.same_ports(a, b)
-  a, b = a or {}, b or {}
-  for name, number in pairs(a) do
-    if b[name] ~= number then return false end
-  end
-  for name in pairs(b) do
-    if not a[name] then return false end
-  end
-  return true
-end
-
---- The hash of what needs a new process. Where there are no ports it is that of the document alone.
-local function hash_of(app, ports, context)
-  local hash = application.process_hash(app, context.json, context.codec)
-  if not ports or not next(ports) then return hash end
-  return context.codec.sha256(hash .. context.json.encode(ports)):sub(1, #hash)
+  return spawn.lease_ms and text .. "/" .. spawn.lease_ms or text
 end
 
 --- Makes a definition.
 -- @tparam table app from application.read
 -- @tparam table identity `id`, `kind` ("local" or "replica"), `name` (as shown), and of a replica `task`, `slot`,
---   `version`, `ports` (name → number; nil without any)
+--   `version`, `fence`
 -- @tparam table context `json`, `codec`, `node`, `inherited` (from `inherited`), `log_dir`
--- @treturn table `application` (borrowed), `version`, `hash`, `tag` and the `label` it is made of, `spawn` (for the
+-- @treturn table `application` (borrowed), `version`, `fence`, `hash`, `tag` and the `label` it is made of, `spawn` (for the
 --   keeper's client)
 function M.definition(app, identity, context)
   local definition = {
     application = app,
-    version = identity.version,
-    hash = hash_of(app, identity.ports, context),
-    ports = identity.ports,
+    version = identity.version, fence = identity.fence,
+    hash = application.process_hash(app, context.json, context.codec),
   }
   local spawn = {
     id = identity.id,
@@ -129,6 +106,8 @@ function M.definition(app, identity, context)
     stop_signal = app.stop_signal,
     stop_timeout_ms = math.floor(app.stop_timeout * MS),
     restart = restart_rule(app),
+    lease_ms = app.stop_after_seconds and app.stop_after_seconds * MS or nil,
+    is_local = identity.kind == "local",
     output_path = M.output_path(context.log_dir, identity.name),
   }
   definition.label = {

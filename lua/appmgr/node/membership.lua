@@ -19,8 +19,8 @@ local RETRY_MS = 1000
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `json`, `node` (name), `fields`
 --   (the document: hostname, incarnation, cluster, version, labels, capacity {cpu (millicores), memory_mb}, candidate,
---   local_applications; `node` and `api` are added), `fallback_ms`, `on_joined` (function()), `on_refused`
---   (function(holder): a text), `doubt_session` (function(): the session may be gone)
+--   local_applications, tasks; `node` and `api` are added, and what is json.null is left out), `fallback_ms`, `on_joined`
+--   (function()), `on_refused` (function(holder): a text), `doubt_session` (function(): the session may be gone)
 -- @treturn Membership
 function M.new(deps)
   local self = setmetatable({
@@ -61,7 +61,9 @@ end
 function Membership:merge(fields)
   for name, value in pairs(fields) do self.fields[name] = value end
   local document = { node = self.node, api = 1 }
-  for name, value in pairs(self.fields) do document[name] = value end
+  for name, value in pairs(self.fields) do
+    if value ~= self.json.null then document[name] = value end
+  end
   document.local_applications = self.json.array(document.local_applications or {})
   local text = self.json.encode(document)
   local changed = text ~= self.text

@@ -3,6 +3,7 @@
 -- Pure: from documents to a plan, from a plan to operations. Who reads and
 -- writes them is appmgr.node.cluster.
 local assignment = require("appmgr.assignment")
+local task_document = require("appmgr.task")
 
 local M = {}
 
@@ -119,7 +120,10 @@ local function rebuild_task(replicas, versions, json)
     slots = math.max(slots, replica.slot + 1)
   end
   local content = versions[newest.task .. "/" .. newest.version]
-  return content and json.encode({ content = content, replication = slots })
+  if not content then return nil end
+  local document = task_document.of_version(content)
+  document.replication = slots
+  return json.encode(document)
 end
 
 local function replicas_by_task(memories)

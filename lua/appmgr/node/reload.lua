@@ -36,6 +36,12 @@ function M.apply(agent)
     agent.problems:set("config", err .. "\nthe configuration stays as it was; repair the file and send SIGHUP again")
     return nil, err
   end
+  local limited
+  limited, err = agent:limit_tasks(fresh.Tasks)
+  if not limited then
+    agent.problems:set("config", err .. "; the configuration stays as it was; send SIGHUP again")
+    return nil, err
+  end
   agent.problems:clear("config")
   tell_restart(agent, fresh)
   for _, name in ipairs(configuration.RELOADABLE) do agent.config[name] = fresh[name] end

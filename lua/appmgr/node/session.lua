@@ -18,6 +18,7 @@ local SHORTEST_TIMEOUT_MS, LONGEST_TIMEOUT_MS = 2000, 10000
 
 --- @tparam table deps `client`, `timer`, `log`, `problems`, `random` (function → [0,1)), `state` (get, set of
 --   `session`), `host` (machine_id, boot_id, hostname), `config` (the `Consul` block), `node` (name), `on_held` (function(id)),
+--   `on_renewed` (function(sent_ms): Consul answered that it is good, to what was sent then),
 --   `on_lost` (function(reason)): told when Consul no longer knows the session; a new one is then made at once
 -- @treturn Session
 function M.new(deps)
@@ -25,7 +26,7 @@ function M.new(deps)
   return setmetatable({
     client = deps.client, timer = deps.timer, log = deps.log, problems = deps.problems,
     random = deps.random or math.random, state = deps.state, host = deps.host, node = deps.node,
-    on_held = deps.on_held, on_lost = deps.on_lost,
+    on_held = deps.on_held, on_lost = deps.on_lost, on_renewed = deps.on_renewed,
     configured_ttl_ms = (config.session_TTL or DEFAULT_TTL_S) * 1000,
     lock_delay = config.lock_delay or "0s",
     configured_node = config.session_node, own_node = "appmgr-" .. deps.node,
@@ -89,6 +90,7 @@ local function extend(self, entry, sent_ms)
   self.lease_ms = sent_ms + math.min(self.ttl_ms, self.configured_ttl_ms)
   self.failures = 0
   self.problems:clear("session")
+  if self.on_renewed then self.on_renewed(sent_ms) end
 end
 
 --- An outage is over that was long enough to end sessions, be it ours or only those of others.
@@ -98,8 +100,12 @@ end
 
 local renew
 
+local function rhythm_ms_of(self)
+  return math.min(self.ttl_ms // 3, self.longest_rhythm_ms or math.huge)
+end
+
 local function renew_later(self, sent_ms)
-  local rhythm_ms = self.ttl_ms // 3
+  local rhythm_ms = rhythm_ms_of(self)
   call_later(self, math.max(0, sent_ms + rhythm_ms - self.timer.now_ms()), renew)
 end
 
@@ -122,7 +128,7 @@ local function renewal_failed(self, err)
   self.problems:set("session", left_ms > 0
     and ("Consul session cannot be renewed: %s; it is tried again until it ends"):format(err.message)
     or ("Consul session was not renewed in time: %s; nothing is stopped, and it is tried on"):format(err.message))
-  call_later(self, math.min(backoff_ms(self, RETRY_CEILING_MS), self.ttl_ms // 3), renew)
+  call_later(self, math.min(backoff_ms(self, RETRY_CEILING_MS), rhythm_ms_of(self)), renew)
 end
 
 function renew(self)
@@ -282,6 +288,14 @@ function Session:check()
   if self.wait then self.wait:cancel() end
   self.wait = nil
   renew(self)
+end
+
+--- Renews at least so often; somebody counts on a session that was good a moment ago.
+-- @tparam ?integer rhythm_ms nil: as often as the session itself needs it
+function Session:renew_within(rhythm_ms)
+  local is_shorter = rhythm_ms and rhythm_ms < (self.longest_rhythm_ms or math.huge)
+  self.longest_rhythm_ms = rhythm_ms
+  if is_shorter then self:check() end
 end
 
 --- Stops renewing and leaves the session as it is, for the agent that comes next.

@@ -2,6 +2,7 @@
 --
 -- Answers are reasons, `{ code, args }`; their text is made in reasons.lua.
 local glob = require("appmgr.planner.glob")
+local permits = require("appmgr.permits")
 
 local M = {}
 
@@ -34,7 +35,7 @@ function M.must_leave(task, node)
   -- A node that cannot be understood, or follows another leader, keeps what it has.
   if node.error or node.stranger then return nil end
   if node.local_names[task.name] then return LOCAL_NAME end
-  return unmet_condition(task, node)
+  return permits.refusal(node.permits, task.application) or unmet_condition(task, node)
 end
 
 --- Why a node gets no further replica.
@@ -47,7 +48,7 @@ function M.rejects(task, node)
   if node.error then return UNREADABLE end
   if not node.eligible then return INELIGIBLE end
   if node.local_names[task.name] then return LOCAL_NAME end
-  return unmet_condition(task, node)
+  return permits.refusal(node.permits, task.application) or unmet_condition(task, node)
 end
 
 return M

@@ -137,21 +137,6 @@ describe("the applications of a node", function()
     assert.same({}, states())
   end)
 
-  it("are restarted when their ports change, and for nothing else", function()
-    apps:keeper_ready({})
-    local function with_ports(ports)
-      local made = replica("web", 0, "1")
-      made.ports = ports
-      return { made }
-    end
-    apps:set_replicas(with_ports({ http = 8080 }), true)
-    run_all()
-    apps:set_replicas(with_ports({ http = 8080 }), true)
-    assert.same({ "spawn web" }, keeper.calls)
-    apps:set_replicas(with_ports({ http = 8081 }), true)
-    assert.same({ "spawn web", "stop web" }, keeper.calls)
-  end)
-
   it("are restarted for another version, updated for one whose process is the same", function()
     apps:keeper_ready({})
     apps:set_replicas({ replica("web", 0, "1", "sleep 1") }, true)
@@ -358,6 +343,105 @@ describe("the applications of a node", function()
     apps:set_replicas({}, true)
     assert.same({}, keeper.calls)
     assert.equal(1, log.count("was not started by an agent"))
+  end)
+
+  describe("with a lease", function()
+    local ruling, calls
+
+    before_each(function()
+      ruling, calls = {}, {}
+      apps.lease = {
+        ruling = function(_, seconds, is_up)
+          calls[#calls + 1] = ("%d %s"):format(seconds, is_up and "up" or "down")
+          return ruling.mode, ruling.reason
+        end,
+        set_terms = function(_, terms)
+          apps.lease.terms = terms
+        end,
+        keeper_ready = function() calls[#calls + 1] = "keeper" end,
+        ended = function()
+          ruling.mode = "keep"
+          apps:lease_changed()
+        end,
+      }
+    end)
+
+    local function guarded(slot)
+      local made = replica("web", slot, "1")
+      made.application.stop_after_seconds = 60
+      return made
+    end
+
+    local function give(...) apps:set_replicas({ ... }, true) end
+
+    it("run while it allows it, told to the keeper", function()
+      apps:keeper_ready({})
+      give(guarded(0), replica("free", 0, "1"))
+      assert.same({ [60] = true }, apps.lease.terms)
+      assert.same({ "keeper", "60 down" }, calls)
+      assert.equal(60000, keeper.records[keeper.id_of("web")].spec.lease_ms)
+      assert.is_nil(keeper.records[keeper.id_of("free")].spec.lease_ms)
+      run_all()
+      apps:lease_changed()
+      assert.equal("60 up", calls[#calls])
+    end)
+
+    it("are stopped when it ends, with the reason shown, and started when it allows it again", function()
+      apps:keeper_ready({})
+      give(guarded(0))
+      run_all()
+      ruling.mode, ruling.reason = "off", "no word from Consul"
+      apps:lease_changed()
+      assert.same({ "spawn web", "stop web" }, keeper.calls)
+      keeper.finish(keeper.id_of("web"))
+      assert.equal("blocked", states().web)
+      assert.equal("no word from Consul", apps:rows().web.error)
+      ruling.mode, ruling.reason = "keep", "not confirmed"
+      apps:lease_changed()
+      assert.equal(3, #keeper.calls)
+      assert.equal("not confirmed", apps:rows().web.error)
+      ruling.mode, ruling.reason = nil, nil
+      apps:lease_changed()
+      assert.equal("spawn web", keeper.calls[4])
+      assert.is_nil(apps:rows().web.error)
+    end)
+
+    it("that run are left to the keeper where nothing is known, without a word", function()
+      apps:keeper_ready({})
+      give(guarded(0))
+      run_all()
+      ruling.mode, ruling.reason = "keep", "waits"
+      apps:lease_changed()
+      assert.same({ "spawn web" }, keeper.calls)
+      assert.equal("running", states().web)
+      assert.is_nil(apps:rows().web.error)
+    end)
+
+    it("that the keeper stops by itself are not started at once", function()
+      apps:keeper_ready({})
+      give(guarded(0), replica("free", 0, "1"))
+      run_all()
+      for _, name in ipairs({ "web", "free" }) do apps:keeper_event({ type = "stopping", id = keeper.id_of(name) }) end
+      keeper.finish(keeper.id_of("web"))
+      keeper.finish(keeper.id_of("free"))
+      assert.same({ "spawn web", "spawn free", "forget web", "forget free", "spawn free" },
+        keeper.calls[1] == "spawn web" and keeper.calls or { keeper.calls[2], keeper.calls[1], table.unpack(keeper.calls, 3) })
+    end)
+
+    it("have the fence of their assignment, and another one needs no new process", function()
+      apps:keeper_ready({})
+      local first = guarded(0)
+      first.fence = 7
+      give(first)
+      local env = table.concat(keeper.records[keeper.id_of("web")].spec.env, " ")
+      assert.truthy(env:find("APPMGR_FENCE=7", 1, true))
+      run_all()
+      local later = guarded(0)
+      later.fence = 9
+      give(later)
+      assert.same({ "spawn web" }, keeper.calls)
+      assert.equal(9, apps.by_name.web.shown.fence)
+    end)
   end)
 
   it("are all stopped by the keeper when the node leaves, and none comes back", function()

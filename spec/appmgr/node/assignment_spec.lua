@@ -262,6 +262,82 @@ describe("the assignment", function()
     assert.equal(0, #problems:list())
   end)
 
+  describe("gives each slot a fence", function()
+    local function fence_of(slot)
+      for _, replica in ipairs(last().list) do
+        if replica.slot == slot then return replica.fence end
+      end
+    end
+
+    local function give(...)
+      assign(...)
+      answer({ ["web/" .. hash] = text })
+    end
+
+    before_each(function() assignment:start() end)
+
+    it("that stays while the slot does, and is larger for one that came later", function()
+      give(web)
+      local first = index
+      assert.equal(first, fence_of(0))
+      give(web, { task = "web", slot = 1, version = hash, since = 6 })
+      assert.equal(first, fence_of(0))
+      assert.equal(index, fence_of(1))
+    end)
+
+    it("that grows when it was assigned anew, or had left", function()
+      give(web)
+      give({ task = "web", slot = 0, version = hash, since = 9 })
+      assert.equal(index, fence_of(0))
+      give({ task = "web", slot = 0, version = hash, since = 9, leaving = true })
+      assert.is_nil(fence_of(0))
+      give({ task = "web", slot = 0, version = hash, since = 9 })
+      assert.equal(index, fence_of(0))
+    end)
+  end)
+
+  describe("is confirmed", function()
+    local function confirmed_by(answered)
+      local result
+      assignment:confirm(function(is_current) result = is_current end)
+      local request = http.open("consistent")[1]
+      answered(request)
+      return result
+    end
+
+    local function entry_at(at)
+      return function(request)
+        request.reply(200, consul.listing({
+          { key = "appmgr/assignment/alpha", value = json.encode({ replicas = json.array({ web }) }), index = at },
+        }), consul.index(at))
+      end
+    end
+
+    before_each(function()
+      assignment:start()
+      assign(web)
+      answer({ ["web/" .. hash] = text })
+    end)
+
+    it("by the document that is in force", function()
+      assert.is_true(confirmed_by(entry_at(index)))
+      assert.is_nil(transaction())
+    end)
+
+    it("not by another one, which is acted on", function()
+      assert.is_false(confirmed_by(entry_at(index + 5)))
+      answer({})
+      assert.equal(index + 5, assignment:acted_on())
+      assert.is_true(confirmed_by(entry_at(index + 5)))
+    end)
+
+    it("not by its absence, and not by no answer", function()
+      assert.is_false(confirmed_by(function(request) request.reply(404, "", consul.index(50)) end))
+      assert.equal(1, doubts)
+      assert.is_false(confirmed_by(function(request) request.fail("connect") end))
+    end)
+  end)
+
   describe("that is remembered", function()
     before_each(function()
       kept = { replicas = { web }, versions = { ["web/" .. hash] = { command = "sleep 1" } } }
@@ -286,6 +362,20 @@ describe("the assignment", function()
       answer({ ["other/" .. hash] = text })
       assert.is_false(last().decided)
       assert.equal("web", last().list[1].task)
+    end)
+
+    it("has the fences it had", function()
+      kept.replicas = { { task = "web", slot = 0, version = hash, since = 5, fence = 7 } }
+      assignment:restore()
+      assignment:recall()
+      assert.equal(7, last().list[1].fence)
+      assignment:start()
+      assign(web, { task = "web", slot = 1, version = hash, since = 5 })
+      answer({})
+      assert.equal(7, last().list[1].fence)
+      assert.equal(index, last().list[2].fence)
+      timer.advance(200)
+      assert.equal(7, saved.replicas[1].fence)
     end)
 
     it("counts as no assignment that was acted on", function()

@@ -40,6 +40,23 @@ describe("a definition", function()
     assert.equal("/log/web#2.log", spawn.output_path)
     assert.same({ kind = "replica", name = "web#2", task = "web", slot = 1, version = "v1", hash = definition.hash,
       settings = "2/2500/3/10000/500/8000" }, launch.read_tag(definition.tag, core.json))
+    assert.is_nil(spawn.lease_ms)
+    assert.is_false(spawn.is_local)
+  end)
+
+  it("tells the keeper for how long a replica may run without Consul, and a change of it applies in place", function()
+    local app = read({ command = "sleep 5" })
+    local before = launch.definition(app, REPLICA, context)
+    app.stop_after_seconds = 60
+    local definition = launch.definition(app, REPLICA, context)
+    assert.equal(60000, definition.spawn.lease_ms)
+    assert.equal(before.hash, definition.hash)
+    assert.not_equal(before.tag, definition.tag)
+  end)
+
+  it("says what the limits for tasks do not concern", function()
+    local identity = { id = "i", kind = "local", name = "ping" }
+    assert.is_true(launch.definition(read({ command = "sleep 5" }), identity, context).spawn.is_local)
   end)
 
   it("is made for one run of several, and stays as it was", function()
@@ -53,25 +70,6 @@ describe("a definition", function()
     assert.is_false(run.spawn.restart.enabled)
     local periodic = read({ command = "sleep 5", schedule = "@daily", keep_running = true })
     assert.is_true(launch.definition(periodic, REPLICA, context).spawn.restart.enabled)
-  end)
-
-  it("tells the process its ports, and is another one for other ports", function()
-    local function with_ports(ports)
-      local identity = { ports = ports }
-      for name, value in pairs(REPLICA) do identity[name] = value end
-      return launch.definition(read({ command = "sleep 5", env = { APPMGR_PORT_HTTP = "1" } }), identity, context)
-    end
-    local web = with_ports({ http = 8080, ["admin-ui"] = 20007 })
-    local env = table.concat(web.spawn.env, "\n")
-    assert.truthy(env:find("APPMGR_PORT_HTTP=8080", 1, true))
-    assert.truthy(env:find("APPMGR_PORT_ADMIN_UI=20007", 1, true))
-    assert.equal(web.hash, with_ports({ ["admin-ui"] = 20007, http = 8080 }).hash)
-    assert.are_not.equal(web.hash, with_ports({ http = 8080, ["admin-ui"] = 20008 }).hash)
-    assert.equal(with_ports(nil).hash, with_ports({}).hash)
-    assert.are_not.equal(web.hash, with_ports(nil).hash)
-    assert.is_true(launch.same_ports(nil, {}))
-    assert.is_false(launch.same_ports({ a = 1 }, { a = 1, b = 2 }))
-    assert.is_false(launch.same_ports({ a = 1, b = 2 }, { a = 1 }))
   end)
 
   it("has another hash only when the process must be another", function()

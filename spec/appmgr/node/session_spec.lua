@@ -148,6 +148,27 @@ describe("a session", function()
       assert.equal(1, #http.open())
     end)
 
+    it("more often while somebody counts on it, told when each good answer was asked for", function()
+      local told = {}
+      session.on_renewed = function(sent_ms) told[#told + 1] = sent_ms end
+      session:renew_within(2000)
+      local sent_ms = timer.now_ms()
+      assert.equal("PUT session/renew/" .. ID1, path())
+      timer.advance(100)
+      reply_renewed(ID1)
+      assert.same({ sent_ms }, told)
+      session:renew_within(3000)
+      assert.equal(0, #http.open())
+      timer.advance(2900)
+      http.only().fail("connect")
+      timer.advance(3000)
+      reply_renewed(ID1)
+      assert.same({ sent_ms, timer.now_ms() }, { told[1], told[2] + 2500 })
+      session:renew_within(nil)
+      timer.advance(3000)
+      assert.equal(1, #http.open())
+    end)
+
     it("on and on when renewals fail, past the end of its lease", function()
       local lease = session:lease_until_ms()
       for _ = 1, 60 do

@@ -56,6 +56,23 @@ local function decide(fields, score)
 end
 
 describe("the engine", function()
+  it("gives a node nothing that it does not allow, and takes away what it has of it", function()
+    local permits = require("appmgr.permits")
+    local app = { status = 1, argv = { "/bin/sh" }, env = {}, user = "nobody" }
+    local limited = function(rules) return { permits = permits.read(rules) } end
+    local nodes = {
+      node("a", limited({ enabled = false })), node("b", limited({ users = { "root" }, owner = "root" })),
+      node("c", limited({ commands = { "/usr/bin/*" } })),
+    }
+    local result = decide({ nodes = nodes, tasks = { task("web", { application = app }) }, held = { b = { replica("web", 0) } } })
+    assert.same({ "web.0@b leaving" }, places(result))
+    result = decide({ nodes = nodes, tasks = { task("web", { application = app }) } })
+    local sentence = require("appmgr.planner.reasons").sentence(result.states[1].reasons, 3)
+    for _, text in ipairs({ "take no tasks", "not allowed there: user nobody", "not allowed there: command /bin/sh" }) do
+      assert.truthy(sentence:find(text, 1, true), sentence)
+    end
+  end)
+
   it("gives every live node an answer", function()
     assert.same({ a = {}, b = {}, c = {} }, decide({}).desired)
   end)
