@@ -3,6 +3,7 @@
 -- The same document stands in the configuration's `Applications` and as the
 -- `content` of a task. Reading it never changes it: the text that an operator
 -- wrote is what gets hashed and stored as a version.
+local amounts = require("appmgr.amounts")
 local fields = require("appmgr.fields")
 local names = require("appmgr.names")
 local when_fields = require("appmgr.when.fields")
@@ -187,6 +188,7 @@ local SCHEMA = {
     umask = read_umask,
     limits = read_limits,
     no_new_privs = read_boolean,
+    resources = amounts.read,
     comments = fields.text(),
     description = fields.text(),
   },
@@ -211,7 +213,8 @@ end
 --   `working_dir`, `env` (table, maybe empty), `status` 0 or 1, `cache_lines`,
 --   `stop_signal` (number), `stop_timeout` (s), `restart` (`attempts` or nil,
 --   `interval_seconds`, `delay_seconds`, `max_delay_seconds`), `nice`,
---   `umask` (number), `limits` (`open_files`; nil when it sets none), `no_new_privs` (true or nil), `comments`, `description`,
+--   `umask` (number), `limits` (`open_files`; nil when it sets none), `no_new_privs` (true or nil), `resources` (what it
+--   uses, by name; nil when it does not say), `comments`, `description`,
 --   the fields that say when it runs as written, and `when`, the plan they come to (see when/fields.lua; nil when it
 --   simply runs)
 -- @treturn fields.Findings errors, warnings and fields not honoured

@@ -2,10 +2,26 @@
 -- a host runs, and in which version.
 local fields = require("appmgr.fields")
 local names = require("appmgr.names")
+local port_name = require("appmgr.port_name")
 
 local M = {}
 
 local slot_number = fields.integer(0, 1000000)
+local port_number = fields.integer(1, 65535)
+
+-- What a replica was given: name → number; nil when it was given none.
+local function read_ports(value)
+  if value == nil then return nil end
+  if not fields.is_object(value) then return nil, "must be an object" end
+  local ports = {}
+  for name, number in pairs(value) do
+    local ok, reason = port_name.check(name)
+    if not ok then return nil, reason end
+    ports[name], reason = port_number(number)
+    if not ports[name] then return nil, ("%s %s"):format(name, reason) end
+  end
+  return next(ports) and ports
+end
 
 local function read_replica(value)
   if not fields.is_object(value) then
@@ -17,9 +33,12 @@ local function read_replica(value)
   if not slot then return nil, "slot: " .. slot_reason end
   ok, reason = names.check(value.version, "version")
   if not ok then return nil, reason end
+  local ports, ports_reason = read_ports(value.ports)
+  if ports_reason then return nil, "ports: " .. ports_reason end
   return {
     task = value.task,
     slot = slot,
+    ports = ports or nil,
     version = value.version,
     since = math.type(value.since) and math.tointeger(value.since // 1) or 0,
     leaving = value.leaving == true or nil,
@@ -39,7 +58,8 @@ end
 -- unreadable: who follows it must not act on half a decision.
 -- @tparam ?string text the value
 -- @tparam table json appmgr.json
--- @treturn[1] {replica,...} sorted: `task`, `slot`, `version`, `since` (unix s), `leaving` (true or nil)
+-- @treturn[1] {replica,...} sorted: `task`, `slot`, `version`, `since` (unix s), `leaving` (true or nil),
+--   `ports` (name → number; nil when it was given none)
 -- @treturn[2] nil
 -- @treturn[2] string why it cannot be read
 function M.parse(text, json)
@@ -77,7 +97,7 @@ function M.encode(replicas, json)
   for index, replica in ipairs(replicas) do
     list[index] = {
       task = replica.task, slot = replica.slot, version = replica.version, since = replica.since,
-      leaving = replica.leaving or nil,
+      leaving = replica.leaving or nil, ports = replica.ports,
     }
   end
   table.sort(list, M.before)

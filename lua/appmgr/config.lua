@@ -8,6 +8,7 @@ local application = require("appmgr.application")
 local fields = require("appmgr.fields")
 local json = require("appmgr.json")
 local names = require("appmgr.names")
+local node_size = require("appmgr.node_size")
 local permits = require("appmgr.permits")
 local suggest = require("appmgr.suggest")
 
@@ -21,7 +22,7 @@ local MAX_BYTES <const> = 16 * 1024 * 1024
 local LOG_LEVELS = { "DEBUG", "INFO", "WARN", "ERROR" }
 
 --- What is read again on SIGHUP; the rest needs a restart.
-M.RELOADABLE = { "Applications", "Description", "Labels", "LogLevel", "Policy", "Tasks" }
+M.RELOADABLE = { "Applications", "Description", "Labels", "LogLevel", "Overcommit", "Policy", "Reserve", "Resources", "Tasks" }
 
 local function one_of(words)
   return function(value)
@@ -192,6 +193,8 @@ local DOCUMENT = {
   },
 }
 
+for name, reader in pairs(node_size.READERS) do DOCUMENT.fields[name] = reader end
+
 --- Line and column of a byte of a text.
 local function line_and_column(text, offset)
   local line, start = 1, 1
@@ -239,8 +242,9 @@ end
 -- @tparam string text JSON
 -- @tparam string path what to call it in messages
 -- @treturn ?table the configuration with defaults: `path`, `Description`, `LogLevel`, `Labels`, `Applications` (as of
---   application.read_local), `Consul` (nil without one; `url` only as written), `Policy` {`name`, `options`}, `Tasks` (nil without
---   one; `enabled`, `users`, `commands`)
+--   application.read_local), `Consul` (nil without one; `url` only as written), `Policy` {`name`, `options`}, `Tasks`
+--   (nil without one; `enabled`, `users`, `commands`), and
+--   as of node_size.lua, nil where they are not said, `Resources`, `Reserve`, `Overcommit`
 -- @treturn ?string all that is wrong, one line each
 function M.parse(text, path)
   local document, reason = json.decode(text)

@@ -2,6 +2,7 @@
 --
 -- Nothing in them is ignored: a wish that is not understood must not be placed
 -- against, so what is unknown is an error of the document.
+local amounts = require("appmgr.amounts")
 local attribute = require("appmgr.planner.rules.attribute")
 local fields = require("appmgr.fields")
 local names = require("appmgr.names")
@@ -141,28 +142,7 @@ local function read_spread(value)
   return entry
 end
 
--- Resources and ports ---------------------------------------------------------
-
---- Reads a vector of whole numbers.
--- @param value decoded
--- @treturn[1] table name → whole number
--- @treturn[2] nil
--- @treturn[2] string why it cannot be used
-function M.read_resources(value)
-  if not fields.is_object(value) then return nil, "must be an object of names and whole numbers" end
-  local vector = {}
-  for name, amount in pairs(value) do
-    local ok, reason = names.check(name, "resource")
-    if not ok then return nil, reason end
-    local whole = math.type(amount) and math.tointeger(amount)
-    if not whole or whole < 0 or whole > resources.MAX then
-      local hint = name == "cpu" and "; it is in millicores, 500 is half a core" or ""
-      return nil, ("%s must be a whole number from 0 to %d%s"):format(name, resources.MAX, hint)
-    end
-    vector[name] = whole
-  end
-  return vector
-end
+-- Ports -----------------------------------------------------------------------
 
 local function read_port(name, value)
   local ok, reason = port_name.check(name)
@@ -213,7 +193,7 @@ M.READERS = {
   with = list_of(read_relation),
   apart_from = list_of(read_relation),
   spread = list_of(read_spread),
-  resources = M.read_resources,
+  resources = amounts.read,
   ports = read_ports,
 }
 

@@ -7,7 +7,7 @@ describe("assignment", function()
   local replicas = {
     { task = "web", slot = 10, version = "00ff", since = 5 },
     { task = "web", slot = 2, version = "00ff", since = 5, leaving = true },
-    { task = "db", slot = 0, version = "aa", since = 7 },
+    { task = "db", slot = 0, version = "aa", since = 7, ports = { http = 8080, admin = 20001 } },
   }
 
   it("comes back as it was written, sorted", function()
@@ -30,6 +30,10 @@ describe("assignment", function()
       "", "{", "[]", "7", "{}", '{"replicas":7}', '{"replicas":{"a":1}}', '{"replicas":[1]}',
       '{"replicas":[{"task":"a/b","slot":0,"version":"a"}]}', '{"replicas":[{"task":"a","slot":-1,"version":"a"}]}',
       '{"replicas":[{"task":"a","slot":0}]}',
+      '{"replicas":[{"task":"a","slot":0,"version":"a","ports":80}]}',
+      '{"replicas":[{"task":"a","slot":0,"version":"a","ports":{"a b":80}}]}',
+      '{"replicas":[{"task":"a","slot":0,"version":"a","ports":{"http":0}}]}',
+      '{"replicas":[{"task":"a","slot":0,"version":"a","ports":{"http":"80"}}]}',
       '{"replicas":[{"task":"a","slot":0,"version":"a"},{"task":"a","slot":0,"version":"b"}]}',
     }) do
       local read, reason = assignment.parse(text, json)
@@ -37,6 +41,12 @@ describe("assignment", function()
       assert.equal("string", type(reason))
     end
     assert.is_nil(assignment.parse(nil, json))
+  end)
+
+  it("says nothing of ports where there are none", function()
+    local text = '{"replicas":[{"since":1,"slot":0,"task":"a","version":"b"}]}'
+    assert.equal(text, assignment.encode(assignment.parse(text, json), json))
+    assert.is_nil(assignment.parse('{"replicas":[{"task":"a","slot":0,"version":"a","ports":{}}]}', json)[1].ports)
   end)
 
   it("names in the seed's topology what stays", function()

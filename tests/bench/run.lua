@@ -1,13 +1,16 @@
 --- Runs the benchmarks and prints one table; nothing is asserted.
 --
 --     APPMGR_BUILD=build lua5.4 tests/bench/run.lua [start] [idle] [handover] [settle]
+--     APPMGR_BUILD=build lua5.4 tests/bench/run.lua peers [1000] [5000] [appmgr] [kernel] [supervisord] [runit] [s6]
 --
--- Each part has Consul, agents and folder of its own, and takes one to two minutes.
+-- Each part has Consul, agents and folder of its own, and takes one to two minutes; `peers` takes about 15.
 local harness = require("tests.lib.harness")
 local process = require("tests.lib.process")
 local statistics = require("tests.bench.statistics")
 
 local PARTS = {"start", "idle", "handover", "settle"}
+local WIDE = {peers = true} -- a table of its own
+local KNOWN = {start = true, idle = true, handover = true, settle = true, peers = true}
 
 local function machine()
   local cpu = process.slurp("/proc/cpuinfo")
@@ -16,9 +19,9 @@ local function machine()
     memory // (1024 * 1024), process.slurp("/proc/sys/kernel/osrelease"):match("%S+"))
 end
 
-local function run(part)
+local function run(part, words)
   local test = harness.open()
-  local ok, rows = xpcall(require("tests.bench." .. part), debug.traceback, test)
+  local ok, rows = xpcall(require("tests.bench." .. part), debug.traceback, test, words)
   test:end_all()
   if not ok then
     return {{part, "failed: " .. rows}}
@@ -26,13 +29,34 @@ local function run(part)
   return rows
 end
 
+-- Words that are no part's name belong to the part before them.
+local function chosen()
+  local list = {}
+  for _, word in ipairs(arg) do
+    if KNOWN[word] then
+      list[#list + 1] = {name = word, words = {}}
+    else
+      table.insert(assert(list[#list], word .. " is none of the parts").words, word)
+    end
+  end
+  for _, name in ipairs(#list == 0 and PARTS or {}) do
+    list[#list + 1] = {name = name, words = {}}
+  end
+  return list
+end
+
 local rows = {{"measure", "median and spread", "aim"}}
-for _, part in ipairs(#arg > 0 and arg or PARTS) do
-  io.stderr:write("measuring: ", part, "\n")
-  for _, row in ipairs(run(part)) do
-    rows[#rows + 1] = row
+for _, part in ipairs(chosen()) do
+  io.stderr:write("measuring: ", part.name, "\n")
+  local measured = run(part.name, part.words)
+  if WIDE[part.name] then
+    statistics.print(measured)
+  else
+    table.move(measured, 1, #measured, #rows + 1, rows)
   end
 end
 print(machine())
-statistics.print(rows)
+if #rows > 1 then
+  statistics.print(rows)
+end
 require("tests.lib.loop").close_all()

@@ -19,17 +19,20 @@ function M.spread(samples, digits)
   return text:format(M.median(samples), M.percentile(samples, 0.99), M.percentile(samples, 0), M.percentile(samples, 1), #samples)
 end
 
---- Prints rows {measure, value, aim} aligned.
+--- Prints rows of texts, the columns aligned.
 function M.print(rows)
-  local widths = {0, 0, 0}
+  local widths = {}
   for _, row in ipairs(rows) do
-    for column = 1, 3 do
-      widths[column] = math.max(widths[column], #(row[column] or ""))
+    for column, text in ipairs(row) do
+      widths[column] = math.max(widths[column] or 0, #text)
     end
   end
   for _, row in ipairs(rows) do
-    local line = ("%-" .. widths[1] .. "s  %-" .. widths[2] .. "s  %s"):format(row[1], row[2] or "", row[3] or "")
-    print((line:gsub("%s+$", "")))
+    local cells = {}
+    for column, text in ipairs(row) do
+      cells[column] = text .. (" "):rep(widths[column] - #text)
+    end
+    print((table.concat(cells, "  "):gsub("%s+$", "")))
   end
 end
 

@@ -25,6 +25,7 @@ local Zone = require("appmgr.when.zone")
 local clock = require("appmgr.clock")
 local configuration = require("appmgr.config")
 local json = require("appmgr.json")
+local node_size = require("appmgr.node_size")
 local launch = require("appmgr.node.launch")
 local permit = require("appmgr.node.permit")
 local reload = require("appmgr.node.reload")
@@ -229,13 +230,18 @@ function Agent:live_fields()
   local resource, names = self.core.host.resource(), {}
   for index, app in ipairs(self.locals:list()) do names[index] = app.name end
   table.sort(names)
-  return {
+  local fields = node_size.live_fields(self.config, self.locals:list())
+  fields.reserved_ports = json.array(fields.reserved_ports)
+  for name, value in pairs({
     hostname = self.core.host.hostname(), incarnation = self.state:get("incarnation"), version = self.version, cluster = self.cluster:id(),
     labels = self.config.Labels,
     capacity = { cpu = resource.cpu_processors * 1000, memory_mb = resource.mem_total_bytes // MIB },
     candidate = self.config.Consul.candidate, tasks = self:task_rules(),
     local_applications = json.array(names),
-  }
+  }) do
+    fields[name] = value
+  end
+  return fields
 end
 
 --- This node has its name to itself: it takes part.

@@ -92,9 +92,10 @@ end
 --- A definition for an application; the one it has when the document is the same.
 local function definition_for(self, app, document, version)
   local shown = app.shown
-  if shown and shown.application == document and shown.version == version and shown.fence == app.fence then return shown end
+  local is_same = shown and shown.application == document and shown.version == version and shown.fence == app.fence
+  if is_same and launch.same_ports(shown.ports, app.ports) then return shown end
   return launch.definition(document, {
-    id = app.id, kind = app.kind, name = app.name, task = app.task, slot = app.slot, version = version,
+    id = app.id, kind = app.kind, name = app.name, task = app.task, slot = app.slot, version = version, ports = app.ports,
     fence = app.fence,
   }, self.context)
 end
@@ -126,7 +127,7 @@ local function set_terms(self, replicas)
 end
 
 local function want_replica(self, app, replica)
-  app.version, app.fence = replica.version, replica.fence
+  app.version, app.ports, app.fence = replica.version, replica.ports, replica.fence
   local mode, reason = lease_ruling(self, app, replica)
   if mode then
     self.schedule:pause(app)
@@ -217,7 +218,7 @@ function Apps:set_local(list, held)
 end
 
 --- Sets the replicas this node is to run.
--- @tparam table list array of {task, slot, version, leaving, application, fence} or, where the application cannot be
+-- @tparam table list array of {task, slot, version, leaving, ports, fence, application} or, where the application cannot be
 --   used, `error` instead of it: what runs of that slot stays
 -- @tparam boolean decided true when an assignment read from Consul says so: replicas that are not in it are
 --   stopped. False for what is remembered: nothing is stopped.
@@ -226,7 +227,7 @@ function Apps:set_replicas(list, decided)
   for index, replica in ipairs(list) do
     local identity = {
       kind = "replica", task = replica.task, slot = replica.slot, version = replica.version,
-      leaving = replica.leaving, application = replica.application, error = replica.error,
+      leaving = replica.leaving, application = replica.application, error = replica.error, ports = replica.ports,
       fence = replica.fence,
     }
     identity.id = launch.id(self.context.codec, self.context.node, identity)

@@ -123,7 +123,7 @@ local function apply(self, replicas, decided)
         self.node))
     end
     list[index] = {
-      task = replica.task, slot = replica.slot, version = replica.version, leaving = replica.leaving,
+      task = replica.task, slot = replica.slot, version = replica.version, leaving = replica.leaving, ports = replica.ports,
       application = content.application, error = reason, fence = replica.fence,
     }
   end

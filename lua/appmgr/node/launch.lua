@@ -4,6 +4,7 @@
 -- two definitions are compared by `hash` (needs a new process) and `tag` (needs
 -- to be told to the keeper).
 local application = require("appmgr.application")
+local port_name = require("appmgr.port_name")
 
 local M = {}
 
@@ -53,6 +54,7 @@ local function environment_list(inherited, app, identity, node)
     all.APPMGR_INSTANCE = ("%s.%d"):format(identity.task, identity.slot)
     all.APPMGR_FENCE = identity.fence and tostring(identity.fence)
   end
+  for name, number in pairs(identity.ports or {}) do all[port_name.variable(name)] = tostring(number) end
   local list = {}
   for name, value in pairs(all) do list[#list + 1] = name .. "=" .. value end
   table.sort(list)
@@ -80,10 +82,32 @@ local function settings_of(spawn)
   return spawn.lease_ms and text .. "/" .. spawn.lease_ms or text
 end
 
+--- Whether two replicas have the same ports.
+-- @tparam ?table a name → number
+-- @tparam ?table b
+-- @treturn boolean
+function M.same_ports(a, b)
+  a, b = a or {}, b or {}
+  for name, number in pairs(a) do
+    if b[name] ~= number then return false end
+  end
+  for name in pairs(b) do
+    if not a[name] then return false end
+  end
+  return true
+end
+
+--- The hash of what needs a new process. Where there are no ports it is that of the document alone.
+local function hash_of(app, ports, context)
+  local hash = application.process_hash(app, context.json, context.codec)
+  if not ports or not next(ports) then return hash end
+  return context.codec.sha256(hash .. context.json.encode(ports)):sub(1, #hash)
+end
+
 --- Makes a definition.
 -- @tparam table app from application.read
 -- @tparam table identity `id`, `kind` ("local" or "replica"), `name` (as shown), and of a replica `task`, `slot`,
---   `version`, `fence`
+--   `version`, `fence`, `ports` (name → number; nil without any)
 -- @tparam table context `json`, `codec`, `node`, `inherited` (from `inherited`), `log_dir`
 -- @treturn table `application` (borrowed), `version`, `fence`, `hash`, `tag` and the `label` it is made of, `spawn` (for the
 --   keeper's client)
@@ -91,7 +115,8 @@ function M.definition(app, identity, context)
   local definition = {
     application = app,
     version = identity.version, fence = identity.fence,
-    hash = application.process_hash(app, context.json, context.codec),
+    hash = hash_of(app, identity.ports, context),
+    ports = identity.ports,
   }
   local spawn = {
     id = identity.id,

@@ -1,5 +1,7 @@
 --- The model's nodes: who is alive (`live/`), what operators want of them
 -- (`node/`), and what they show to run (`status/<host>/applications`).
+local capacity = require("appmgr.planner.capacity")
+local intents = require("appmgr.intent")
 local names = require("appmgr.names")
 local permits = require("appmgr.permits")
 
@@ -15,14 +17,6 @@ function Nodes.new(deps)
   }, Nodes)
 end
 
-local function strings(values)
-  local map = {}
-  for key, value in pairs(type(values) == "table" and values or {}) do
-    if type(key) == "string" and (type(value) == "string" or math.type(value)) then map[key] = tostring(value) end
-  end
-  return map
-end
-
 local function set_of(list)
   local set = {}
   for _, name in ipairs(type(list) == "table" and list or {}) do set[name] = true end
@@ -32,22 +26,23 @@ end
 local function read_live(text, json)
   local document = text and json.decode(text)
   if type(document) ~= "table" then
-    return { error = "is no JSON object", labels = {}, capacity = {}, local_names = {} }
+    return { error = "is no JSON object", labels = {}, size = capacity.read({}), local_names = {} }
   end
+  local size, fault = capacity.read(document)
+  local labels, label_fault = capacity.read_labels(document.labels)
   return {
     cluster = document.cluster, incarnation = document.incarnation, version = document.version,
-    candidate = document.candidate, labels = strings(document.labels),
-    capacity = type(document.capacity) == "table" and document.capacity or {},
+    candidate = document.candidate, labels = labels, size = size,
+    hostname = type(document.hostname) == "string" and document.hostname or nil, error = fault, label_fault = label_fault,
     local_names = set_of(document.local_applications), permits = permits.read(document.tasks),
   }
 end
 
 local function read_intent(text, json)
-  local document = text and json.decode(text)
-  if type(document) ~= "table" then
-    return { error = "is no JSON object", labels = {} }
-  end
-  return { drain = document.drain == true, eligible = document.eligible ~= false, labels = strings(document.labels) }
+  local intent, reason = intents.read(text and json.decode(text))
+  if not intent then return { error = reason, labels = {} } end
+  intent.labels, intent.label_fault = capacity.read_labels(intent.labels)
+  return intent
 end
 
 -- Parses each value under a folder once per change; `accept` may refuse an entry.
@@ -135,8 +130,9 @@ local function merged(own, intended)
 end
 
 --- The live nodes, by name.
--- @treturn {table,...} `name`, `labels` (intent wins), `capacity`, `drain`,
---   `eligible`, `local_names` (set), `permits` (see appmgr.permits), `cluster`, `error` (nil while its
+-- @treturn {table,...} `name`, `hostname`, `labels` (intent wins), the fields of capacity.read, `drain`,
+--   `drain_deadline` (unix s or nil), `wait_for_room`, `eligible`, `local_names` (set), `permits` (see appmgr.permits),
+--   `cluster`, `error` (nil while its
 --   documents can be read), `status` (nil or `acted_on`, an
 --   index of its assignment, 0 when it has read none; and `rows` by slot id)
 function Nodes:list()
@@ -144,7 +140,10 @@ function Nodes:list()
   for name, live in pairs(self.live) do
     local intent = self.intents[name] or NO_INTENT
     list[#list + 1] = {
-      name = name, labels = merged(live.labels, intent.labels), capacity = live.capacity,
+      name = name, hostname = live.hostname, labels = merged(live.labels, intent.labels),
+      capacity = live.size.capacity, reserved = live.size.reserved, overcommit = live.size.overcommit,
+      local_used = live.size.local_used, ports = live.size.ports, reserved_ports = live.size.reserved_ports,
+      drain_deadline = intent.deadline, wait_for_room = intent.wait_for_room or false,
       local_names = live.local_names, permits = live.permits, cluster = live.cluster, incarnation = live.incarnation,
       version = live.version, candidate = live.candidate, drain = intent.drain or false,
       -- A document that cannot be read moves nothing and attracts nothing.
@@ -169,8 +168,12 @@ function Nodes:problems()
     for name, document in pairs(documents) do
       if document.error then
         local key = folder .. "/" .. name
-        local text = ("%s %s; node \"%s\" gets nothing new until it can be read"):format(key, document.error, name)
+        local text = ("%s %s; node \"%s\" gets nothing new until that is put right"):format(key, document.error, name)
         list[#list + 1] = { key = key, text = text }
+      end
+      if document.label_fault then
+        local key = folder .. "/" .. name
+        list[#list + 1] = { key = key .. ":labels", text = ("%s: %s"):format(key, document.label_fault) }
       end
     end
   end

@@ -280,6 +280,24 @@ describe("an agent with Consul", function()
     assert.same({}, document("live/alpha").local_applications)
   end)
 
+  it("says what it has, keeps and uses, also after the configuration or an application changed", function()
+    start()
+    fake.timer.advance(50)
+    local live = document("live/alpha")
+    assert.same({ {}, { first = 20000, last = 29999 } }, { live.local_used, live.ports })
+    fake.file.texts[CONFIG] = [[{ "Resources": { "gpu": 2 }, "Reserve": { "cpu": 100, "ports": [22] },
+      "Overcommit": { "cpu": 2 }, "Consul": { "candidate": false },
+      "Applications": [ { "name": "own", "command": "sleep 1", "resources": { "memory_mb": 64 } } ] }]]
+    fake.signals.HUP()
+    fake.timer.advance(50)
+    live = document("live/alpha")
+    assert.same({ { gpu = 2 }, { cpu = 100 }, { 22 }, { cpu = 2 }, { memory_mb = 64 } },
+      { live.resources, live.reserved, live.reserved_ports, live.overcommit, live.local_used })
+    agent.locals:set_status("own", 0)
+    fake.timer.advance(50)
+    assert.same({}, document("live/alpha").local_used)
+  end)
+
   it("takes up its session and its processes after a restart", function()
     start()
     assign(web())

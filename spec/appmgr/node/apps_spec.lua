@@ -137,6 +137,21 @@ describe("the applications of a node", function()
     assert.same({}, states())
   end)
 
+  it("are restarted when their ports change, and for nothing else", function()
+    apps:keeper_ready({})
+    local function with_ports(ports)
+      local made = replica("web", 0, "1")
+      made.ports = ports
+      return { made }
+    end
+    apps:set_replicas(with_ports({ http = 8080 }), true)
+    run_all()
+    apps:set_replicas(with_ports({ http = 8080 }), true)
+    assert.same({ "spawn web" }, keeper.calls)
+    apps:set_replicas(with_ports({ http = 8081 }), true)
+    assert.same({ "spawn web", "stop web" }, keeper.calls)
+  end)
+
   it("are restarted for another version, updated for one whose process is the same", function()
     apps:keeper_ready({})
     apps:set_replicas({ replica("web", 0, "1", "sleep 1") }, true)

@@ -72,6 +72,25 @@ describe("a definition", function()
     assert.is_true(launch.definition(periodic, REPLICA, context).spawn.restart.enabled)
   end)
 
+  it("tells the process its ports, and is another one for other ports", function()
+    local function with_ports(ports)
+      local identity = { ports = ports }
+      for name, value in pairs(REPLICA) do identity[name] = value end
+      return launch.definition(read({ command = "sleep 5", env = { APPMGR_PORT_HTTP = "1" } }), identity, context)
+    end
+    local web = with_ports({ http = 8080, ["admin-ui"] = 20007 })
+    local env = table.concat(web.spawn.env, "\n")
+    assert.truthy(env:find("APPMGR_PORT_HTTP=8080", 1, true))
+    assert.truthy(env:find("APPMGR_PORT_ADMIN_UI=20007", 1, true))
+    assert.equal(web.hash, with_ports({ ["admin-ui"] = 20007, http = 8080 }).hash)
+    assert.are_not.equal(web.hash, with_ports({ http = 8080, ["admin-ui"] = 20008 }).hash)
+    assert.equal(with_ports(nil).hash, with_ports({}).hash)
+    assert.are_not.equal(web.hash, with_ports(nil).hash)
+    assert.is_true(launch.same_ports(nil, {}))
+    assert.is_false(launch.same_ports({ a = 1 }, { a = 1, b = 2 }))
+    assert.is_false(launch.same_ports({ a = 1, b = 2 }, { a = 1 }))
+  end)
+
   it("has another hash only when the process must be another", function()
     local base = { command = "sleep 5" }
     local function hash_with(changes)

@@ -1,11 +1,12 @@
 --- Resources: an open vector of whole numbers, by name. What a node has and what
 -- a task asks for are the same kind of table.
+local amounts = require("appmgr.amounts")
 local canonical = require("appmgr.planner.rules.canonical")
 
 local M = {}
 
 --- Largest number of anything; sums and products of it stay whole.
-M.MAX = 1 << 40
+M.MAX = amounts.MAX
 
 --- What a task takes that does not say: about what an idle process needs. These
 -- count where a node declares them, and keep a task from no other node.

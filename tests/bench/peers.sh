@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Prints a folder with supervisor, runit and s6, for the benchmark alone (run.lua peers): Debian's packages of this
+# release, unpacked into a cache of ours. Nothing is installed and nothing of it is started by the system.
+#
+#   APPMGR_CACHE=/dir   where the unpacked packages are kept
+set -euo pipefail
+
+die() { printf 'peers.sh: %s\n' "$*" >&2; exit 1; }
+
+PACKAGES=(supervisor python3-pkg-resources runit s6 libs6-2.11 libskarnet2.13 libexecline2.9)
+cache=${APPMGR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/appmgr}
+folder=$cache/peers
+
+if [ -x "$folder/usr/bin/s6-svscan" ]; then printf '%s\n' "$folder"; exit 0; fi
+command -v dpkg >/dev/null || die "this is no Debian system: the peers are measured from Debian's packages"
+
+mkdir -p "$cache"
+work=$(mktemp -d "$cache/fetch.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+(cd "$work" && apt-get -o APT::Sandbox::User=root -q download "${PACKAGES[@]}" >&2) ||
+  die "cannot download ${PACKAGES[*]}; apt-get update may help"
+for package in "$work"/*.deb; do dpkg -x "$package" "$work/peers"; done
+[ -x "$work/peers/usr/bin/s6-svscan" ] || die "the packages do not hold usr/bin/s6-svscan"
+# A rename, so that two runs at the same time cannot leave half a folder.
+rm -rf "$folder" && mv "$work/peers" "$folder"
+printf '%s\n' "$folder"
