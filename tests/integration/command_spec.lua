@@ -8,7 +8,8 @@ local loop = require("tests.lib.loop")
 local process = require("tests.lib.process")
 
 local COMMANDS = {
-  "agent", "status", "nodes", "tasks", "task apply", "task show", "task scale", "task rm", "app ls", "app show",
+  "agent", "status", "nodes", "node label", "node drain", "node undrain", "node eligible",
+  "node ineligible", "tasks", "task apply", "task show", "task scale", "task rm", "app ls", "app show",
   "app logs", "app exec-history", "app add", "app rm", "app enable", "app disable", "app restart",
   "cluster accept", "cluster restore", "leave", "repl", "config check", "lua",
 }

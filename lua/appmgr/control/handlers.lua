@@ -7,6 +7,7 @@
 local applications = require("appmgr.control.applications")
 local cluster = require("appmgr.control.cluster")
 local logs = require("appmgr.control.logs")
+local nodes = require("appmgr.control.nodes")
 local repl = require("appmgr.control.repl")
 local store = require("appmgr.control.store")
 local tasks = require("appmgr.control.tasks")
@@ -49,6 +50,7 @@ function M.new(core)
     ["task.apply"] = tasks.apply,
     ["task.scale"] = tasks.scale,
     ["task.remove"] = tasks.remove,
+    ["node.set"] = nodes.set,
     ["cluster.accept"] = cluster.accept,
     ["cluster.restore"] = cluster.restore,
     ["repl.eval"] = shell.evaluate,

@@ -1,17 +1,12 @@
 --- Methods that change task documents: read, compare, write with check-and-set.
---
--- Nothing is written that is already there. Who writes in between wins nothing and loses nothing:
--- the document is read again and the change made again.
 
 local json = require("appmgr.json")
+local modify = require("appmgr.control.modify")
 local names = require("appmgr.names")
 local store = require("appmgr.control.store")
 local suggest = require("appmgr.suggest")
 
 local M = {}
-
---- How often a write is tried again after somebody else's came first.
-local MAX_ATTEMPTS <const> = 5
 
 local function same_document(left, right)
   if left == right then return true end
@@ -32,43 +27,13 @@ local function refuse_unknown(agent, request, name)
   end)
 end
 
---- Reads a task and hands it to `change(current)`, which answers with a new text (written), with
--- true (nothing to do), or with nil and a refusal; a lost race starts over.
--- @tparam table agent
--- @tparam table request
--- @tparam function change function(text|nil) → new text | true | nil, code, message
-local function modify(agent, request, change)
+--- Reads a task and hands its text to `change(text|nil)`, see modify.lua.
+local function modify_task(agent, request, change)
   local name = request.params.name
-  local key = "task/" .. name
-  local attempt
-
-  local function put(entry, text, attempts)
-    local index = entry and entry.modify_index or 0
-    agent.client:put(key, text, { cas = index }, function(written, err)
-      if written then return request:reply({ name = name, outcome = entry and "updated" or "created" }) end
-      if err then return request:fail("failed", ('task "%s" was not written: %s'):format(name, store.text(err))) end
-      attempt(attempts + 1)
-    end)
-  end
-
-  function attempt(attempts)
-    if attempts > MAX_ATTEMPTS then
-      local text = 'task "%s" was changed by others %d times in a row while this change was tried; try again'
-      return request:fail("conflict", text:format(name, MAX_ATTEMPTS))
-    end
-    store.entry(agent, key, function(entry, err)
-      if err then return request:fail("failed", ('task "%s" could not be read: %s'):format(name, store.text(err))) end
-      local text, code, message = change(entry and entry.value)
-      if text == true then return request:reply({ name = name, outcome = "unchanged" }) end
-      if not text then
-        if code == "not_found" then return refuse_unknown(agent, request, name) end
-        return request:fail(code, message)
-      end
-      put(entry, text, attempts)
-    end)
-  end
-
-  attempt(1)
+  modify.document(agent, request, {
+    name = name, key = "task/" .. name, what = ('task "%s"'):format(name),
+    refuse_unknown = function() refuse_unknown(agent, request, name) end,
+  }, function(entry) return change(entry and entry.value) end)
 end
 
 --- Refuses what cannot be a request about one task.
@@ -85,7 +50,7 @@ function M.apply(agent, request)
   if is_refused(agent, request) then return end
   local document = request.params.document
   if type(document) ~= "string" then return request:fail("bad_request", '"document" is the task\'s text') end
-  modify(agent, request, function(current)
+  modify_task(agent, request, function(current)
     return current and same_document(current, document) or document
   end)
 end
@@ -97,7 +62,7 @@ function M.scale(agent, request)
   if wanted ~= "all" and math.type(wanted) ~= "integer" then
     return request:fail("bad_request", '"replication" is a whole number or "all"')
   end
-  modify(agent, request, function(current)
+  modify_task(agent, request, function(current)
     if not current then return nil, "not_found" end
     local document, err = json.decode(current)
     if type(document) ~= "table" or json.is_array(document) then

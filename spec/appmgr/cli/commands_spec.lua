@@ -429,3 +429,50 @@ describe("repl", function()
     assert.equal(1, shell({ "for" }, { { outcome = "incomplete" } }).code)
   end)
 end)
+
+describe("what is wanted of a node", function()
+  local function node(words, outcome)
+    local result = run({ ["node.set"] = { name = "beta", outcome = outcome or "updated" } }, words)
+    return result, result.calls[1] and result.calls[1].params
+  end
+
+  it("is a set of labels", function()
+    local result, params = node({ "node", "label", "beta", "zone=b", "note=a=b", "rack-" })
+    assert.equal(0, result.code)
+    assert.same({ name = "beta", labels = { zone = "b", note = "a=b" }, forget_labels = { "rack" } }, params)
+    has(result.out, 'node "beta" labelled')
+    assert.equal(2, node({ "node", "label", "beta", "zone" }).code)
+    assert.equal(2, node({ "node", "label", "beta", "a b=c" }).code)
+    assert.equal(2, node({ "node", "label", "beta" }).code)
+  end)
+
+  it("is a drain, with or without an end", function()
+    local _, params = node({ "node", "drain", "beta" })
+    assert.is_true(params.drain)
+    _, params = node({ "node", "drain", "beta", "--deadline", "30m", "--wait-for-room" })
+    assert.is_true(params.drain.wait_for_room)
+    assert.truthy(math.abs(params.drain.deadline - os.time() - 1800) < 60)
+    _, params = node({ "node", "drain", "beta", "--wait-for-room" })
+    assert.same({ wait_for_room = true }, params.drain)
+    for _, word in ipairs({ "soon", "0", "-5", "1w", "99999999999999" }) do
+      assert.equal(2, node({ "node", "drain", "beta", "--deadline=" .. word }).code)
+    end
+    local result
+    result, params = node({ "node", "undrain", "beta" }, "unchanged")
+    assert.is_false(params.drain)
+    has(result.out, "it is not being drained")
+  end)
+
+  it("is whether it may have new replicas", function()
+    assert.is_true(select(2, node({ "node", "eligible", "beta" })).eligible)
+    local result, params = node({ "node", "ineligible", "beta", "--force", "--json" })
+    assert.same({ false, true }, { params.eligible, params.force })
+    assert.equal("beta", json.decode(result.out).name)
+  end)
+
+  it("is refused as the agent says", function()
+    local result = run({ ["node.set"] = function() return nil, 'there is no node "bta"' end }, { "node", "drain", "bta" })
+    assert.equal(1, result.code)
+    has(result.err, 'there is no node "bta"')
+  end)
+end)

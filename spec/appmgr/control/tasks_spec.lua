@@ -1,37 +1,7 @@
 local core = require("spec.support.core")
 local fake_request = require("spec.support.fake_request")
+local store = require("spec.support.fake_kv").new
 local tasks = require("appmgr.control.tasks")
-
---- A store with the calls that handlers make of it. `store.interfere` runs before each write.
-local function store(values)
-  local kept = { values = {}, writes = 0 }
-  for key, value in pairs(values) do kept.values[key] = { key = key, value = value, modify_index = 5 } end
-  function kept.entries(body) return body end
-  function kept.keys(body) return body end
-  function kept.get(_, key, options, callback)
-    if kept.broken then return callback(nil, { kind = "transport", message = "connection refused" }) end
-    if options.keys then
-      local keys = {}
-      for known in pairs(kept.values) do keys[#keys + 1] = known end
-      table.sort(keys)
-      return callback({ status = 200, body = keys })
-    end
-    local entry = kept.values[key]
-    if not entry then return callback({ status = 404, body = "" }) end
-    callback({ status = 200, body = { entry } })
-  end
-  local function write(key, index, value, callback)
-    if kept.interfere then kept.interfere(key) end
-    local entry = kept.values[key]
-    if (entry and entry.modify_index or 0) ~= index then return callback(false) end
-    kept.writes = kept.writes + 1
-    kept.values[key] = value and { key = key, value = value, modify_index = index + 1 } or nil
-    callback(true)
-  end
-  function kept.put(_, key, value, options, callback) write(key, options.cas, value, callback) end
-  function kept.delete(_, key, options, callback) write(key, options.cas, nil, callback) end
-  return kept
-end
 
 local function call(handler, client, params)
   local request = fake_request.new(params)

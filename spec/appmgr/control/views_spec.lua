@@ -61,7 +61,7 @@ describe("handlers", function()
     table.sort(names)
     assert.same({
       "app.add", "app.disable", "app.enable", "app.history", "app.list", "app.logs", "app.remove", "app.restart",
-      "app.show", "cluster.accept", "cluster.restore", "consul.read", "leave", "policy.current",
+      "app.show", "cluster.accept", "cluster.restore", "consul.read", "leave", "node.set", "policy.current",
       "repl.complete", "repl.eval", "status", "task.apply", "task.remove", "task.scale",
     }, names)
   end)
