@@ -6,6 +6,7 @@
 --     keeper.run(id)              -- it started
 --     keeper.exit(id, { code = 1, next = "restart" })
 --     keeper.finish(id)           -- the group of a stopped one is gone
+--     keeper.wall = 1600000000    -- what its clock shows from now on
 --     keeper.refuse_spawn = "too large"
 --     keeper.calls                -- "spawn web", "stop web" … by the name in the tag
 
@@ -66,7 +67,7 @@ function M.new()
     local record = keeper.records[id]
     keeper.next_pid = keeper.next_pid + 1
     record.state, record.pid, record.starts = "running", keeper.next_pid, record.starts + 1
-    record.started_at = 1600000000.5
+    record.started_at = keeper.wall or 1600000000.5
     emit({ type = "started", id = id, pid = record.pid, started_at = record.started_at, starts = record.starts })
   end
 
@@ -76,10 +77,11 @@ function M.new()
     keeper.sequence = keeper.sequence + 1
     record.pid = nil
     if how.next ~= "stop" then record.state = how.next == "restart" and "backoff" or "failed" end
-    local at = 1600000009.0 + keeper.sequence
+    local at = (keeper.wall or 1600000009.0) + keeper.sequence
     record.last_exit = { code = how.code, signal = how.signal, at = at }
     emit({
       type = "exited", id = id, sequence = keeper.sequence, code = how.code, signal = how.signal, at = at,
+      started_at = record.started_at,
       next = how.next, delay_ms = how.delay_ms or 1000,
     })
   end

@@ -265,7 +265,8 @@ end
 local function is_history(app, event)
   if event.type ~= "exited" or not event.at then return false end
   if app.last_exit and app.last_exit.at == event.at then return true end
-  return app.pid and app.started_at and event.at <= app.started_at
+  -- Known by its run and not by its time: the clock may have been set since.
+  return app.pid and app.started_at and event.started_at and event.started_at ~= app.started_at
 end
 
 --- Takes an event of the keeper about this application.

@@ -169,6 +169,37 @@ describe("an application", function()
     assert.same({ "spawn web", "forget web", "spawn web" }, keeper.calls)
   end)
 
+  describe("whose clock was set back while it ran", function()
+    local app, keeper
+
+    before_each(function()
+      app, keeper = new_app()
+      app:want("run", definition("a"))
+      keeper.wall = 1600003600
+      keeper.run("i")
+      keeper.wall = 1600000000
+    end)
+
+    it("is seen to end, and to wait for its next start", function()
+      keeper.exit("i", { code = 3, next = "restart" })
+      assert.same({ "backoff", 3 }, { app.state, app.last_exit.code })
+      assert.is_nil(app.pid)
+      keeper.run("i")
+      assert.equal("running", app.state)
+    end)
+
+    it("is seen to end for good", function()
+      keeper.exit("i", { code = 0, next = "none" })
+      assert.equal("failed", app.state)
+    end)
+
+    it("takes an exit of the run before as history all the same", function()
+      app:handle({ type = "exited", id = "i", code = 1, at = 1600000500, started_at = 1600000400, next = "restart" }, 1)
+      assert.equal("running", app.state)
+      assert.is_not_nil(app.pid)
+    end)
+  end)
+
   it("that is too large to be sent fails until it is another one", function()
     local app, keeper = new_app()
     keeper.refuse_spawn = "it is larger than a message may be"
