@@ -63,7 +63,7 @@ struct child_spec {
     uint64_t max_output_bytes;
     struct spawn_settings settings;
     bool is_local;          /* asked for by this node's own configuration: what limits tasks does not apply */
-    char text[];
+    _Alignas(char *) char text[];               /* pointers come first in it */
 };
 
 struct child_exit {
