@@ -5,7 +5,7 @@ local grid = require("appmgr.cli.grid")
 local M = {}
 
 local HEADER <const> = { "TASK", ">WANTED", ">RUNNING", ">PENDING", "VERSION", "WHERE", "STATE" }
-local SLOT_HEADER <const> = { ">SLOT", "NODE", "STATE", "VERSION", "SINCE" }
+local SLOT_HEADER <const> = { ">SLOT", "NODE", "STATE", "VERSION", "SINCE", "PORTS" }
 local MAX_NODES_SHOWN <const> = 6
 local VERSION_DIGITS <const> = 8
 
@@ -98,6 +98,25 @@ local function since(value)
   return math.type(value) and os.date("%Y-%m-%d %H:%M:%S", value // 1) or value
 end
 
+--- "admin=20001 http=8080"
+local function ports_of(slot)
+  local list = {}
+  for name, number in pairs(slot.ports or {}) do list[#list + 1] = ("%s=%d"):format(name, number) end
+  table.sort(list)
+  return #list > 0 and table.concat(list, " ") or nil
+end
+
+--- "cpu 500, memory_mb 1 (by default)"
+local function resources_of(task)
+  local defaulted, list = {}, {}
+  for _, name in ipairs(task.resources_defaulted or {}) do defaulted[name] = true end
+  for name, amount in pairs(task.resources or {}) do
+    list[#list + 1] = ("%s %d%s"):format(name, amount, defaulted[name] and " (by default)" or "")
+  end
+  table.sort(list)
+  return #list > 0 and table.concat(list, ", ") or nil
+end
+
 --- One task with its slots.
 -- @tparam table task of a report
 -- @treturn string
@@ -110,13 +129,14 @@ function M.task(task)
     { "pending", task.pending },
     { "version", M.short_version(task.version) },
     { "priority", task.priority ~= 0 and task.priority or nil },
+    { "resources", resources_of(task) },
   }
   local parts = { grid.list(lines) }
   local list = notes(task)
   if #list > 0 then parts[#parts + 1] = table.concat(list, "\n") end
   local rows = {}
   for i, slot in ipairs(task.slots) do
-    rows[i] = { slot.slot, slot.node, slot.state, M.short_version(slot.version), since(slot.since) }
+    rows[i] = { slot.slot, slot.node, slot.state, M.short_version(slot.version), since(slot.since), ports_of(slot) }
   end
   if #rows > 0 then parts[#parts + 1] = grid.format(SLOT_HEADER, rows) end
   return table.concat(parts, "\n\n")

@@ -1,6 +1,7 @@
 --- The cluster as people look at it: tasks with their slots, nodes with their load.
 local Nodes = require("appmgr.planner.nodes")
 local reasons = require("appmgr.planner.reasons")
+local room = require("appmgr.planner.room")
 local Slots = require("appmgr.planner.slots")
 
 local M = {}
@@ -32,7 +33,7 @@ local function slot_rows(holders)
     local replica, state = holder.replica, state_of(holder)
     rows[position] = {
       slot = replica.slot, node = holder.node.name, version = replica.version, since = replica.since, state = state,
-      error = error_of(holder),
+      error = error_of(holder), ports = replica.ports,
     }
     if not replica.leaving then assigned = assigned + 1 end
     if state == "running" then running = running + 1 end
@@ -65,6 +66,13 @@ local function reason_of(state, nodes)
   return #state.placed > 0 and NOT_YET or nil
 end
 
+local function sorted_names(set, json)
+  local list = {}
+  for name in pairs(set) do list[#list + 1] = name end
+  table.sort(list)
+  return json.array(list)
+end
+
 local function task_row(state, holders, nodes, json)
   local entry = state.entry
   local task = entry.task
@@ -72,6 +80,7 @@ local function task_row(state, holders, nodes, json)
   return {
     name = entry.name, replication = task and task.replication, priority = task and task.priority,
     version = task and task.version, running = running, assigned = assigned,
+    resources = task and task.resources, resources_defaulted = task and sorted_names(task.resources_defaulted, json),
     pending = pending_of(state, assigned),
     reasons = json.array(reason_rows(state.reasons)),
     reason = reason_of(state, nodes),
@@ -89,14 +98,7 @@ local function removed_row(name, holders, json)
   }
 end
 
-local function sorted_names(set, json)
-  local list = {}
-  for name in pairs(set) do list[#list + 1] = name end
-  table.sort(list)
-  return json.array(list)
-end
-
-local function node_row(node, held, json)
+local function node_row(node, held, room_of, json)
   local leaving, running = 0, 0
   for _, replica in ipairs(held) do
     if replica.leaving then leaving = leaving + 1 end
@@ -105,6 +107,7 @@ local function node_row(node, held, json)
   end
   return {
     name = node.name, labels = node.labels, capacity = node.capacity, eligible = node.eligible, drain = node.drain,
+    drain_deadline = node.drain_deadline, wait_for_room = node.wait_for_room or nil, room = room_of(node, held),
     stranger = node.stranger or nil, error = node.error, cluster = node.cluster, incarnation = node.incarnation,
     version = node.version, candidate = node.candidate, replicas = #held - leaving, leaving = leaving,
     running = running, local_applications = sorted_names(node.local_names, json),
@@ -129,8 +132,9 @@ function M.build(snapshot, result, json)
     tasks[#tasks + 1] = removed_row(name, holders, json)
   end
   table.sort(tasks, function(a, b) return a.name < b.name end)
+  local room_of = room.accountant(snapshot.tasks)
   for position, node in ipairs(snapshot.nodes) do
-    nodes[position] = node_row(node, snapshot.held[node.name] or {}, json)
+    nodes[position] = node_row(node, snapshot.held[node.name] or {}, room_of, json)
   end
   return { tasks = json.array(tasks), nodes = json.array(nodes) }
 end

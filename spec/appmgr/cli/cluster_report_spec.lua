@@ -17,9 +17,10 @@ local REPORT = {
     { name = "wrong", error = "is no JSON", running = 0, assigned = 0, pending = 0, warnings = {}, reasons = {}, slots = {} },
   },
   nodes = {
-    { name = "alpha", eligible = true, labels = { zone = "a", arch = "x" }, capacity = { cpu = 2000, memory_mb = 2048 },
+    { name = "alpha", eligible = true, labels = { zone = "a", arch = "x" }, capacity = { cpu = 2000, memory_mb = 2048, gpu = 2 },
+      room = { cpu = { available = 2000, used = 500 }, memory_mb = { available = 2048, used = 0 }, gpu = { available = 2, used = 1 } },
       replicas = 2, running = 1, local_applications = { "ping" }, version = "0.1.0" },
-    { name = "beta", eligible = true, drain = true, labels = {}, capacity = {}, replicas = 0, running = 0,
+    { name = "beta", eligible = true, drain = true, labels = {}, capacity = {}, room = {}, replicas = 0, running = 0,
       local_applications = {}, error = "is no JSON object" },
   },
 }
@@ -118,9 +119,24 @@ describe("the cluster's report", function()
 
   it("shows nodes", function()
     local result = run({ "nodes" })
-    has(result.out, "alpha  ready         2        1      1    2  2.0 GiB  arch=x zone=a  0.1.0")
+    has(result.out, "alpha  ready         2        1      1  0.5/2  0/2.0 GiB  gpu 1/2  arch=x zone=a  0.1.0")
     has(result.out, "beta   error")
     has(result.out, 'node "beta": is no JSON object')
+  end)
+
+  it("shows how a node is to be drained", function()
+    local report = json.decode(json.encode(REPORT))
+    report.nodes[1].drain, report.nodes[1].wait_for_room, report.nodes[1].drain_deadline = true, true, 1700000000
+    has(run({ "nodes" }, { core = fake_core(report) }).out, "draining, waiting for room, until 2023-11-1")
+  end)
+
+  it("shows what a task asks for, and its ports", function()
+    local report = json.decode(json.encode(REPORT))
+    report.tasks[1].resources, report.tasks[1].resources_defaulted = { cpu = 1, memory_mb = 64 }, { "cpu" }
+    report.tasks[1].slots[1].ports = { http = 8080, admin = 20001 }
+    local out = run({ "task", "show", "db" }, { core = fake_core(report) }).out
+    has(out, "cpu 1 (by default), memory_mb 64")
+    has(out, "admin=20001 http=8080")
   end)
 
   it("says when nobody leads, and what this agent says of the cluster", function()

@@ -7,19 +7,28 @@ local TEXT = [[
 appmgr nodes
 List the nodes of the cluster that are there: what they have, what they run, how they are meant.
 
-Any agent can be asked, leader or not.
+Any agent can be asked, leader or not. CPU (in cores), MEMORY and OTHER show what tasks have asked for
+of what the node has for them.
 
   --json           for programs]]
 
 local HEADER <const> = {
-  "NODE", "STATE", ">REPLICAS", ">RUNNING", ">LOCAL", ">CPU", ">MEMORY", "LABELS", "AGENT",
+  "NODE", "STATE", ">REPLICAS", ">RUNNING", ">LOCAL", ">CPU", ">MEMORY", "OTHER", "LABELS", "AGENT",
 }
 local MIB <const> = 1024 * 1024
+
+--- How a node that is being drained is to be drained.
+local function drain_of(node)
+  local words = { "draining" }
+  if node.wait_for_room then words[#words + 1] = "waiting for room" end
+  if node.drain_deadline then words[#words + 1] = "until " .. os.date("%Y-%m-%d %H:%M:%S", node.drain_deadline) end
+  return table.concat(words, ", ")
+end
 
 local function state_of(node, leader)
   if node.stranger then return "other cluster" end
   if node.error then return "error" end
-  if node.drain then return "draining" end
+  if node.drain then return drain_of(node) end
   if not node.eligible then return "not eligible" end
   return node.name == leader and "leader" or "ready"
 end
@@ -32,15 +41,32 @@ local function labels_of(node)
 end
 
 --- Millicores as cores: "4", "0.5".
-local function cores(millicores)
-  return math.type(millicores) and ("%g"):format(millicores / 1000) or nil
+local function cores(millicores) return ("%g"):format(millicores / 1000) end
+
+local function megabytes(amount)
+  if amount == 0 then return "0" end
+  return amount < 0 and "-" .. grid.size(-amount * MIB) or grid.size(amount * MIB)
+end
+
+--- "0.5/4": what tasks have asked for of what there is.
+local function share(room, text)
+  return room and text(room.used) .. "/" .. text(room.available)
+end
+
+--- What a node has beside processors and memory: "gpu 1/2".
+local function others(node)
+  local list = {}
+  for name, room in pairs(node.room) do
+    if name ~= "cpu" and name ~= "memory_mb" then list[#list + 1] = name .. " " .. share(room, tostring) end
+  end
+  table.sort(list)
+  return #list > 0 and table.concat(list, " ") or nil
 end
 
 local function row(node, leader)
-  local memory_mb = node.capacity.memory_mb
   return {
     node.name, state_of(node, leader), node.replicas, node.running, #node.local_applications,
-    cores(node.capacity.cpu), math.type(memory_mb) and grid.size(memory_mb * MIB) or nil, labels_of(node), node.version,
+    share(node.room.cpu, cores), share(node.room.memory_mb, megabytes), others(node), labels_of(node), node.version,
   }
 end
 
