@@ -15,6 +15,7 @@ local Apps = require("appmgr.node.apps")
 local Assignment = require("appmgr.node.assignment")
 local History = require("appmgr.node.history")
 local Lease = require("appmgr.node.lease")
+local Load = require("appmgr.node.load")
 local Locals = require("appmgr.node.locals")
 local Problems = require("appmgr.problems")
 local Report = require("appmgr.node.report")
@@ -301,7 +302,7 @@ local function open_assignment(self)
 end
 
 local function open_report(self)
-  local core, started = self.core, clock.text(clock.now())
+  local core, started, load = self.core, clock.text(clock.now()), Load.new()
   self.report = Report.new({
     client = self.client, timer = core.timer, problems = self.problems, json = json, clock = clock, node = self.node,
     interval_ms = self.config.Consul.report_interval * 1000,
@@ -309,6 +310,7 @@ local function open_report(self)
     resource = function()
       local fields = core.host.resource()
       fields.pid, fields.appmgr_start_time = core.runtime.pid, started
+      fields.load_percent = load:measure(fields)
       return fields
     end,
     rows = function() return self.apps:rows() end,
