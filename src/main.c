@@ -73,7 +73,12 @@ static int start(lua_State *L)
 {
     const struct arguments *arguments = lua_touserdata(L, 1);
     luaL_openlibs(L);
-    lua_gc(L, LUA_GCGEN, 0, 0);
+    /* The planner's model is large and lives long. The agent does its collecting in small steps: it must answer, and its
+     * memory is what an idle node shows. */
+    if (is_planner(arguments))
+        lua_gc(L, LUA_GCGEN, 0, 0);
+    else
+        lua_gc(L, LUA_GCINC, 130, 200, 0);
     core_modules_preload(L);
     set_package_path(L);
     lua_getglobal(L, "require");

@@ -21,11 +21,10 @@ function M.find(agent, name)
     return nil, ('the agent "%s" does not know yet what runs: its keeper has not answered; try again'):format(agent.node),
       "unavailable"
   end
+  local found = agent.apps:row(name)
+  if found then return found end
   local known = {}
-  for _, row in ipairs(agent.apps:list()) do
-    if row.name == name then return row end
-    known[#known + 1] = row.name
-  end
+  for index, row in ipairs(agent.apps:list()) do known[index] = row.name end
   local near = suggest.nearest(tostring(name), known)
   local hint = near and ('; did you mean "%s"?'):format(near) or '; "appmgr app ls" lists those there are'
   return nil, ('no application "%s" on node "%s"%s'):format(tostring(name), agent.node, hint), "not_found"

@@ -22,6 +22,7 @@ local Report = require("appmgr.node.report")
 local Schedule = require("appmgr.node.schedule")
 local State = require("appmgr.node.state")
 local Usage = require("appmgr.node.usage")
+local Turns = require("appmgr.turns")
 local Zone = require("appmgr.when.zone")
 local clock = require("appmgr.clock")
 local configuration = require("appmgr.config")
@@ -100,7 +101,7 @@ local function build_apps(self)
   })
   self.usage = Usage.new({ survey = core.survey, timer = core.timer })
   self.apps = Apps.new({
-    schedule = schedule,
+    schedule = schedule, turns = Turns.new({ defer = core.loop.defer, now_ms = core.timer.now_ms }),
     json = json, codec = core.codec, log = core.log, problems = self.problems, clock = clock,
     usage = self.usage,
     node = self.node, log_dir = self.log_dir,
@@ -446,7 +447,7 @@ function Agent:leave(callback)
   if self.is_ending then return callback(nil, "this agent is already ending") end
   self.is_ending, self.is_leaving = true, true
   notify(self, "STOPPING=1")
-  local count = #self.apps:list()
+  local count = self.apps:count()
   self.core.log.info(("leaving; %d applications are stopped"):format(count))
   local function farewell(err)
     if err then self.core.log.warn("leaving: " .. err) end

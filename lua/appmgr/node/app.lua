@@ -28,7 +28,7 @@ function command.spawn(app, keeper)
   local wanted = app.wanted
   app.kept = { hash = wanted.hash, tag = wanted.tag, run = wanted.run, version = wanted.version, definition = wanted }
   app.error, app.next_start_at, app.starts = nil, nil, 0
-  local _, refusal = keeper:spawn(wanted.spawn)
+  local _, refusal = keeper:spawn(wanted:spawn())
   return refusal
 end
 
@@ -39,7 +39,7 @@ end
 function command.update(app, keeper)
   local wanted = app.wanted
   app.kept.tag, app.kept.version, app.kept.definition = wanted.tag, wanted.version, wanted
-  local spawn = wanted.spawn
+  local spawn = wanted:spawn()
   keeper:update(app.id, {
     tag = spawn.tag, stop_signal = spawn.stop_signal, stop_timeout_ms = spawn.stop_timeout_ms, restart = spawn.restart,
     lease_ms = spawn.lease_ms or 0,

@@ -3,7 +3,8 @@
 -- Wanted are the configuration's applications and the replicas of the
 -- assignment; what the keeper's list shows is taken over by its tag, so that
 -- nothing is started twice. Nothing is named, started or stopped before the
--- keeper has given its first list.
+-- keeper has given its first list. Both take their turns (turns.lua): a node may
+-- have thousands of applications, and its loop is never held by them for long.
 --
 -- A replica that runs is stopped only because an assignment from Consul was
 -- read that does not hold it: what the state directory remembers starts
@@ -20,18 +21,22 @@ Apps.__index = Apps
 --- @tparam table deps `json`, `codec`, `log`, `problems`, `clock`, `usage` (node/usage.lua), `node`, `inherited`
 --   (environment of applications), `log_dir`, `owner` (user who runs what names no user), `history` (node/history.lua),
 --   `schedule` (when they run), `lease` (node/lease.lua; nil without Consul: there are no replicas then),
+--   `turns` (turns.lua, for this alone),
 --   `on_change` (function(), what `list` shows has changed)
 -- @treturn Apps with nothing wanted and no keeper
 function M.new(deps)
-  return setmetatable({
+  local self
+  self = setmetatable({
     context = {
       json = deps.json, codec = deps.codec, node = deps.node, inherited = deps.inherited, log_dir = deps.log_dir,
       clock = deps.clock, owner = deps.owner,
     },
     log = deps.log, problems = deps.problems, clock = deps.clock, usage = deps.usage, history = deps.history,
-    schedule = deps.schedule, lease = deps.lease, on_change = deps.on_change, held_locals = { names = {} },
+    schedule = deps.schedule, turns = deps.turns, lease = deps.lease, on_change = deps.on_change, held_locals = { names = {} },
     by_id = {}, by_name = {}, locals = {}, local_list = {}, replicas = {}, replicas_are_decided = false,
+    client_now = function() return self:keeper() end,
   }, Apps)
+  return self
 end
 
 --- Gives the keeper's client. Its callbacks are `keeper_ready`, `keeper_event` and `keeper_lost`.
@@ -73,8 +78,7 @@ end
 local function add_app(self, id, identity)
   local app = App.new({
     id = id, kind = identity.kind, name = identity.name, task = identity.task, slot = identity.slot, log = self.log,
-    keeper = function() return self:keeper() end,
-    on_change = function() self.on_change() end,
+    keeper = self.client_now, on_change = self.on_change,
   })
   self.by_id[id] = app
   take_name(self, app, identity.name or identity.task)
@@ -184,7 +188,8 @@ local function tidy_history(self)
   self.history:keep_only(self.by_id)
 end
 
---- Compares all that is wanted with all that is there. Stops come before starts.
+--- Compares all that is wanted with all that is there. Stops come before starts, and all in one turn: who reads an
+-- assignment here knows that what is not in it ends.
 local function reconcile(self)
   if not self.is_ready or self.is_closing then return end
   local replicas, wanted = runnable_replicas(self), {}
@@ -192,15 +197,21 @@ local function reconcile(self)
   for _, replica in ipairs(replicas) do wanted[replica.id] = true end
   settle_rest(self, wanted)
   set_terms(self, replicas)
-  for _, identity in ipairs(self.local_list) do
-    want_document(self, self.by_id[identity.id] or add_app(self, identity.id, identity), identity.application)
-  end
-  for _, replica in ipairs(replicas) do
-    want_replica(self, self.by_id[replica.id] or add_app(self, replica.id, replica), replica)
-  end
-  tidy_history(self)
-  self.schedule:prune(function(id, kind)
-    return not wanted[id] and (kind == "local" or self.replicas_are_decided)
+  local locals, index = self.local_list, 0
+  self.turns:run(function()
+    index = index + 1
+    local identity, replica = locals[index], replicas[index - #locals]
+    if identity then
+      want_document(self, self.by_id[identity.id] or add_app(self, identity.id, identity), identity.application)
+    elseif replica then
+      want_replica(self, self.by_id[replica.id] or add_app(self, replica.id, replica), replica)
+    end
+    return index < #locals + #replicas
+  end, function()
+    tidy_history(self)
+    self.schedule:prune(function(id, kind)
+      return not wanted[id] and (kind == "local" or self.replicas_are_decided)
+    end)
   end)
 end
 
@@ -250,29 +261,49 @@ function Apps:hold_replicas(reason)
   reconcile(self)
 end
 
+local function adopt(self, item)
+  local tag = launch.read_tag(item.tag, self.context.json)
+  local app = self.by_id[item.id] or (tag and add_app(self, item.id, tag))
+  if app then return app:adopt(item, tag or {}) end
+  self.log.warn(("keeper: %s was not started by an agent (pid %s): it is left alone"):format(item.id, item.pid or "none"))
+end
+
+--- Those that the keeper does not hold any more.
+local function lost_ones(self, listed)
+  local lost = {}
+  for id, app in pairs(self.by_id) do
+    if not listed[id] then lost[#lost + 1] = app end
+  end
+  return lost
+end
+
+--- All of the keeper's list was taken over: what it told meanwhile is heard now.
+local function adopted(self)
+  local events = self.heard
+  self.is_ready, self.heard = true, nil
+  for _, event in ipairs(events) do self:keeper_event(event) end
+  reconcile(self)
+  self.on_change()
+end
+
 --- The keeper gave its list: what it holds is taken over, what it lost is started again.
 -- @tparam table list as from core.process
 function Apps:keeper_ready(list)
   self.problems:clear("keeper")
-  self.is_ready, self.is_connected = true, true
+  self.is_ready, self.is_connected, self.heard = false, true, {}
   if self.lease then self.lease:keeper_ready() end
-  local listed = {}
-  for _, item in ipairs(list) do
-    local tag = launch.read_tag(item.tag, self.context.json)
-    local app = self.by_id[item.id] or (tag and add_app(self, item.id, tag))
-    listed[item.id] = true
-    if app then
-      app:adopt(item, tag or {})
+  local index, listed, lost = 0, {}, nil
+  for _, item in ipairs(list) do listed[item.id] = true end
+  self.turns:run(function()
+    index = index + 1
+    if index <= #list then
+      adopt(self, list[index])
     else
-      self.log.warn(("keeper: %s was not started by an agent (pid %s): it is left alone"):format(item.id,
-        item.pid or "none"))
+      lost = lost or lost_ones(self, listed)
+      if lost[index - #list] then lost[index - #list]:lost() end
     end
-  end
-  for id, app in pairs(self.by_id) do
-    if not listed[id] then app:lost() end
-  end
-  reconcile(self)
-  self.on_change()
+    return index < #list + (lost and #lost or 1)
+  end, function() adopted(self) end)
 end
 
 --- Whether the keeper stops by itself what must not run without Consul.
@@ -285,6 +316,10 @@ end
 --- The keeper says what happened to an application.
 -- @tparam table event as from core.process
 function Apps:keeper_event(event)
+  if self.heard then
+    self.heard[#self.heard + 1] = event
+    return
+  end
   if self.by_id[event.id] and (event.type == "exited" or event.type == "spawn_failed") then
     self.history:note(event.id, event, self.clock.now())
   end
@@ -325,6 +360,7 @@ end
 -- @tparam string reason
 function Apps:keeper_lost(reason)
   self.is_connected = false
+  if self.heard then self.turns:cancel() end -- of half a list nothing is known; the next one says it all
   if not self.is_closing then
     self.problems:set("keeper", ("the keeper cannot be reached: %s; applications go on as they are, it is tried again")
       :format(reason))
@@ -334,14 +370,16 @@ end
 --- Stops all applications and ends the keeper. Nothing is started afterwards.
 -- @tparam function callback called once all are gone
 function Apps:stop_all(callback)
-  self.is_closing = true
+  self.is_closing, self.heard = true, nil
+  self.turns:cancel()
   self.schedule:stop()
   self.client:shutdown(callback)
 end
 
 --- Leaves the keeper and its applications to the next agent.
 function Apps:close()
-  self.is_closing = true
+  self.is_closing, self.heard = true, nil
+  self.turns:cancel()
   self.schedule:stop()
   if self.client then self.client:close() end
 end
@@ -360,6 +398,20 @@ function Apps:list()
   return rows
 end
 
+--- @tparam string name as shown
+-- @treturn ?table its row (fields of the status key)
+function Apps:row(name)
+  local app = self.by_name[name]
+  return app and row.of(app, self.context)
+end
+
+--- @treturn integer how many applications there are
+function Apps:count()
+  local count = 0
+  for _ in pairs(self.by_id) do count = count + 1 end
+  return count
+end
+
 --- @treturn ?table rows by name, nil while the keeper has not said what runs
 function Apps:rows()
   if not self.is_ready then return nil end
@@ -368,9 +420,9 @@ function Apps:rows()
   return rows
 end
 
---- Whether the keeper has said what runs: before that, an absent application says nothing.
+--- Whether it is settled what runs: before that, an absent application says nothing.
 function Apps:is_known()
-  return self.is_ready == true
+  return self.is_ready == true and not self.turns:is_busy()
 end
 
 --- Stops an application and starts it once.

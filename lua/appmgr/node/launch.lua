@@ -2,7 +2,8 @@
 --
 -- A definition is a value: it is made once from a document and never changed;
 -- two definitions are compared by `hash` (needs a new process) and `tag` (needs
--- to be told to the keeper).
+-- to be told to the keeper). What the keeper is sent is made when it is sent: a
+-- node has thousands of applications, and each environment takes kilobytes.
 local application = require("appmgr.application")
 local port_name = require("appmgr.port_name")
 
@@ -74,12 +75,22 @@ local function restart_rule(app)
   }
 end
 
---- What applies in place, as one short text: a change of it must reach the keeper.
-local function settings_of(spawn)
-  local restart = spawn.restart
-  local text = ("%d/%d/%s/%d/%d/%d"):format(spawn.stop_signal, spawn.stop_timeout_ms, restart.attempts or "-",
+--- What applies in place.
+local function terms_of(app)
+  return {
+    stop_signal = app.stop_signal,
+    stop_timeout_ms = math.floor(app.stop_timeout * MS),
+    restart = restart_rule(app),
+    lease_ms = app.stop_after_seconds and app.stop_after_seconds * MS or nil,
+  }
+end
+
+--- That as one short text: a change of it must reach the keeper.
+local function settings_of(terms)
+  local restart = terms.restart
+  local text = ("%d/%d/%s/%d/%d/%d"):format(terms.stop_signal, terms.stop_timeout_ms, restart.attempts or "-",
     restart.interval_ms, restart.delay_ms, restart.max_delay_ms)
-  return spawn.lease_ms and text .. "/" .. spawn.lease_ms or text
+  return terms.lease_ms and text .. "/" .. terms.lease_ms or text
 end
 
 --- Whether two replicas have the same ports.
@@ -104,63 +115,60 @@ local function hash_of(app, ports, context)
   return context.codec.sha256(hash .. context.json.encode(ports)):sub(1, #hash)
 end
 
+local function tag_of(definition)
+  return definition.context.json.encode({
+    kind = definition.kind, name = definition.name, task = definition.task, slot = definition.slot,
+    version = definition.version, hash = definition.hash, settings = settings_of(terms_of(definition.application)),
+    run = definition.run,
+  })
+end
+
+local Definition = {}
+Definition.__index = Definition
+
 --- Makes a definition.
 -- @tparam table app from application.read
 -- @tparam table identity `id`, `kind` ("local" or "replica"), `name` (as shown), and of a replica `task`, `slot`,
 --   `version`, `fence`, `ports` (name → number; nil without any)
--- @tparam table context `json`, `codec`, `node`, `inherited` (from `inherited`), `log_dir`
--- @treturn table `application` (borrowed), `version`, `fence`, `hash`, `tag` and the `label` it is made of, `spawn` (for the
---   keeper's client)
+-- @tparam table context `json`, `codec`, `node`, `inherited` (from `inherited`), `log_dir`; borrowed
+-- @treturn table `application` (borrowed), `version`, `fence`, `ports`, `hash`, `tag`, and the method `spawn`
 function M.definition(app, identity, context)
-  local definition = {
-    application = app,
-    version = identity.version, fence = identity.fence,
-    hash = hash_of(app, identity.ports, context),
+  local definition = setmetatable({
+    application = app, context = context, id = identity.id, kind = identity.kind, name = identity.name,
+    task = identity.task, slot = identity.slot, version = identity.version, fence = identity.fence,
     ports = identity.ports,
-  }
-  local spawn = {
-    id = identity.id,
-    argv = app.argv,
-    env = environment_list(context.inherited, app, identity, context.node),
-    working_dir = app.working_dir or "/",
-    user = app.user,
-    nice = app.nice,
-    umask = app.umask,
-    open_files = app.limits and app.limits.open_files,
-    no_new_privs = app.no_new_privs,
-    stop_signal = app.stop_signal,
-    stop_timeout_ms = math.floor(app.stop_timeout * MS),
-    restart = restart_rule(app),
-    lease_ms = app.stop_after_seconds and app.stop_after_seconds * MS or nil,
-    is_local = identity.kind == "local",
-    output_path = M.output_path(context.log_dir, identity.name),
-  }
-  definition.label = {
-    kind = identity.kind, name = identity.name, task = identity.task, slot = identity.slot,
-    version = identity.version, hash = definition.hash, settings = settings_of(spawn),
-  }
-  spawn.tag = context.json.encode(definition.label)
-  definition.spawn, definition.tag = spawn, spawn.tag
+    hash = hash_of(app, identity.ports, context),
+  }, Definition)
+  definition.tag = tag_of(definition)
   return definition
 end
 
-local function copy(record)
-  local made = {}
-  for name, value in pairs(record) do made[name] = value end
-  return made
+--- What the keeper's client is given to start it, or to change what applies in place.
+-- @treturn table a new one
+function Definition:spawn()
+  local app, context, spawn = self.application, self.context, terms_of(self.application)
+  spawn.id, spawn.tag, spawn.is_local = self.id, self.tag, self.kind == "local"
+  spawn.argv = app.argv
+  spawn.env = environment_list(context.inherited, app, self, context.node)
+  spawn.working_dir = app.working_dir or "/"
+  spawn.user = app.user
+  spawn.nice = app.nice
+  spawn.umask = app.umask
+  spawn.open_files = app.limits and app.limits.open_files
+  spawn.no_new_privs = app.no_new_privs
+  spawn.output_path = M.output_path(context.log_dir, self.name)
+  return spawn
 end
 
 --- The same definition for one run of an application that has several.
 -- @tparam table definition
 -- @tparam integer run which one; another number needs a new process
--- @tparam table json
 -- @treturn table a definition with `run`
-function M.for_run(definition, run, json)
-  local made = copy(definition)
-  made.run, made.label, made.spawn = run, copy(definition.label), copy(definition.spawn)
-  made.label.run = run
-  made.tag = json.encode(made.label)
-  made.spawn.tag = made.tag
+function M.for_run(definition, run)
+  local made = setmetatable({}, Definition)
+  for name, value in pairs(definition) do made[name] = value end
+  made.run = run
+  made.tag = tag_of(made)
   return made
 end
 

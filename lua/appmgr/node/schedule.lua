@@ -146,7 +146,7 @@ end
 local function run_definition(self, entry)
   local made, run = entry.run_definition, entry.record.run
   if not made or made.run ~= run then
-    made = launch.for_run(entry.definition, run, self.json)
+    made = launch.for_run(entry.definition, run)
     entry.run_definition = made
   end
   return made

@@ -27,6 +27,11 @@ describe("methods about applications", function()
         known = true,
         is_known = function(self) return self.known end,
         list = function() return rows end,
+        row = function(_, name)
+          for _, row in ipairs(rows) do
+            if row.name == name then return row end
+          end
+        end,
         restart = function(self, name, callback)
           if self.refusal then return nil, self.refusal end
           changes[#changes + 1] = "restart " .. name

@@ -11,6 +11,11 @@ local function setup(text)
   local file, rows, timer = fake_file.new({ [LOG] = text }), { { name = "web" } }, fake_timer.new()
   local apps = { known = true }
   function apps.list() return rows end
+  function apps.row(_, name)
+    for _, row in ipairs(rows) do
+      if row.name == name then return row end
+    end
+  end
   function apps.is_known() return apps.known end
   function apps.output_path(_, name) return "/log/" .. name end
   local handler = logs.new({ codec = codec, timer = timer, file = file })

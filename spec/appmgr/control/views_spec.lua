@@ -5,6 +5,9 @@ local handlers = require("appmgr.control.handlers")
 local views = require("appmgr.control.views")
 
 local function new_agent()
+  local rows = {
+    { name = "a", state = "running", env = { K = "(hidden)" } }, { name = "b", state = "running" }, { name = "c", state = "failed" },
+  }
   return {
     node = "alpha", version = "0.1.0", pid = 7, started_ms = 1000, state_dir = "/s",
     config = { Description = "web tier", Consul = { prefix = "appmgr", token = "secret" } },
@@ -13,10 +16,15 @@ local function new_agent()
     session = { id = function() return "s-1" end, lease_until_ms = function() return 20000 end },
     cluster = { id = function() return "c-1" end },
     election = { leader = function() return "alpha" end },
-    apps = { is_known = function() return true end, list = function()
-      return { { name = "a", state = "running", env = { K = "(hidden)" } }, { name = "b", state = "running" },
-        { name = "c", state = "failed" } }
-    end },
+    apps = {
+      is_known = function() return true end,
+      list = function() return rows end,
+      row = function(_, name)
+        for _, row in ipairs(rows) do
+          if row.name == name then return row end
+        end
+      end,
+    },
     problems = { list = function() return {} end },
   }
 end

@@ -25,7 +25,7 @@ end
 
 local function definition(hash, tag)
   tag = tag or ('{"kind":"local","name":"web","hash":"%s"}'):format(hash)
-  return { hash = hash, tag = tag, application = {}, spawn = { id = "i", tag = tag, stop_signal = 15 } }
+  return { hash = hash, tag = tag, application = {}, spawn = function() return { id = "i", tag = tag, stop_signal = 15 } end }
 end
 
 local function new_app()

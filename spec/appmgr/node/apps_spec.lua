@@ -1,6 +1,7 @@
 local Apps = require("appmgr.node.apps")
 local Problems = require("appmgr.problems")
 local Schedule = require("appmgr.node.schedule")
+local Turns = require("appmgr.turns")
 local Zone = require("appmgr.when.zone")
 local application = require("appmgr.application")
 local clock = require("appmgr.clock")
@@ -27,9 +28,19 @@ end
 
 describe("the applications of a node", function()
   local keeper, apps, problems, log, changes, history
+  local turns, waiting, now -- work in turns: what waits for the next one, and a clock
+  local pace_ms = 0       -- by which it goes on with every look
 
   local function new_apps()
     log = fake_log.new()
+    now, waiting = 0, {}
+    turns = Turns.new({
+      defer = function(fn) waiting[#waiting + 1] = fn end,
+      now_ms = function()
+        now = now + pace_ms
+        return now
+      end,
+    })
     problems = Problems.new({ log = log, now = os.time })
     changes, history = 0, fake_history.new()
     local made = Apps.new({
@@ -37,6 +48,7 @@ describe("the applications of a node", function()
       schedule = Schedule.new({
         timer = fake_timer.new(), state = fake_state.new(), json = core.json, log = log, zone = Zone.own("UTC0"),
       }),
+      turns = turns,
       json = core.json, codec = core.codec, log = log, problems = problems, clock = clock, node = "alpha",
       inherited = { PATH = "/bin" }, log_dir = "/log", owner = "root",
       on_change = function() changes = changes + 1 end,
@@ -97,6 +109,99 @@ describe("the applications of a node", function()
     apps:keeper_ready({})
     assert.same({ "spawn ping" }, keeper.calls)
     assert.equal("starting", apps:rows().ping.state)
+  end)
+
+  --- What waits for its turn has it, until nothing does.
+  local function take_turns()
+    local turned = 0
+    while #waiting > 0 do
+      turned = turned + 1
+      table.remove(waiting, 1)()
+    end
+    return turned
+  end
+
+  local function many(count)
+    local documents = {}
+    for i = 1, count do documents[i] = { name = ("app%03d"):format(i), command = "sleep " .. i } end
+    return locals(table.unpack(documents))
+  end
+
+  it("are started in turns of the loop when they are many, and what is not wanted is stopped at once", function()
+    pace_ms = 20
+    apps:keeper_ready({})
+    apps:set_local(many(100))
+    assert.equal(8, #keeper.calls)
+    assert.is_false(apps:is_known())
+    assert.equal(12, take_turns())
+    assert.equal(100, #keeper.calls)
+    assert.is_true(apps:is_known())
+    apps:set_local({})
+    assert.equal(200, #keeper.calls)
+    pace_ms = 0
+  end)
+
+  it("follow the newest list, whatever turn an older one has come to", function()
+    pace_ms = 20
+    apps:keeper_ready({})
+    apps:set_local(many(40))
+    apps:set_local({ table.unpack(many(40), 31) })
+    take_turns()
+    local stopped = 0
+    for _, call in ipairs(keeper.calls) do stopped = stopped + (call:find("^stop") and 1 or 0) end
+    assert.equal(8, stopped)
+    local starting = 0
+    for _, state in pairs(states()) do starting = starting + (state == "starting" and 1 or 0) end
+    assert.equal(10, starting)
+    pace_ms = 0
+  end)
+
+  it("are taken over in turns, and hear what the keeper told meanwhile only then", function()
+    apps:set_local(many(50))
+    apps:keeper_ready({})
+    run_all()
+    local list = keeper.list()
+    apps = new_apps()
+    pace_ms = 20
+    apps:set_local(many(50))
+    local calls = #keeper.calls
+    apps:keeper_ready(list)
+    assert.is_nil(apps:rows())
+    local last = list[#list].id
+    keeper.exit(last, { code = 3, next = "restart" })
+    assert.same({}, keeper.acknowledged)
+    take_turns()
+    assert.same({ keeper.sequence }, keeper.acknowledged)
+    assert.equal(calls, #keeper.calls)
+    local backoff = 0
+    for _, state in pairs(states()) do backoff = backoff + (state == "backoff" and 1 or 0) end
+    assert.equal(1, backoff)
+    pace_ms = 0
+  end)
+
+  it("that a keeper lost are started again, also when it is lost itself while they are taken over", function()
+    apps:set_local(many(50))
+    apps:keeper_ready({})
+    run_all()
+    local list = keeper.list()
+    pace_ms = 20
+    apps:keeper_ready(list)
+    apps:keeper_lost("it was killed")
+    keeper.records = {}
+    apps:keeper_ready({})
+    take_turns()
+    local spawned = 0
+    for _, call in ipairs(keeper.calls) do spawned = spawned + (call:find("^spawn") and 1 or 0) end
+    assert.equal(100, spawned)
+    pace_ms = 0
+  end)
+
+  it("are shown one by one and counted, too", function()
+    apps:keeper_ready({})
+    apps:set_local(locals({ name = "ping", command = "ping" }, { name = "pong", command = "pong" }))
+    assert.equal("ping", apps:row("ping").command)
+    assert.is_nil(apps:row("other"))
+    assert.equal(2, apps:count())
   end)
 
   it("are named by their slots, and keep their names", function()

@@ -27,7 +27,7 @@ describe("a definition", function()
       command = "sleep 5", env = { KEY = "own" }, user = "nobody", stop_signal = "INT", stop_timeout = 2.5,
       restart = { attempts = 3, interval_seconds = 10, delay_seconds = 0.5, max_delay_seconds = 8 },
     }), REPLICA, context)
-    local spawn = definition.spawn
+    local spawn = definition:spawn()
     assert.same({ "sleep", "5" }, spawn.argv)
     assert.same({
       "APPMGR_INSTANCE=web.1", "APPMGR_NODE=alpha", "APPMGR_SLOT=1", "APPMGR_TASK=web", "KEY=own", "PATH=/bin",
@@ -49,27 +49,27 @@ describe("a definition", function()
     local before = launch.definition(app, REPLICA, context)
     app.stop_after_seconds = 60
     local definition = launch.definition(app, REPLICA, context)
-    assert.equal(60000, definition.spawn.lease_ms)
+    assert.equal(60000, definition:spawn().lease_ms)
     assert.equal(before.hash, definition.hash)
     assert.not_equal(before.tag, definition.tag)
   end)
 
   it("says what the limits for tasks do not concern", function()
     local identity = { id = "i", kind = "local", name = "ping" }
-    assert.is_true(launch.definition(read({ command = "sleep 5" }), identity, context).spawn.is_local)
+    assert.is_true(launch.definition(read({ command = "sleep 5" }), identity, context):spawn().is_local)
   end)
 
   it("is made for one run of several, and stays as it was", function()
     local definition = launch.definition(read({ command = "sleep 5", schedule = "@daily" }), REPLICA, context)
-    local run = launch.for_run(definition, 7, core.json)
+    local run = launch.for_run(definition, 7)
     assert.equal(7, run.run)
-    assert.equal(7, launch.read_tag(run.spawn.tag, core.json).run)
-    assert.equal(run.tag, run.spawn.tag)
-    assert.is_nil(launch.read_tag(definition.spawn.tag, core.json).run)
+    assert.equal(7, launch.read_tag(run:spawn().tag, core.json).run)
+    assert.equal(run.tag, run:spawn().tag)
+    assert.is_nil(launch.read_tag(definition:spawn().tag, core.json).run)
     assert.equal(definition.hash, run.hash)
-    assert.is_false(run.spawn.restart.enabled)
+    assert.is_false(run:spawn().restart.enabled)
     local periodic = read({ command = "sleep 5", schedule = "@daily", keep_running = true })
-    assert.is_true(launch.definition(periodic, REPLICA, context).spawn.restart.enabled)
+    assert.is_true(launch.definition(periodic, REPLICA, context):spawn().restart.enabled)
   end)
 
   it("tells the process its ports, and is another one for other ports", function()
@@ -79,7 +79,7 @@ describe("a definition", function()
       return launch.definition(read({ command = "sleep 5", env = { APPMGR_PORT_HTTP = "1" } }), identity, context)
     end
     local web = with_ports({ http = 8080, ["admin-ui"] = 20007 })
-    local env = table.concat(web.spawn.env, "\n")
+    local env = table.concat(web:spawn().env, "\n")
     assert.truthy(env:find("APPMGR_PORT_HTTP=8080", 1, true))
     assert.truthy(env:find("APPMGR_PORT_ADMIN_UI=20007", 1, true))
     assert.equal(web.hash, with_ports({ ["admin-ui"] = 20007, http = 8080 }).hash)
@@ -110,7 +110,7 @@ describe("a definition", function()
   end)
 
   it("never restarts what may be restarted no more than never", function()
-    local spawn = launch.definition(read({ command = "x", restart = { attempts = 0 } }), REPLICA, context).spawn
+    local spawn = launch.definition(read({ command = "x", restart = { attempts = 0 } }), REPLICA, context):spawn()
     assert.is_false(spawn.restart.enabled)
   end)
 end)
@@ -141,14 +141,14 @@ end)
 describe("a definition of a process with settings", function()
   it("has no delay of 0, which the keeper would take for its default", function()
     local app = read({ command = "x", restart = { delay_seconds = 0, max_delay_seconds = 0 } })
-    local restart = launch.definition(app, REPLICA, context).spawn.restart
+    local restart = launch.definition(app, REPLICA, context):spawn().restart
     assert.same({ 1, 1 }, { restart.delay_ms, restart.max_delay_ms })
   end)
 
   it("hands them to the keeper, and the row shows them as written", function()
     local app = read({ command = "x", nice = 5, umask = "027", limits = { open_files = 64 }, no_new_privs = true })
     local definition = launch.definition(app, REPLICA, context)
-    local spawn = definition.spawn
+    local spawn = definition:spawn()
     assert.same({ 5, 23, 64, true }, { spawn.nice, spawn.umask, spawn.open_files, spawn.no_new_privs })
     local shown = row.of({ kind = "replica", state = "idle", mode = "off", starts = 0, shown = definition },
       { clock = {}, owner = "root" })

@@ -1,6 +1,7 @@
 local Apps = require("appmgr.node.apps")
 local Problems = require("appmgr.problems")
 local Schedule = require("appmgr.node.schedule")
+local Turns = require("appmgr.turns")
 local Zone = require("appmgr.when.zone")
 local application = require("appmgr.application")
 local calendar = require("appmgr.when.calendar")
@@ -24,6 +25,7 @@ describe("an application that runs at times", function()
     if apps then apps:close() end
     local made
     made = Apps.new({
+      turns = Turns.new({ defer = function(fn) fn() end, now_ms = function() return 0 end }),
       history = fake_history.new(),
       schedule = Schedule.new({
         timer = timer, state = state, json = core.json, log = log, zone = ZONE,
