@@ -5,7 +5,8 @@ local Policy = require("appmgr.planner.policy")
 local batches = require("appmgr.planner.batches")
 local check = require("appmgr.planner.check")
 local diff = require("appmgr.planner.diff")
-local engine = require("appmgr.planner.engine")
+local Deltas = require("appmgr.planner.deltas")
+local Engine = require("appmgr.planner.engine")
 local guard = require("appmgr.planner.guard")
 local reasons = require("appmgr.planner.reasons")
 local report = require("appmgr.planner.report")
@@ -17,19 +18,33 @@ Desk.__index = Desk
 local MAX_SUMMARY_LINES = 50
 local MAX_PROBLEM_BYTES = 2000
 
+-- So many tasks are reported as pending with their reasons.
+local MAX_PENDING = 100
+
 --- @tparam table deps `json`, `codec`, `sandbox`
 -- @treturn Desk
 function Desk.new(deps)
-  return setmetatable({ deps = deps, in_flight = {}, watched = {}, policy_error = "no policy has been given" }, Desk)
+  return setmetatable({ deps = deps, in_flight = {}, watched = {}, lost = {}, policy_error = "no policy has been given" }, Desk)
+end
+
+local function sorted_set(set, json)
+  local list = {}
+  for name in pairs(set) do list[#list + 1] = name end
+  table.sort(list)
+  return json.array(list)
+end
+
+-- Whole, because `since` is compared as text when somebody else may have written.
+local function seconds(now)
+  return math.tointeger((now or 0) // 1) or 0
 end
 
 -- configure -----------------------------------------------------------------
 
 local function load_policy(self, description, source)
-  if next(description.options or {}) then
-    return nil, ("policy \"%s\": takes no options in this version; remove them"):format(description.name)
-  end
-  return Policy.load(self.deps, { name = description.name, hash = description.hash, text = source })
+  return Policy.load(self.deps, {
+    name = description.name, hash = description.hash, text = source, options = description.options,
+  })
 end
 
 local function take_policy(self, description, source)
@@ -37,7 +52,7 @@ local function take_policy(self, description, source)
   local policy, reason = load_policy(self, description, source)
   -- A policy that cannot be loaded never replaces one that works.
   if policy then
-    self.policy, self.policy_error = policy, nil
+    self.policy, self.policy_error, self.engine = policy, nil, nil
   elseif not self.policy then
     self.policy_error = reason
   end
@@ -48,7 +63,7 @@ local function configure(self, header, body)
   if not self.model then
     self.model = Model.new({ json = self.deps.json, codec = self.deps.codec, prefix = header.prefix or "appmgr" })
   end
-  self.node, self.limits = header.node, header.limits
+  self.node, self.limits, self.engine = header.node, header.limits, nil
   self.policy_error = header.policy_error or self.policy_error
   local ok, reason = take_policy(self, header.policy, body)
   return { type = "configured", ok = ok, error = reason }
@@ -60,19 +75,35 @@ local function shortened(text)
   return #text > MAX_PROBLEM_BYTES and text:sub(1, MAX_PROBLEM_BYTES) .. "…" or text
 end
 
-local function pending_problems(result, snapshot, list)
-  for _, state in ipairs(result.states) do
-    local entry = state.entry
-    local is_held = state.mode == "kept" and entry.task ~= nil
-    -- Waiting for a slot to stop is the ordinary course of a move.
-    local first = state.reasons[1]
-    if is_held or (#state.pending > 0 and first and first.code ~= "leaving") then
-      local amount = is_held and "pending" or ("%d of %s pending"):format(#state.pending, entry.task.replication)
-      local why = reasons.sentence(state.reasons, #snapshot.nodes)
-      list[#list + 1] = {
-        key = "task/" .. entry.name, text = shortened(("task \"%s\": %s: %s"):format(entry.name, amount, why)),
-      }
-    end
+-- The engine lives as long as the policy and the term; it is told what is new.
+local function fed_engine(self, snapshot)
+  if not self.engine or self.engine_term ~= self.model.term then
+    self.engine = Engine.new({ policy = self.policy, policy_error = self.policy_error, limits = self.limits })
+    self.deltas, self.engine_term = Deltas.new(self.engine), self.model.term
+  end
+  self.deltas:feed(snapshot)
+  return self.engine
+end
+
+local function pending_problem(state, nodes)
+  local entry = state.entry
+  local is_held = state.mode == "kept" and entry.task ~= nil
+  -- Waiting for a slot to stop is the ordinary course of a move.
+  local first = state.reasons[1]
+  if not is_held and (#state.pending == 0 or not first or first.code == "leaving") then return nil end
+  local amount = is_held and "pending" or ("%d of %s pending"):format(#state.pending, entry.task.replication)
+  local why = reasons.sentence(state.reasons, nodes)
+  return { key = "task/" .. entry.name, text = shortened(("task \"%s\": %s: %s"):format(entry.name, amount, why)) }
+end
+
+local function pending_problems(engine, snapshot, list)
+  local names = engine:unsettled()
+  for position = 1, math.min(#names, MAX_PENDING) do
+    list[#list + 1] = pending_problem(engine:task_state(names[position]), #snapshot.nodes)
+  end
+  if #names > MAX_PENDING then
+    local text = ("%d more tasks are pending; \"appmgr tasks\" shows all"):format(#names - MAX_PENDING)
+    list[#list + 1] = { key = "task", text = text }
   end
 end
 
@@ -97,23 +128,40 @@ local function founding_of(self, header)
   return { cluster = not model.holdings.meta and header.new_cluster or nil, folders = folders }
 end
 
+-- The tasks whose versions have to be looked for: those that were worked on, and all when the listing is a new one.
+local function names_to_version(self, snapshot, result)
+  local set, holdings = {}, self.model.holdings
+  if self.seen_versions ~= holdings.versions then
+    for _, entry in ipairs(snapshot.tasks) do set[entry.name] = true end
+    self.seen_versions = holdings.versions
+  end
+  for _, state in ipairs(result.states) do set[state.name] = true end
+  return sorted_set(set, self.deps.json)
+end
+
+local function missing_versions(self, snapshot, engine, result)
+  local names = names_to_version(self, snapshot, result)
+  local missing, lost = versions.missing(engine, names, self.model.holdings)
+  for _, name in ipairs(names) do self.lost[name] = lost[name] end
+  return missing
+end
+
 -- Everything is read and trusted: what has to be written?
-local function work_of(self, header, snapshot, result)
+local function work_of(self, header, snapshot, engine, result)
   local holdings = self.model.holdings
   local founding = founding_of(self, header)
-  local violation = check.violation(snapshot, result.desired)
+  local violation = check.violation(engine, result.changes)
   if violation then
     result.outcome, result.outcome_message = "bad_result", violation
   end
   -- Without the folder key the listing of tasks was no answer.
   if violation or not self.model.tasks.has_folder then
-    return { founding = founding, versions = {}, changes = {}, old_versions = {}, problems = {} }
+    return { founding = founding, versions = {}, changes = {}, old_versions = {} }
   end
-  local missing, lost = versions.missing(result.states, holdings)
   return {
-    founding = founding, versions = missing, problems = lost,
-    changes = diff.changes(result.desired, holdings, snapshot.unreadable, self.deps.json),
-    old_versions = versions.old(result, holdings),
+    founding = founding, versions = missing_versions(self, snapshot, engine, result),
+    changes = diff.changes(result.changes, snapshot.nodes, holdings, snapshot.unreadable, self.deps.json),
+    old_versions = versions.old(engine, result.changes, holdings),
   }
 end
 
@@ -130,18 +178,6 @@ local function build(self, header, work)
     self.in_flight[position] = batch.effects
   end
   return sizes, table.concat(bodies), problems
-end
-
-local function sorted_set(set, json)
-  local list = {}
-  for name in pairs(set) do list[#list + 1] = name end
-  table.sort(list)
-  return json.array(list)
-end
-
--- Whole, because `since` is compared as text when somebody else may have written.
-local function seconds(now)
-  return math.tointeger((now or 0) // 1) or 0
 end
 
 local function reply(self, header, fields)
@@ -175,8 +211,9 @@ local function decide(self, header)
   end
   local waiting = header.settling and guard.waiting(model, snapshot.nodes)
   if waiting then return reply(self, header, { problems = with_waiting(model, waiting), retry = true }) end
-  local result = engine.decide(snapshot, self.policy, { limits = self.limits, policy_error = self.policy_error })
-  local work = work_of(self, header, snapshot, result)
+  local engine = fed_engine(self, snapshot)
+  local result = engine:decide(snapshot.now)
+  local work = work_of(self, header, snapshot, engine, result)
   local summary = diff.summary(work.changes, model.holdings, MAX_SUMMARY_LINES)
   local sizes, body, unwritable = build(self, header, work)
   -- The agent watches these statuses and no others; while nothing can be
@@ -185,8 +222,8 @@ local function decide(self, header)
   model.nodes:keep_status(self.watched)
   local problems = model:problems()
   table.move(unwritable, 1, #unwritable, #problems + 1, problems)
-  table.move(work.problems, 1, #work.problems, #problems + 1, problems)
-  pending_problems(result, snapshot, problems)
+  for _, lost in pairs(self.lost) do table.move(lost, 1, #lost, #problems + 1, problems) end
+  pending_problems(engine, snapshot, problems)
   stranger_problems(snapshot, problems)
   return reply(self, header, {
     outcome = result.outcome, outcome_message = result.outcome_message, problems = problems, batch_bytes = sizes,
@@ -209,8 +246,9 @@ end
 
 local function make_report(self, header)
   local snapshot = self.model:snapshot(seconds(header.now))
-  local result = engine.decide(snapshot, self.policy, { limits = self.limits, policy_error = self.policy_error })
-  local message = report.build(snapshot, result, self.deps.json)
+  local engine = fed_engine(self, snapshot)
+  engine:decide(snapshot.now)
+  local message = report.build(snapshot, engine, self.deps.json)
   message.type, message.problems = "report", self.deps.json.array(self.model:problems())
   return message
 end

@@ -65,34 +65,39 @@ local function change_of(host, replicas, holdings, json)
   }
 end
 
-local function gone_hosts(desired, holdings)
+local function gone_hosts(live, holdings)
   local gone = {}
   for _, known in ipairs({ holdings.store, holdings.topology }) do
     for host in pairs(known) do
-      if not desired[host] and not gone[host] then gone[host] = holdings.store[host] or {} end
+      if not live[host] and not gone[host] then gone[host] = holdings.store[host] or {} end
     end
   end
   return gone
 end
 
 --- The changes that make the store say what was decided.
--- @tparam table desired replicas by host
+-- @tparam table decided replicas by host, for the hosts whose content changes
+-- @tparam {node,...} nodes the live ones
 -- @tparam Holdings holdings
 -- @tparam table unreadable set of hosts that must not be written yet
 -- @tparam table json appmgr.json
 -- @treturn {table,...} stops before starts: `kind` ("set" or "delete"), `host`,
 --   `index` (for check-and-set; nil when there is no assignment to delete),
 --   and for "set": `replicas`, `text`, `names`
-function M.changes(desired, holdings, unreadable, json)
-  local list = {}
-  for host, stored in pairs(gone_hosts(desired, holdings)) do
+function M.changes(decided, nodes, holdings, unreadable, json)
+  local list, live = {}, {}
+  for _, node in ipairs(nodes) do
+    local host = node.name
+    live[host] = true
+    if not unreadable[host] and (decided[host] or not holdings.in_step[host]) then
+      list[#list + 1] = change_of(host, decided[host] or holdings.decided[host] or {}, holdings, json)
+    end
+  end
+  for host, stored in pairs(gone_hosts(live, holdings)) do
     if not unreadable[host] then
       local has_topology = holdings.topology[host] ~= nil
       list[#list + 1] = { kind = "delete", host = host, index = stored.index, topology = has_topology, rank = 1 }
     end
-  end
-  for host, replicas in pairs(desired) do
-    list[#list + 1] = change_of(host, replicas, holdings, json)
   end
   table.sort(list, function(a, b)
     if a.rank ~= b.rank then return a.rank < b.rank end

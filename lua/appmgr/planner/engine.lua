@@ -1,21 +1,30 @@
---- The placement engine: from a snapshot of the cluster to what each node shall
--- hold. A pure function; the same snapshot gives the same answer.
+--- The placement engine: from what the cluster is to what each node shall hold.
 --
--- Three passes over the tasks, in the order of priority and name:
+-- It lives as long as the policy and the term: changes go in (`put_…`, `drop_…`),
+-- decisions come out, and only what the changes touch is worked on. Between two
+-- decisions it knows what the store holds and nothing else: a decision that was not written is forgotten and
+-- made again. An engine that was fed step by step and one that was fed all at once decide the same.
+--
+-- Three passes over the tasks that have something to do:
 --   1. slots.settle      what stays, what leaves, what has left
---   2. placement.place   nodes for the slots that have none (policy)
+--   2. placement.place   nodes for the slots that have none (policy), in the order of priority, size and name
 --   3. rollout.advance   the next slot to its new version
 -- The first pass ends before the second begins, so that room that is given up
 -- by one task can be taken by any other.
-local assignment = require("appmgr.assignment")
+local Board = require("appmgr.planner.engine.board")
+local Jobs = require("appmgr.planner.engine.jobs")
+local Ledger = require("appmgr.planner.engine.ledger")
+local Pools = require("appmgr.planner.engine.pools")
+local explain = require("appmgr.planner.engine.explain")
 local placement = require("appmgr.planner.placement")
-local record = require("appmgr.planner.record")
+local relation = require("appmgr.planner.rules.relation")
 local rollout = require("appmgr.planner.rollout")
 local slots = require("appmgr.planner.slots")
 
-local M = {}
+local Engine = {}
+Engine.__index = Engine
 
-M.DEFAULT_LIMITS = {
+Engine.DEFAULT_LIMITS = {
   max_replicas_per_node = 1000,
   task_deadline_ms = 1000,
   task_instructions = 1000000,
@@ -24,77 +33,128 @@ M.DEFAULT_LIMITS = {
   max_wasted_instructions = 60000000,
 }
 
--- Tasks that stand nowhere but in assignments.
-local function removed_names(snapshot, by_task)
-  local listed, names = {}, {}
-  for _, entry in ipairs(snapshot.tasks) do listed[entry.name] = true end
-  for name in pairs(by_task) do
-    if not listed[name] then names[#names + 1] = name end
-  end
-  table.sort(names)
-  return names
+local function with_defaults(limits)
+  local all = {}
+  for name, value in pairs(Engine.DEFAULT_LIMITS) do all[name] = limits and limits[name] or value end
+  return all
 end
 
-local function settle_all(snapshot)
-  local by_task, states = slots.holders_by_task(snapshot), {}
-  for _, name in ipairs(removed_names(snapshot, by_task)) do
-    states[#states + 1] = slots.settle(snapshot, nil, by_task[name])
-  end
-  for _, entry in ipairs(snapshot.tasks) do
-    states[#states + 1] = slots.settle(snapshot, entry, by_task[entry.name] or {})
-  end
-  for _, state in ipairs(states) do
-    state.placed, state.pending, state.reasons, state.moved, state.unproven = {}, {}, {}, {}, {}
-  end
-  return states
+--- @tparam table options `policy` (nil when none could be loaded: nothing new is placed), `policy_error`, `limits`
+--   (DEFAULT_LIMITS where absent)
+-- @treturn Engine
+function Engine.new(options)
+  local limits = with_defaults(options.limits)
+  local board = Board.new(options.policy, limits)
+  local jobs = Jobs.new(board)
+  local self = setmetatable({
+    policy = options.policy, policy_error = options.policy_error, limits = limits, board = board, jobs = jobs,
+    ledger = Ledger.new(board, jobs), pools = Pools.new(board), touched = {}, has_changed = false, last_states = {},
+  }, Engine)
+  jobs.recount = function(site) self.ledger:recount(site) end
+  return self
 end
 
-local function count_holders(run, states)
-  for _, state in ipairs(states) do
-    for _, list in ipairs({ state.staying, state.leaving }) do
-      for _, holder in ipairs(list) do
-        local name = holder.node.name
-        run.total[name] = run.total[name] + 1
-        if list == state.staying then
-          run.replicas[name] = run.replicas[name] + 1
-          run.cluster_replicas = run.cluster_replicas + 1
-        end
-      end
-    end
+-- What goes in ------------------------------------------------------------------
+
+local function describe(self, site, node)
+  self.touched[site], self.has_changed = true, true
+  if site.id then self.pools:forget(site.id) end
+  self.board:describe(site, node)
+  for _, replica in ipairs(site.view) do self.jobs:touch(replica.task) end
+end
+
+--- Takes a node that is alive, or what is new of it. Its `status` is not looked at, see put_status.
+-- @tparam table node see Nodes:list; the same table again is no news
+function Engine:put_node(node)
+  local site = self.board:site(node.name)
+  if site.node ~= node then describe(self, site, node) end
+end
+
+--- A node is not alive any more.
+-- @tparam string name
+function Engine:drop_node(name)
+  local site = self.board.sites[name]
+  if site and site.node then describe(self, site, nil) end
+end
+
+--- Takes a task, or what is new of it.
+-- @tparam table entry see Tasks:list; the same table again is no news
+function Engine:put_task(entry)
+  if self.jobs:put(entry) then self.has_changed = true end
+end
+
+--- A task was removed.
+-- @tparam string name
+function Engine:drop_task(name)
+  if self.jobs:drop(name) then self.has_changed = true end
+end
+
+--- Takes what the store holds for a host.
+-- @tparam string host
+-- @tparam ?{replica,...}|false replicas nil when there is nothing, false when it cannot be read; not to be changed later
+-- @tparam[opt=0] integer index of its assignment
+-- @tparam[opt] table marks see Holdings:mark
+function Engine:put_held(host, replicas, index, marks)
+  local site = self.board:site(host)
+  index = index or 0
+  if site.held == replicas and site.index == index and (site.marks == marks or not marks and not next(site.marks)) then
+    return
+  end
+  if site.held == false or replicas == false then self.has_changed = true end
+  site.held, site.index, site.marks = replicas, index, marks or {}
+  self.touched[site] = true
+  for _, replica in ipairs(replicas or {}) do
+    if replica.leaving then self.jobs:touch(replica.task) end
   end
 end
 
-local function task_values(task)
+--- Takes what a host shows to run.
+-- @tparam string host
+-- @tparam ?table status see Nodes:list; nil when it is not known
+function Engine:put_status(host, status)
+  local site = self.board:site(host)
+  if site.status == status then return end
+  site.status = status
+  for _, replica in ipairs(site.view) do self.jobs:touch_watching(replica.task) end
+end
+
+-- Deciding ---------------------------------------------------------------------
+
+local function sync(self)
+  if self.board.must_order then
+    self.board:order()
+    self.pools:clear()
+  end
+  for site in pairs(self.touched) do self.ledger:sync(site) end
+  self.touched = {}
+  self.board:trim_log()
+end
+
+local function with_leaving(replica, leaving)
+  if (replica.leaving == true) == leaving then return replica end
   return {
-    name = task.name, replication = task.replication, priority = task.priority, max_per_node = task.max_per_node,
-    condition = record.map(task.condition),
+    task = replica.task, slot = replica.slot, version = replica.version, since = replica.since, ports = replica.ports,
+    leaving = leaving or nil,
   }
 end
 
--- What placing needs; the records are made once and see each change.
-local function new_run(snapshot, policy, options)
-  local limits = setmetatable({}, {
-    __index = function(_, name) return options.limits and options.limits[name] or M.DEFAULT_LIMITS[name] end,
-  })
-  local run = {
-    snapshot = snapshot, policy = policy, policy_error = options.policy_error, limits = limits, places = {},
-    total = {}, replicas = {}, cluster_replicas = 0, failures = {}, asked = 0, wasted_instructions = 0, task_values = task_values,
-  }
-  run.cluster_seen = { nodes = #snapshot.nodes, replicas = 0 }
-  run.cluster = policy and policy.new_cluster(run.cluster_seen)
-  for position, node in ipairs(snapshot.nodes) do
-    local seen = {
-      name = node.name, position = position - 1, labels = record.map(node.labels),
-      capacity = record.map(node.capacity), replicas = 0, task_replicas = 0,
-    }
-    run.places[position] = { node = node, seen = seen, record = policy and policy.new_node(seen) }
-    run.total[node.name], run.replicas[node.name] = 0, 0
+local function apply_settled(self, run, state)
+  for _, holder in ipairs(state.left) do self.ledger:remove(holder) end
+  for _, holder in ipairs(state.leaving) do
+    if not holder.replica.leaving then run.stops[#run.stops + 1] = { holder = holder, reason = state.why[holder] } end
+    self.ledger:replace(holder, with_leaving(holder.replica, true))
   end
-  return run
+  if state.mode == "kept" then return end
+  for _, holder in ipairs(state.staying) do self.ledger:replace(holder, with_leaving(holder.replica, false)) end
 end
 
-local function hold_back(state, reason)
-  state.pending, state.reasons = state.to_place, { reason }
+local function settle_all(self, run, due)
+  for _, job in ipairs(due) do
+    local state = slots.settle(job, self.jobs:holders(job))
+    state.name, state.entry, state.placed, state.pending, state.moved, state.unproven = job.name, job.entry, {}, {}, {}, {}
+    job.state = state
+    apply_settled(self, run, state)
+  end
 end
 
 local function kept_reason(entry)
@@ -104,83 +164,66 @@ local function kept_reason(entry)
   return { code = "invalid", args = { error = table.concat(entry.errors, "; ") } }
 end
 
+-- The first host whose assignment cannot be read: nothing is placed before it is known what runs there.
+local function first_unreadable(board)
+  local first
+  for name, site in pairs(board.sites) do
+    if site.node and site.held == false and (not first or name < first) then first = name end
+  end
+  return first
+end
+
+-- Why nothing is placed at all.
+local function obstacle(self, run)
+  if self.board.live == 0 then return { code = "no_nodes" } end
+  if run.unreadable then return { code = "host_unreadable", args = { node = run.unreadable } } end
+  return nil
+end
+
+local function place_all(self, run, due)
+  local reason = obstacle(self, run)
+  for _, job in ipairs(due) do
+    local state = job.state
+    if state.mode == "kept" then
+      state.cause = kept_reason(state.entry)
+    elseif state.mode == "normal" and reason then
+      state.pending, state.cause = state.to_place, reason
+    elseif state.mode == "normal" then
+      placement.place(run, job, state)
+    end
+  end
+end
+
+local function roll_all(self, run, due)
+  for _, job in ipairs(due) do
+    local state = job.state
+    if state.mode == "normal" then
+      local function move(holder, since)
+        local before = holder.replica
+        self.ledger:replace(holder, {
+          task = before.task, slot = before.slot, version = job.task.version, since = since, ports = before.ports,
+        })
+      end
+      state.moved, state.unproven = rollout.advance(job.task, state.staying, run.now, move)
+    end
+  end
+end
+
 -- Slots that cannot be placed yet because they have not stopped elsewhere.
-local function add_blocked(state)
-  local replication, waiting = state.entry.task.replication, {}
+local function add_blocked(job)
+  local state, replication, waiting = job.state, job.task.replication, {}
   if replication == "all" then return end
   for slot in pairs(state.blocked) do
     if slot < replication and not state.taken[slot] then waiting[#waiting + 1] = slot end
   end
   if #waiting == 0 then return end
   table.sort(waiting)
-  for _, slot in ipairs(waiting) do
+  state.waiting = {}
+  for position, slot in ipairs(waiting) do
     state.pending[#state.pending + 1] = slot
-    local args = { slot = slot, node = state.blocked[slot].node.name }
-    state.reasons[#state.reasons + 1] = { code = "leaving", args = args }
+    state.waiting[position] = { code = "leaving", args = { slot = slot, node = state.blocked[slot].site.name } }
   end
   table.sort(state.pending)
-end
-
-local function first_of(set)
-  local first
-  for name in pairs(set) do
-    if not first or name < first then first = name end
-  end
-  return first
-end
-
-local function place_all(run, states)
-  local unreadable = first_of(run.snapshot.unreadable)
-  for _, state in ipairs(states) do
-    if state.mode == "kept" then
-      state.reasons = { kept_reason(state.entry) }
-    elseif state.mode == "normal" then
-      if #run.snapshot.nodes == 0 then
-        hold_back(state, { code = "no_nodes" })
-      elseif unreadable then
-        hold_back(state, { code = "host_unreadable", args = { node = unreadable } })
-      else
-        placement.place(run, state)
-      end
-    end
-  end
-end
-
-local function roll_all(run, states)
-  for _, state in ipairs(states) do
-    if state.mode == "normal" then
-      state.moved, state.unproven = rollout.advance(state.entry.task, state.staying, run.snapshot.now)
-    end
-  end
-end
-
-local function desired_of(snapshot, states)
-  local desired = {}
-  for _, node in ipairs(snapshot.nodes) do
-    if not snapshot.unreadable[node.name] then desired[node.name] = {} end
-  end
-  for _, state in ipairs(states) do
-    for _, list in ipairs({ state.staying, state.leaving }) do
-      for _, holder in ipairs(list) do
-        local replicas = desired[holder.node.name]
-        replicas[#replicas + 1] = holder.result
-      end
-    end
-  end
-  for _, replicas in pairs(desired) do table.sort(replicas, assignment.before) end
-  return desired
-end
-
--- Hosts whose status decides what happens next.
-local function status_hosts(snapshot, states)
-  local hosts = {}
-  for host in pairs(snapshot.unreadable) do hosts[host] = true end
-  for _, state in ipairs(states) do
-    for _, list in ipairs({ state.leaving, state.unproven }) do
-      for _, holder in ipairs(list) do hosts[holder.node.name] = true end
-    end
-  end
-  return hosts
 end
 
 -- When the policy failed for every task it was asked about, it is the policy;
@@ -193,27 +236,116 @@ local function outcome_of(run)
   return "ok"
 end
 
---- Decides.
--- @tparam table snapshot see model.snapshot; not changed
--- @tparam ?Policy policy nil when none could be loaded: nothing new is placed
--- @tparam table options `limits` (DEFAULT_LIMITS where absent), `policy_error`
--- @treturn table `desired` (replicas by host), `states` (one for each task, see
---   slots.settle and placement.place), `status_hosts` (set), `outcome`,
---   `outcome_message`
-function M.decide(snapshot, policy, options)
-  local run = new_run(snapshot, policy, options)
-  local states = settle_all(snapshot)
-  count_holders(run, states)
-  place_all(run, states)
-  roll_all(run, states)
-  for _, state in ipairs(states) do
-    if state.mode == "normal" then add_blocked(state) end
+local function finish(self, run, due)
+  local states = {}
+  for position, job in ipairs(due) do
+    if job.state.mode == "normal" then add_blocked(job) end
+    states[position] = job.state
+    self.jobs:note_state(job)
   end
+  self.last_states = states
   local outcome, message = outcome_of(run)
+  local changes, changed = self.ledger:close()
+  -- What is not confirmed by the next decision is taken back there.
+  for site in pairs(changed) do self.touched[site] = true end
   return {
-    desired = desired_of(snapshot, states), states = states, status_hosts = status_hosts(snapshot, states),
+    changes = changes, states = states, stops = run.stops, status_hosts = self.jobs:status_hosts(),
     outcome = outcome, outcome_message = message,
   }
 end
 
-return M
+local function new_run(self, now)
+  return {
+    engine = self, board = self.board, pools = self.pools, ledger = self.ledger, policy = self.policy,
+    policy_error = self.policy_error, limits = self.limits, now = now, stops = {}, failures = {}, asked = 0,
+    wasted_instructions = 0, unreadable = first_unreadable(self.board),
+  }
+end
+
+--- Decides.
+-- @tparam integer now unix s
+-- @treturn table `changes`: what hosts shall hold, for those whose content changes; `states`: of the tasks that were
+--   worked on (see slots.settle and placement.place, with `name` and `entry`); `stops`: {`holder`, `reason`} for each
+--   replica that is told to leave now; `status_hosts`: set of those whose status decides what happens next; `outcome`,
+--   `outcome_message`
+function Engine:decide(now)
+  sync(self)
+  -- What was placed then is held by now, or was taken back.
+  for _, state in ipairs(self.last_states) do state.placed = {} end
+  local run, due = new_run(self, now), self.jobs:take_due(self.has_changed)
+  self.has_changed = false
+  settle_all(self, run, due)
+  table.sort(due, Jobs.order(self.board.totals))
+  place_all(self, run, due)
+  roll_all(self, run, due)
+  return finish(self, run, due)
+end
+
+-- What can be asked --------------------------------------------------------------
+
+--- Goes through what the nodes hold of a task.
+-- @tparam string name
+-- @tparam function fn (holder)
+function Engine:each_holder(name, fn)
+  local job = self.jobs:get(name)
+  if not job then return end
+  for _, holder in ipairs(self.jobs:holders(job)) do fn(holder) end
+end
+
+--- The entry of a task.
+-- @tparam string name
+-- @treturn ?table see Tasks:list; nil when there is none
+function Engine:entry(name)
+  local job = self.jobs:get(name)
+  return job and job.entry
+end
+
+--- The tasks of which something is not placed, or whose document keeps them as they are.
+-- @treturn {string,...} sorted
+function Engine:unsettled()
+  return self.jobs:unsettled()
+end
+
+--- The relations of other tasks that keep apart from one, as they bind it.
+-- @tparam string name
+-- @treturn {relation,...} the caller's to change
+function Engine:kept_apart_from(name)
+  local rules = {}
+  for _, owner in ipairs(self.jobs:keeping_apart_from(name)) do
+    for _, rule in ipairs(owner.kind.relations) do
+      if rule.kind == "apart_from" and rule.task == name and owner.name ~= name then
+        rules[#rules + 1] = relation.mirrored(rule, owner.name)
+      end
+    end
+  end
+  return rules
+end
+
+--- The state of a task as of the last decision, with its reasons.
+-- @tparam string name
+-- @treturn ?table see slots.settle; nil when it is not known
+function Engine:task_state(name)
+  local job = self.jobs:get(name)
+  local state = job and job.state
+  if not state or state.reasons then return state end
+  local waiting = state.waiting or {}
+  if state.cause then
+    state.reasons = { state.cause }
+  else
+    state.reasons = #state.pending > #waiting and explain.count(self, job) or {}
+  end
+  table.move(waiting, 1, #waiting, #state.reasons + 1, state.reasons)
+  return state
+end
+
+--- Why a task is, or would be, on a node or not.
+-- @tparam string name
+-- @tparam[opt] string node only this one
+-- @treturn ?{table,...} see explain.nodes; nil when there is no such task, or its document cannot be used
+function Engine:explain(name, node)
+  local job = self.jobs:get(name)
+  if not job or not job.task then return nil end
+  return explain.nodes(self, job, node)
+end
+
+return Engine

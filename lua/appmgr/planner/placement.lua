@@ -1,162 +1,195 @@
 --- Finds nodes for the slots of one task: the engine's own rules first, then the
 -- policy among the nodes that are left.
-local hosting = require("appmgr.planner.hosting")
-local reasons = require("appmgr.planner.reasons")
+local Pool = require("appmgr.planner.engine.pool")
+local kinds = require("appmgr.planner.kind")
+local question = require("appmgr.planner.engine.question")
+local record = require("appmgr.planner.record")
+local surroundings = require("appmgr.planner.engine.surroundings")
 
 local M = {}
 
--- How many more replicas of a task a node has room for, or why none.
-local function room_on(run, task, state, name)
-  local limit = task.replication == "all" and 1 or task.max_per_node
-  local of_task = limit - (state.on_node[name] or 0)
-  if of_task <= 0 then
-    return nil, { code = "max_per_node", args = { limit = limit } }
-  end
-  local in_all = run.limits.max_replicas_per_node - run.total[name]
-  if in_all <= 0 then
-    return nil, { code = "node_full", args = { limit = run.limits.max_replicas_per_node } }
-  end
-  return math.min(of_task, in_all)
-end
-
-local function count_on_nodes(state)
-  local on_node, staying = {}, {}
-  for _, list in ipairs({ state.staying, state.leaving }) do
-    for _, holder in ipairs(list) do
-      local name = holder.node.name
-      on_node[name] = (on_node[name] or 0) + 1
-      if list == state.staying then staying[name] = (staying[name] or 0) + 1 end
-    end
-  end
-  return on_node, staying
-end
-
-local function candidates_for(run, task, state, counter)
-  local list = {}
-  local staying
-  state.on_node, staying = count_on_nodes(state)
-  for _, place in ipairs(run.places) do
-    local name = place.node.name
-    local reason, room = hosting.rejects(task, place.node), nil
-    if not reason then room, reason = room_on(run, task, state, name) end
-    if room then
-      place.seen.replicas, place.seen.task_replicas = run.replicas[name], staying[name] or 0
-      place.room, place.score = room, nil
-      list[#list + 1] = place
-    else
-      counter.add(reason)
-    end
-  end
-  return list
-end
-
 -- Slot numbers for a task that runs on every node: the lowest that are free.
 local function free_slots(state, count)
-  local used, list, slot = {}, {}, 0
-  for _, holders in ipairs({ state.staying, state.leaving }) do
-    for _, holder in ipairs(holders) do used[holder.replica.slot] = true end
-  end
+  local list, slot = {}, 0
   while #list < count do
-    if not used[slot] then list[#list + 1] = slot end
+    if not state.taken[slot] and not state.blocked[slot] then list[#list + 1] = slot end
     slot = slot + 1
   end
   return list
 end
 
-local function fail(run, state, outcome, message)
-  run.failures[#run.failures + 1] = { outcome = outcome, message = message }
-  local args = { outcome = outcome, message = message }
-  state.reasons = { { code = "policy_failed", args = args } }
-  state.pending = state.to_place
+local function limit_of(task)
+  return task.replication == "all" and 1 or task.max_per_node
 end
 
-local function commit(run, state, chosen, slots)
-  local task = state.entry.task
-  for index, node in ipairs(chosen) do
-    local replica = { task = task.name, slot = slots[index], version = task.version, since = run.snapshot.now }
-    local holder = { node = node, replica = replica, result = replica }
-    state.staying[#state.staying + 1] = holder
-    state.placed[#state.placed + 1] = holder
-    run.replicas[node.name] = run.replicas[node.name] + 1
-    run.total[node.name] = run.total[node.name] + 1
-    run.cluster_replicas = run.cluster_replicas + 1
+-- How many of the task each node has, by id: all, and those that stay.
+local function count_own(state)
+  local own, staying = {}, {}
+  for _, list in ipairs({ state.staying, state.leaving }) do
+    for _, holder in ipairs(list) do
+      local id = holder.site.id
+      own[id] = (own[id] or 0) + 1
+      if list == state.staying then staying[id] = (staying[id] or 0) + 1 end
+    end
   end
-  state.pending = table.move(slots, #chosen + 1, #slots, 1, {})
+  return own, staying
 end
 
-local function limits_for(run, candidates, count)
-  local limits = run.limits
-  local instructions = limits.task_instructions + limits.node_instructions * (#candidates + count)
+local function sorted_ids(set)
+  local ids = {}
+  for id in pairs(set) do ids[#ids + 1] = id end
+  table.sort(ids)
+  return ids
+end
+
+-- The nodes on which a task for every node is lacking, as far as that never changes with placing.
+local function lacking_ids(run, job, own)
+  local board, ids = run.board, {}
+  local answers = board:answers(job.kind)
+  for id = 1, board.count do
+    local answer = answers[id]
+    if answer == nil then answer = board:ask(answers, job.kind, id) end
+    if answer and not own[id] then ids[#ids + 1] = id end
+  end
+  return ids
+end
+
+local function tally_of(run, job, state)
+  local spread, board = job.kind.spread, run.board
+  if not spread then return nil end
+  local tally = spread.tally(job.task.replication == "all" and board.live or job.task.replication)
+  local answers = board:answers(job.kind)
+  for id = 1, board.count do
+    local answer = answers[id]
+    if answer == nil then answer = board:ask(answers, job.kind, id) end
+    if answer then tally:see(board.by_id[id].node.labels) end
+  end
+  for _, holder in ipairs(state.staying) do tally:add(holder.site.node.labels, 1) end
+  return tally
+end
+
+--- What a policy can see of a task.
+local function values_of(job)
+  local task = job.task
+  return {
+    name = task.name, replication = task.replication, priority = task.priority, max_per_node = task.max_per_node,
+    condition = record.map(task.condition), resources = record.map(job.kind.request),
+  }
+end
+
+--- What the policy is asked with, see Pool.evaluate.
+-- @tparam table run `policy`, `board`
+-- @tparam Job job
+-- @treturn table
+-- @treturn table the values of the task that it can see
+function M.asker(run, job)
+  local policy, values = run.policy, values_of(job)
+  return {
+    filter = policy.filter, score = policy.score, task = policy.new_task(values), cluster = run.board.cluster,
+    options = policy.options,
+  }, values
+end
+
+--- What the policy may use for one task.
+-- @tparam table run `limits`, `board`
+-- @tparam integer count how many replicas are to be placed
+-- @treturn table see core.sandbox
+function M.limits(run, count)
+  local limits, nodes = run.limits, run.board.count
+  local instructions = limits.task_instructions + limits.node_instructions * (nodes + count)
   if run.policy.is_global then
     -- Every placement has every node scored again.
-    instructions = instructions + limits.rescore_instructions * #candidates * count
+    instructions = instructions + limits.rescore_instructions * nodes * count
   end
   return { deadline_ms = limits.task_deadline_ms, instructions = instructions }
 end
 
-local function ask(run, state, candidates, count)
-  if not run.policy then
-    return "error", run.policy_error or "no policy is loaded"
+-- `ids`: the nodes that are asked about, when it is not simply all.
+local function new_question(run, job, state, ids)
+  local board, policy = run.board, run.policy
+  local asker, values = M.asker(run, job)
+  local around, own, staying = surroundings.of(run.engine, job), count_own(state)
+  local asked = {
+    board = board, kind = kinds.grouped_by(job.kind, around.labels), name = job.name, own = own, staying = staying,
+    count = #state.to_place, limit = around.one_per_node and 1 or limit_of(job.task), around = around,
+    denied = around.denied, slots = state.to_place, is_global = policy.is_global, chosen = {}, ports = {},
+    tally = tally_of(run, job, state), asker = asker,
+  }
+  board:add_denied(job, asked.denied)
+  if around.only then ids = sorted_ids(around.only) end
+  asked.is_kept = not ids and not policy.is_global
+  asked.pool = asked.is_kept and run.pools:get(asked.kind, values) or Pool.new(board, asked.kind, ids)
+  return asked
+end
+
+-- It was cut off somewhere: what it counted and what the pool knows is worth nothing.
+local function undo(run, asked)
+  if asked.is_kept then run.pools:drop(asked.pool) end
+  for _, site in ipairs(asked.chosen) do run.ledger:recount(site) end
+  for id in pairs(asked.staying) do
+    local site = run.board.by_id[id]
+    if site and site.shows_task_replicas then site.visible.task_replicas = 0 end
   end
+end
+
+local function ask(run, asked)
+  local limits = M.limits(run, math.min(asked.count, run.board.count * asked.limit))
+  run.asked = run.asked + 1
+  local outcome, message = run.policy:run(question.choose, limits, asked)
+  if outcome == "ok" then return "ok" end
+  undo(run, asked)
+  if outcome == "timeout" then run.wasted_instructions = run.wasted_instructions + limits.instructions end
+  if outcome == "error" and asked.asker.bad_result then return "bad_result", asked.asker.bad_result end
+  return outcome, message
+end
+
+local function fail(run, state, outcome, message)
+  run.failures[#run.failures + 1] = { outcome = outcome, message = message }
+  state.cause = { code = "policy_failed", args = { outcome = outcome, message = message } }
+  state.pending = state.to_place
+end
+
+-- Why nobody can be asked; nil when somebody can.
+local function excuse(run)
+  if not run.policy then return "error", run.policy_error or "no policy is loaded" end
   -- Each endless loop costs a whole budget; when it is not one task that loops
   -- but the policy, the whole run must not take longer than the agent waits.
   if run.wasted_instructions >= run.limits.max_wasted_instructions then
     return "timeout", "not asked: it took too long for other tasks"
   end
-  run.asked = run.asked + 1
-  run.cluster_seen.replicas = run.cluster_replicas
-  local question = {
-    task = run.policy.new_task(run.task_values(state.entry.task)), cluster = run.cluster, cluster_seen = run.cluster_seen,
-    candidates = candidates, count = count,
-  }
-  local limits = limits_for(run, candidates, count)
-  local outcome, answer = run.policy:choose(question, limits)
-  if outcome == "timeout" then
-    run.wasted_instructions = run.wasted_instructions + limits.instructions
-  end
-  return outcome, answer
-end
-
-local function used_up(task, answer, counter)
-  local limit = task.replication == "all" and 1 or task.max_per_node
-  for _ = 1, answer.accepted do
-    counter.add({ code = "max_per_node", args = { limit = limit } })
-  end
-  for _, rejection in ipairs(answer.rejected) do
-    local code = rejection.detail and "policy_detail" or "policy"
-    counter.add({ code = code, args = { code = rejection.code, detail = rejection.detail } })
-  end
+  return nil
 end
 
 --- Places what a task lacks.
--- @tparam table run see engine
--- @tparam table state from slots.settle; gets `placed` (holders), `pending`
---   (slots without a node) and `reasons`
-function M.place(run, state)
-  -- A settled task costs nothing; only "all" has to look for nodes that joined.
-  if #state.to_place == 0 and state.entry.task.replication ~= "all" then return end
-  local task, counter = state.entry.task, reasons.counter()
-  local candidates = candidates_for(run, task, state, counter)
-  local slots = state.to_place
-  if task.replication == "all" then slots = free_slots(state, #candidates) end
-  state.to_place = slots
-  if #slots == 0 then return end
-  if #candidates == 0 then
-    state.pending, state.reasons = slots, counter.list()
-    return
+-- @tparam table run `engine`, `board`, `ledger`, `pools`, `now`, `policy`, `policy_error`, `limits`; counts `asked`, `failures`,
+--   `wasted_instructions`
+-- @tparam Job job
+-- @tparam table state from slots.settle; gets `placed` (holders), `pending` (slots without a node), and `cause` where it
+--   is the policy that failed
+function M.place(run, job, state)
+  local is_everywhere = job.task.replication == "all"
+  local ids
+  if is_everywhere then
+    ids = lacking_ids(run, job, (count_own(state)))
+    state.to_place = free_slots(state, #ids)
   end
-  local outcome, answer = ask(run, state, candidates, #slots)
-  if outcome ~= "ok" then
-    return fail(run, state, outcome, answer)
+  -- A settled task costs nothing; only one for every node has to look for nodes that joined.
+  if #state.to_place == 0 then return end
+  local outcome, message = excuse(run)
+  if outcome then return fail(run, state, outcome, message) end
+  local asked = new_question(run, job, state, ids)
+  outcome, message = ask(run, asked)
+  if outcome ~= "ok" then return fail(run, state, outcome, message) end
+  for position, site in ipairs(asked.chosen) do
+    local replica = {
+      task = job.name, slot = state.to_place[position], version = job.task.version, since = run.now,
+      ports = asked.ports[position] or nil,
+    }
+    state.placed[position] = run.ledger:add(site, replica)
+    state.staying[#state.staying + 1] = state.placed[position]
   end
-  commit(run, state, answer.chosen, slots)
-  if task.replication == "all" then
-    -- A node the policy refused has no slot that could be pending.
-    state.pending = {}
-  elseif #state.pending > 0 then
-    used_up(task, answer, counter)
-    state.reasons = counter.list()
-  end
+  -- A node that refused has no slot that could be pending.
+  if not is_everywhere then state.pending = table.move(state.to_place, #asked.chosen + 1, #state.to_place, 1, {}) end
 end
 
 return M

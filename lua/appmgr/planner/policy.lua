@@ -1,9 +1,9 @@
---- Loads a placement policy into the sandbox and asks it, task by task.
+--- Loads a placement policy into the sandbox, and runs there what asks it.
 --
 -- A policy decides between nodes that the engine offers; it never sees the
 -- model, and nothing it does outlives a question but its answer.
-local Heap = require("appmgr.planner.heap")
 local fields = require("appmgr.fields")
+local policy_options = require("appmgr.planner.policy_options")
 local record = require("appmgr.planner.record")
 local suggest = require("appmgr.suggest")
 
@@ -67,6 +67,7 @@ local SCHEMA = {
     name = fields.text(128),
     description = fields.text(),
     reads = read_reads,
+    options = policy_options.declare,
     filter = read_function,
     score = read_function,
   },
@@ -87,139 +88,48 @@ local function read_definition(value)
   return definition
 end
 
+local function refusal(source, reason)
+  return nil, ("policy \"%s\": %s"):format(source.name, reason)
+end
+
 --- Loads a policy.
 -- @tparam table deps `sandbox` (core.sandbox)
--- @tparam table source `name` (for messages), `text`, `hash`
--- @treturn[1] Policy
+-- @tparam table source `name` (for messages), `text`, `hash`, `options` (values by name; nil: the defaults)
+-- @treturn[1] Policy `noted`: fixed fields of records that it was seen to read, by kind
 -- @treturn[2] nil
 -- @treturn[2] string why it cannot be used
 function Policy.load(deps, source)
   local sandbox = deps.sandbox
   local chunk, reason = sandbox.load(source.text, "=" .. source.name, Policy.environment(sandbox))
-  if not chunk then
-    return nil, ("policy \"%s\": %s"):format(source.name, reason)
-  end
+  if not chunk then return refusal(source, reason) end
   local outcome, value = sandbox.call(chunk, LOAD_LIMITS)
-  if outcome ~= "ok" then
-    return nil, ("policy \"%s\": %s: %s"):format(source.name, outcome, tostring(value))
-  end
-  local definition
+  if outcome ~= "ok" then return refusal(source, outcome .. ": " .. tostring(value)) end
+  local definition, options
   definition, reason = read_definition(value)
-  if not definition then
-    return nil, ("policy \"%s\": %s"):format(source.name, reason)
-  end
-  local reads = definition.reads or {}
+  if not definition then return refusal(source, reason) end
+  options, reason = policy_options.read(definition.options or {}, source.options or {})
+  if not options then return refusal(source, reason) end
+  local reads, noted = definition.reads or {}, { task = {}, node = {}, cluster = {} }
   return setmetatable({
     sandbox = sandbox, name = source.name, hash = source.hash, filter = definition.filter, score = definition.score,
-    is_global = reads["cluster.replicas"] == true, new_task = record.maker("task", reads),
-    new_node = record.maker("node", reads), new_cluster = record.maker("cluster", reads),
+    options = record.options(options), reads = reads, noted = noted,
+    is_global = reads["cluster.replicas"] == true,
+    new_task = record.maker("task", reads, noted.task), new_node = record.maker("node", reads, noted.node),
+    new_cluster = record.maker("cluster", reads, noted.cluster),
   }, Policy)
 end
 
--- What happens in the sandbox -----------------------------------------------
---
--- Everything below runs inside of the budget of one task. It changes only the
--- `seen` values of the candidates, which the engine resets for each task.
-
-local function apply_filter(policy, task, candidates, cluster)
-  local accepted, rejected = {}, {}
-  for _, candidate in ipairs(candidates) do
-    local verdict, code, detail = policy.filter(task, candidate.record, cluster)
-    if verdict == true then
-      accepted[#accepted + 1] = candidate
-    elseif verdict == false then
-      if code ~= nil and type(code) ~= "string" then
-        return nil, "bad_result", "filter's code must be a string, not a " .. type(code)
-      end
-      rejected[#rejected + 1] = { candidate = candidate, code = code or "filter", detail = detail and tostring(detail) }
-    else
-      return nil, "bad_result", "filter must return true or false, not a " .. type(verdict)
-    end
-  end
-  return accepted, rejected
-end
-
-local function score_of(policy, task, candidate, cluster)
-  local score = policy.score(task, candidate.record, cluster)
-  if not math.type(score) or score ~= score then
-    return nil, ("score of node \"%s\" must be a number, not %s"):format(candidate.node.name, tostring(score))
-  end
-  return score
-end
-
-local function rescore(policy, task, candidates, cluster)
-  for _, candidate in ipairs(candidates) do
-    local reason
-    candidate.score, reason = score_of(policy, task, candidate, cluster)
-    if not candidate.score then return nil, reason end
-  end
-  return true
-end
-
-local function better(a, b)
-  if a.score ~= b.score then return a.score > b.score end
-  return a.seen.position < b.seen.position
-end
-
-local function take(candidate, cluster_seen)
-  candidate.room = candidate.room - 1
-  candidate.seen.replicas = candidate.seen.replicas + 1
-  candidate.seen.task_replicas = candidate.seen.task_replicas + 1
-  cluster_seen.replicas = cluster_seen.replicas + 1
-end
-
--- After a placement only the chosen node has changed, unless the score looks at
--- the whole cluster.
-local function after_take(policy, task, heap, cluster)
-  local chosen = heap:top()
-  local gone = chosen.room == 0
-  if gone then heap:pop() end
-  if policy.is_global then
-    local ok, reason = rescore(policy, task, heap.items, cluster)
-    return ok and Heap.new(heap.items, better), reason
-  end
-  if gone then return heap end
-  local reason
-  chosen.score, reason = score_of(policy, task, chosen, cluster)
-  if not chosen.score then return nil, reason end
-  heap:settle()
-  return heap
-end
-
-local function choose(policy, question)
-  local task, cluster = question.task, question.cluster
-  local accepted, rejected = question.candidates, {}
-  if policy.filter then
-    local message
-    accepted, rejected, message = apply_filter(policy, task, question.candidates, cluster)
-    if not accepted then return rejected, message end
-  end
-  local ok, reason = rescore(policy, task, accepted, cluster)
-  if not ok then return "bad_result", reason end
-  local heap, chosen = Heap.new(table.move(accepted, 1, #accepted, 1, {}), better), {}
-  while #chosen < question.count and heap:top() do
-    chosen[#chosen + 1] = heap:top().node
-    take(heap:top(), question.cluster_seen)
-    heap, reason = after_take(policy, task, heap, cluster)
-    if not heap then return "bad_result", reason end
-  end
-  return "ok", { chosen = chosen, accepted = #accepted, rejected = rejected }
-end
-
---- Asks for the best nodes.
--- @tparam table question `task`, `cluster` (records), `cluster_seen`,
---   `candidates` ({`node`, `record`, `seen`, `room`}, by position), `count`
--- @tparam table limits `deadline_ms`, `instructions`
--- @treturn string outcome: "ok", "error", "timeout", "no_memory", "bad_result"
--- @treturn table|string answer: `chosen` nodes in order (fewer than asked for
---   when no more fit), `accepted` (a number), `rejected`; else the message
+--- Runs a function within the limits that hold for the policy; what it asks the policy is up to it.
+-- @tparam function fn
+-- @tparam table limits see core.sandbox
+-- @param ... its arguments
+-- @treturn string outcome: "ok", "error", "timeout", "no_memory"
+-- @treturn any what it returned; else the message
 -- @treturn ?string traceback
-function Policy:choose(question, limits)
-  local outcome, verdict, answer = self.sandbox.call(choose, limits, self, question)
-  if outcome == "ok" then
-    return verdict, answer
-  end
-  return outcome, tostring(verdict), answer
+function Policy:run(fn, limits, ...)
+  local outcome, answer, traceback = self.sandbox.call(fn, limits, ...)
+  if outcome == "ok" then return outcome, answer end
+  return outcome, tostring(answer), traceback
 end
 
 return Policy

@@ -1,14 +1,20 @@
 --- The records a policy is handed: read-only, and strict, so that a misspelt
 -- field is an error with a line number and never a silent nil.
+--
+-- What is read of them is noted: two tasks that differ only in what nobody
+-- looked at have the same scores.
 local suggest = require("appmgr.suggest")
 
 local M = {}
 
 --- The fields of each record; those under `changing` are what placing changes,
--- so a score that looks at one has to say so in `reads`.
+-- so a policy that looks at one has to say so in `reads`.
 M.FIELDS = {
-  task = { fixed = { "name", "replication", "priority", "max_per_node", "condition" }, changing = {} },
-  node = { fixed = { "name", "position", "labels", "capacity" }, changing = { "replicas", "task_replicas" } },
+  task = { fixed = { "name", "replication", "priority", "max_per_node", "condition", "resources" }, changing = {} },
+  node = {
+    fixed = { "name", "position", "labels", "capacity", "load" },
+    changing = { "replicas", "task_replicas", "used", "free" },
+  },
   cluster = { fixed = { "nodes" }, changing = { "replicas" } },
 }
 
@@ -46,7 +52,7 @@ function M.sorted_pairs(values)
 end
 
 --- A read-only view of an open map (labels, capacity): what is absent is nil.
--- @tparam table values
+-- @tparam table values seen as they are when they are read
 -- @treturn table
 function M.map(values)
   return setmetatable({}, {
@@ -57,35 +63,55 @@ function M.map(values)
   })
 end
 
-local function refuse_read(kind, key, undeclared, visible)
+--- A read-only, strict view of a policy's options.
+-- @tparam table values by name
+-- @treturn table
+function M.options(values)
+  local function refuse(_, key)
+    local known = {}
+    for name in pairs(values) do known[#known + 1] = name end
+    error(("the policy declares no option \"%s\"; %s"):format(tostring(key), suggest.hint(tostring(key), known)), 2)
+  end
+  local visible = setmetatable({}, { __index = refuse })
+  for name, value in pairs(values) do rawset(visible, name, value) end
+  return setmetatable({}, { __index = visible, __newindex = refuse_write, __metatable = "options" })
+end
+
+local function refuse_read(kind, key, undeclared, allowed)
   if undeclared[key] then
     error(("%s.%s changes while placing; declare it: reads = { \"%s.%s\" }"):format(kind, key, kind, key), 3)
   end
   local known = {}
-  for name in pairs(visible) do known[#known + 1] = name end
+  for name in pairs(allowed) do known[#known + 1] = name end
   error(("a %s has no field \"%s\"; %s"):format(kind, tostring(key), suggest.hint(tostring(key), known)), 3)
 end
 
 --- Makes records of one kind.
 -- @tparam string kind "task", "node" or "cluster"
 -- @tparam table reads set of declared names (`node.replicas`)
--- @treturn function(values) → record over these values, which stay the caller's to change
-function M.maker(kind, reads)
-  local visible, undeclared = {}, {}
-  for _, name in ipairs(M.FIELDS[kind].fixed) do visible[name] = true end
+-- @tparam table noted set of fixed fields that were read of any record, is added to
+-- @treturn function(values) → record, and what is visible in it, where the caller keeps the changing fields that were
+--   declared; `values` holds the fixed ones
+function M.maker(kind, reads, noted)
+  local allowed, fixed, undeclared = {}, {}, {}
+  for _, name in ipairs(M.FIELDS[kind].fixed) do allowed[name], fixed[name] = true, true end
   for _, name in ipairs(M.FIELDS[kind].changing) do
-    local set = reads[kind .. "." .. name] and visible or undeclared
+    local set = reads[kind .. "." .. name] and allowed or undeclared
     set[name] = true
   end
   return function(values)
-    return setmetatable({}, {
-      __index = function(_, key)
-        if not visible[key] then refuse_read(kind, key, undeclared, visible) end
+    local visible = setmetatable({}, {
+      __index = function(visible, key)
+        if not fixed[key] then
+          if allowed[key] then return nil end
+          refuse_read(kind, key, undeclared, allowed)
+        end
+        noted[key] = true
+        rawset(visible, key, values[key])
         return values[key]
       end,
-      __newindex = refuse_write,
-      __metatable = kind,
     })
+    return setmetatable({}, { __index = visible, __newindex = refuse_write, __metatable = kind }), visible
   end
 end
 

@@ -116,17 +116,15 @@ end
 
 --- Builds the report.
 -- @tparam table snapshot see model.snapshot
--- @tparam table result of engine.decide on that snapshot
+-- @tparam Engine engine that has decided on that snapshot
 -- @tparam table json appmgr.json
 -- @treturn table `tasks` and `nodes`, both sorted by name
-function M.build(snapshot, result, json)
+function M.build(snapshot, engine, json)
   local by_task, tasks, nodes = Slots.holders_by_task(snapshot), {}, {}
-  for _, state in ipairs(result.states) do
-    if state.entry then
-      local name = state.entry.name
-      tasks[#tasks + 1] = task_row(state, by_task[name] or {}, #snapshot.nodes, json)
-      by_task[name] = nil
-    end
+  for _, entry in ipairs(snapshot.tasks) do
+    local name = entry.name
+    tasks[#tasks + 1] = task_row(engine:task_state(name), by_task[name] or {}, #snapshot.nodes, json)
+    by_task[name] = nil
   end
   for name, holders in pairs(by_task) do
     tasks[#tasks + 1] = removed_row(name, holders, json)

@@ -9,45 +9,44 @@ local Nodes = require("appmgr.planner.nodes")
 local M = {}
 
 --- Whether a slot is shown to run a version, or to wait for its time with it.
-local function runs(holder, version)
-  local status = holder.node.status
-  local row = status and status.rows[Nodes.slot_id(holder.result.task, holder.result.slot)]
+-- @tparam holder holder `site`, `replica`
+-- @tparam string version
+-- @treturn boolean
+function M.runs(holder, version)
+  local status = holder.site.status
+  local row = status and status.rows[Nodes.slot_id(holder.replica.task, holder.replica.slot)]
   return row ~= nil and row.version == version and (row.state == "running" or row.state == "waiting")
 end
 
 local function latest(holders)
   local since = -math.huge
-  for _, holder in ipairs(holders) do since = math.max(since, holder.result.since) end
+  for _, holder in ipairs(holders) do since = math.max(since, holder.replica.since) end
   local list = {}
   for _, holder in ipairs(holders) do
-    if holder.result.since == since then list[#list + 1] = holder end
+    if holder.replica.since == since then list[#list + 1] = holder end
   end
   return list, since
 end
 
 local function all_run(holders, version)
   for _, holder in ipairs(holders) do
-    if not runs(holder, version) then return false end
+    if not M.runs(holder, version) then return false end
   end
   return true
 end
 
-local function with_version(replica, version, now)
-  return { task = replica.task, slot = replica.slot, version = version, since = now }
-end
-
 --- Takes the next step of a task's rollout, if one is due.
 -- @tparam table task the parsed task
--- @tparam {holder,...} staying its slots in order, with those just placed; the
---   `result` of each that moves is replaced
+-- @tparam {holder,...} staying its slots in order, with those just placed
 -- @tparam integer now unix s
+-- @tparam function move (holder, since): gives it the new version
 -- @treturn {holder,...} those that get the new version now
 -- @treturn {holder,...} those whose status has to be seen before the next step; all of them, also those that are
 --   known to run: what is not watched is forgotten
-function M.advance(task, staying, now)
+function M.advance(task, staying, now, move)
   local old, new = {}, {}
   for _, holder in ipairs(staying) do
-    local list = holder.result.version == task.version and new or old
+    local list = holder.replica.version == task.version and new or old
     list[#list + 1] = holder
   end
   if #old == 0 then return {}, {} end
@@ -56,10 +55,8 @@ function M.advance(task, staying, now)
   local previous, since = latest(new)
   if not is_disabled and not all_run(previous, task.version) then return {}, previous end
   local moved = is_disabled and old or { old[1] }
-  for _, holder in ipairs(moved) do
-    -- Never before the previous one, whatever the clock of the leader before showed.
-    holder.result = with_version(holder.result, task.version, math.max(now, since))
-  end
+  -- Never before the previous one, whatever the clock of the leader before showed.
+  for _, holder in ipairs(moved) do move(holder, math.max(now, since)) end
   if #moved == #old then return moved, {} end
   return moved, latest(table.move(moved, 1, #moved, #new + 1, new))
 end

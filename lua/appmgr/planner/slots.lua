@@ -30,66 +30,66 @@ local function holder_order(a, b)
   local a_leaves, b_leaves = a.replica.leaving == true, b.replica.leaving == true
   if a_leaves ~= b_leaves then return b_leaves end
   if a.replica.since ~= b.replica.since then return a.replica.since < b.replica.since end
-  return a.node.name < b.node.name
+  return a.site.name < b.site.name
 end
 
 -- Why one holder may not stay, in view of those before it.
-local function reason_to_leave(task, holder, taken, on_node)
-  local slot, node = holder.replica.slot, holder.node
+local function reason_to_leave(job, holder, taken, on_site)
+  local task, slot = job.task, holder.replica.slot
+  if not task then return { code = "removed" } end
   if taken[slot] then return { code = "duplicate" } end
   if task.replication ~= "all" and slot >= task.replication then return { code = "replication" } end
   local limit = task.replication == "all" and 1 or task.max_per_node
-  if (on_node[node.name] or 0) >= limit then return { code = "max_per_node", args = { limit = limit } } end
-  return hosting.must_leave(task, node)
+  if (on_site[holder.site] or 0) >= limit then return { code = "max_per_node", args = { limit = limit } } end
+  return hosting.must_leave(job, holder.site.node)
 end
 
 -- Whether the node says that the slot is not there any more, and knows that it is not to be: a node that has just
 -- started shows nothing either, and may yet begin what it remembers. One that acted on a later assignment than the one
 -- that stands there has it from another life of the store.
-local function has_left(snapshot, holder)
-  local status, host = holder.node.status, holder.node.name
+local function has_left(holder)
+  local site = holder.site
   local id = Nodes.slot_id(holder.replica.task, holder.replica.slot)
-  local mark = holder.replica.leaving and snapshot.marks[host] and snapshot.marks[host][id]
+  local mark = holder.replica.leaving and site.marks[id]
+  local status = site.status
   if not mark or not status or status.rows[id] then return false end
-  return status.acted_on >= mark and status.acted_on <= (snapshot.assignment_index[host] or 0)
-end
-
-local function with_leaving(replica, leaving)
-  if (replica.leaving == true) == leaving then return replica end
-  return {
-    task = replica.task, slot = replica.slot, version = replica.version, since = replica.since,
-    leaving = leaving or nil,
-  }
+  return status.acted_on >= mark and status.acted_on <= site.index
 end
 
 -- Splits holders into those that stay and those that leave.
-local function split(task, holders)
-  local staying, leaving, taken, on_node = {}, {}, {}, {}
-  for _, holder in ipairs(holders) do
-    local reason = reason_to_leave(task, holder, taken, on_node)
+local function split(job, state)
+  local on_site = {}
+  for _, holder in ipairs(state.holders) do
+    local reason = reason_to_leave(job, holder, state.taken, on_site)
     if reason then
-      holder.reason = reason
-      leaving[#leaving + 1] = holder
+      state.leaving[#state.leaving + 1], state.why[holder] = holder, reason
     else
-      taken[holder.replica.slot] = holder
-      on_node[holder.node.name] = (on_node[holder.node.name] or 0) + 1
-      holder.result = with_leaving(holder.replica, false)
-      staying[#staying + 1] = holder
+      state.taken[holder.replica.slot] = holder
+      on_site[holder.site] = (on_site[holder.site] or 0) + 1
+      state.staying[#state.staying + 1] = holder
     end
   end
-  return staying, leaving, taken
 end
 
-local function finish_leaving(snapshot, leaving, state)
-  for _, holder in ipairs(leaving) do
-    if has_left(snapshot, holder) then
+-- Nothing is added and nothing is taken away, but what leaves already may go.
+local function keep_all(state)
+  for _, holder in ipairs(state.holders) do
+    local list = holder.replica.leaving and state.leaving or state.staying
+    list[#list + 1] = holder
+  end
+end
+
+local function finish_leaving(state)
+  local still = {}
+  for _, holder in ipairs(state.leaving) do
+    if has_left(holder) then
       state.left[#state.left + 1] = holder
     else
-      holder.result = with_leaving(holder.replica, true)
-      state.leaving[#state.leaving + 1] = holder
+      still[#still + 1] = holder
       state.blocked[holder.replica.slot] = holder
     end
   end
+  state.leaving = still
 end
 
 local function slots_to_place(task, taken, blocked)
@@ -101,41 +101,26 @@ local function slots_to_place(task, taken, blocked)
   return list
 end
 
-local NO_TASK = { replication = 0, max_per_node = 0 }
-
--- Nothing is added and nothing is taken away, but what leaves already may go.
-local function keep_all(holders)
-  local staying, leaving = {}, {}
-  for _, holder in ipairs(holders) do
-    local list = holder.replica.leaving and leaving or staying
-    holder.result = holder.replica
-    list[#list + 1] = holder
-  end
-  return staying, leaving, {}
-end
-
 --- Sorts out one task.
--- @tparam table snapshot see model.snapshot
--- @tparam ?table entry the task's entry in the snapshot; nil when it was removed
--- @tparam {table,...} holders `node`, `replica`
--- @treturn table `entry`, `mode` ("normal", "kept", "removed"), `staying`,
---   `leaving`, `left` (holders; `result` is the new replica, `reason` why it
---   leaves), `taken` (staying holder by slot), `blocked` (leaving
---   holder by slot), `to_place` (slots)
-function M.settle(snapshot, entry, holders)
+-- @tparam table job `name`, `entry` (nil when it was removed), `task` (nil when its document cannot be used), `kind`
+-- @tparam {holder,...} holders `site`, `replica`; sorted in place
+-- @treturn table `mode` ("normal", "kept", "removed"), `staying`, `leaving`, `left` (holders; `why`: the reason by holder,
+--   for those that did not leave before), `taken` (staying holder by slot), `blocked` (leaving holder by slot),
+--   `to_place` (slots)
+function M.settle(job, holders)
   table.sort(holders, holder_order)
-  local state = { entry = entry, mode = "normal", left = {}, leaving = {}, blocked = {} }
-  local task = entry and entry.task or NO_TASK
-  local leaving
-  if entry and (not entry.task or #entry.task.unsupported > 0) then
+  local state = {
+    mode = job.entry and "normal" or "removed", holders = holders, staying = {}, leaving = {}, left = {}, why = {},
+    taken = {}, blocked = {}, to_place = {},
+  }
+  if job.entry and (not job.task or #job.task.unsupported > 0) then
     state.mode = "kept"
-    state.staying, leaving, state.taken = keep_all(holders)
+    keep_all(state)
   else
-    state.mode = entry and "normal" or "removed"
-    state.staying, leaving, state.taken = split(task, holders)
+    split(job, state)
   end
-  finish_leaving(snapshot, leaving, state)
-  state.to_place = state.mode == "normal" and slots_to_place(task, state.taken, state.blocked) or {}
+  finish_leaving(state)
+  if state.mode == "normal" then state.to_place = slots_to_place(job.task, state.taken, state.blocked) end
   return state
 end
 

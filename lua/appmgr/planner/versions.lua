@@ -11,36 +11,52 @@ local function lost(name, version)
   return { key = ("version/%s/%s"):format(name, version), text = LOST:format(name, name, version) }
 end
 
+-- The versions of one task, in the order in which its slots name them.
+local function wanted(engine, name)
+  local list, seen = {}, {}
+  engine:each_holder(name, function(holder)
+    local version = holder.replica.version
+    if not holder.replica.leaving and not seen[version] then
+      list[#list + 1], seen[version] = version, true
+    end
+  end)
+  table.sort(list)
+  return list
+end
+
 --- The versions that slots shall run and the store lacks, whether the slots are new or stay. Of a task's versions only
 -- the current one has a text to be written.
--- @tparam {state,...} states of the engine's result
+-- @tparam Engine engine that has decided
+-- @tparam {string,...} names of the tasks that are looked at
 -- @tparam Holdings holdings
 -- @treturn {table,...} `task`, `hash`, `text`
--- @treturn {table,...} problems: what is lacking and cannot be written
-function M.missing(states, holdings)
+-- @treturn table problems by task: {problem,...}, what is lacking and cannot be written
+function M.missing(engine, names, holdings)
   local list, problems = {}, {}
-  for _, state in ipairs(states) do
-    local task, seen = state.entry and state.entry.task, {}
-    for _, holder in ipairs(state.staying) do
-      local name, version = holder.result.task, holder.result.version
-      if not seen[version] and not holdings:has_version(name, version) then
+  for _, name in ipairs(names) do
+    local entry = engine:entry(name)
+    local task = entry and entry.task
+    for _, version in ipairs(wanted(engine, name)) do
+      if not holdings:has_version(name, version) then
         if task and task.version == version then
           list[#list + 1] = { task = name, hash = version, text = task.content_text }
         else
-          problems[#problems + 1] = lost(name, version)
+          problems[name] = problems[name] or {}
+          table.insert(problems[name], lost(name, version))
         end
       end
-      seen[version] = true
     end
   end
   return list, problems
 end
 
-local function referenced(result, holdings)
+-- What slots of a task have, by the decision and by what is written until the decision is.
+local function referenced(engine, changes, holdings, name)
   local used = {}
-  for _, by_host in ipairs({ result.desired, holdings.decided }) do
-    for _, replicas in pairs(by_host) do
-      for _, replica in ipairs(replicas) do used[replica.task .. "/" .. replica.version] = true end
+  engine:each_holder(name, function(holder) used[holder.replica.version] = true end)
+  for host in pairs(changes) do
+    for _, replica in ipairs(holdings.decided[host] or {}) do
+      if replica.task == name then used[replica.version] = true end
     end
   end
   return used
@@ -53,24 +69,29 @@ local function oldest_first(versions)
   return hashes
 end
 
+-- How many versions of a task may go.
+local function surplus_of(engine, name, hashes)
+  local entry = engine:entry(name)
+  if entry and not entry.task then return 0 end
+  return #hashes - (entry and M.KEEP or 0)
+end
+
 --- The versions that nothing refers to and that are beyond the number to keep;
 -- of a removed task all, of one whose document cannot be read none.
--- @tparam table result of the engine
+-- @tparam Engine engine that has decided
+-- @tparam table changes see Engine.decide
 -- @tparam Holdings holdings
 -- @treturn {table,...} `task`, `hash`
-function M.old(result, holdings)
-  local used, entries, list = referenced(result, holdings), {}, {}
-  for _, state in ipairs(result.states) do
-    if state.entry then entries[state.entry.name] = state.entry end
-  end
+function M.old(engine, changes, holdings)
+  local list = {}
   for name, versions in pairs(holdings.versions) do
-    local entry = entries[name]
     local hashes = oldest_first(versions)
-    local surplus = #hashes - (entry and M.KEEP or 0)
-    if entry and not entry.task then surplus = 0 end
-    for _, hash in ipairs(hashes) do
-      local is_current = entry and entry.task and entry.task.version == hash
-      if surplus > 0 and not is_current and not used[name .. "/" .. hash] then
+    local surplus = surplus_of(engine, name, hashes)
+    local used = surplus > 0 and referenced(engine, changes, holdings, name)
+    local entry = engine:entry(name)
+    local current = entry and entry.task and entry.task.version
+    for _, hash in ipairs(surplus > 0 and hashes or {}) do
+      if surplus > 0 and hash ~= current and not used[hash] then
         list[#list + 1] = { task = name, hash = hash }
         surplus = surplus - 1
       end

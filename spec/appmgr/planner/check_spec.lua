@@ -1,44 +1,55 @@
 local check = require("appmgr.planner.check")
+local placing = require("spec.support.placing")
 
-local function snapshot()
-  local function node(name, fields)
-    local result = { name = name, labels = {}, local_names = {}, eligible = true, drain = false }
-    for key, value in pairs(fields or {}) do result[key] = value end
-    return result
-  end
-  local function task(name, fields)
-    local result = { name = name, replication = 2, max_per_node = 1, condition = {}, unsupported = {} }
-    for key, value in pairs(fields or {}) do result[key] = value end
-    return { name = name, task = result, errors = {} }
-  end
-  return {
-    nodes = { node("a"), node("b"), node("c", { drain = true }) },
-    tasks = { task("web"), task("odd", { unsupported = { "spread" } }) },
-    held = { c = { { task = "web", slot = 1, version = "v" }, { task = "gone", slot = 0, version = "v" } } },
-  }
-end
+local node, task, replica = placing.node, placing.task, placing.replica
 
-local function replica(task, slot)
-  return { task = task, slot = slot, version = "v", since = 0 }
+--- An engine that has decided nothing of what is checked: only what it was told counts.
+local function engine()
+  local Deltas = require("appmgr.planner.deltas")
+  local Engine = require("appmgr.planner.engine")
+  local result = Engine.new({})
+  Deltas.new(result):feed(placing.snapshot({
+    nodes = {
+      node("a", { capacity = { cpu = 1000 } }), node("b"), node("c", { drain = true }),
+      node("d", { local_names = { web = true } }),
+    },
+    tasks = {
+      task("web", { replication = 2 }), task("odd", { unsupported = { "group" } }),
+      task("big", { replication = 3, max_per_node = 3, resources = { cpu = 600 } }),
+      task("open", { replication = 2, max_per_node = 2, ports = { { name = "http" } } }),
+    },
+    held = {
+      b = { replica("big", 2) }, c = { replica("web", 1), replica("gone", 0) },
+    },
+  }))
+  result:decide(1000)
+  return result
 end
 
 describe("check.violation", function()
   it("finds nothing in what the rules allow", function()
-    local held = snapshot().held.c
-    assert.is_nil(check.violation(snapshot(), { a = { replica("web", 0) }, b = {}, c = held }))
+    assert.is_nil(check.violation(engine(), {
+      a = { replica("big", 0), replica("web", 0) }, b = {}, c = { replica("gone", 0), replica("web", 1) },
+    }))
   end)
 
   it("finds each thing a decision must not hold", function()
-    for text, desired in pairs({
+    for text, changes in pairs({
       ["unknown host x"] = { x = {} },
       ["no such task"] = { a = { replica("other", 0) } },
       ["more slots than its replication"] = { a = { replica("web", 2) } },
       ["it is on a too"] = { a = { replica("web", 0) }, b = { replica("web", 0) } },
+      ["it is on b too"] = { a = { replica("big", 2) } },
       ["the node is no choice: drain"] = { c = { replica("web", 0) } },
+      ["the node is no choice: local_name"] = { d = { replica("web", 0) } },
       ["must stay pending"] = { a = { replica("odd", 0) } },
       ["more than max_per_node"] = { a = { replica("web", 0), replica("web", 1) } },
+      ["more cpu than there is"] = { a = { replica("big", 0), replica("big", 1) } },
+      ["port http (20000) is taken by open.0"] = {
+        a = { replica("open", 0, { ports = { http = 20000 } }), replica("open", 1, { ports = { http = 20000 } }) },
+      },
     }) do
-      local violation = check.violation(snapshot(), desired)
+      local violation = check.violation(engine(), changes)
       assert.truthy(violation and violation:find(text, 1, true), text .. ": " .. tostring(violation))
     end
   end)

@@ -16,11 +16,11 @@ describe("the desk", function()
     assert.truthy(report.tasks[1].reason:find("it hung", 1, true))
   end)
 
-  it("refuses options, which no policy takes yet", function()
+  it("refuses options that the policy does not declare", function()
     local cluster = three_nodes()
     local answer = cluster.desk:handle({
       type = "configure", policy = { name = "p", hash = "h", options = { margin = 1 } },
-    }, "return {}")
+    }, 'return { api = 1, name = "p", score = function() return 0 end }')
     assert.is_false(answer.ok)
     assert.truthy(answer.error:find("takes no options", 1, true))
   end)

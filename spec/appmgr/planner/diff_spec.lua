@@ -23,8 +23,11 @@ local function holdings(by_host)
   return result
 end
 
+--- What has to be written when the hosts that are alive shall hold this.
 local function changes(desired, held, unreadable)
-  return diff.changes(desired, held, unreadable or {}, json)
+  local nodes = {}
+  for host in pairs(desired) do nodes[#nodes + 1] = { name = host } end
+  return diff.changes(desired, nodes, held, unreadable or {}, json)
 end
 
 local function short(list)

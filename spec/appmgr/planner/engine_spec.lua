@@ -1,59 +1,9 @@
-local Policy = require("appmgr.planner.policy")
+local Deltas = require("appmgr.planner.deltas")
 local core = require("spec.support.core")
-local engine = require("appmgr.planner.engine")
+local placing = require("spec.support.placing")
 
-local function policy(score)
-  return assert(Policy.load(core, {
-    name = "p", hash = "h", text = 'return { api = 1, name = "p", reads = { "node.replicas" }, score = ' .. score .. " }",
-  }))
-end
-
-local SPREAD = "function(_, node) return -node.replicas end"
-
-local function node(name, fields)
-  local result = { name = name, labels = {}, capacity = {}, local_names = {}, eligible = true, drain = false }
-  for key, value in pairs(fields or {}) do result[key] = value end
-  return result
-end
-
-local function task(name, fields)
-  local result = {
-    name = name, replication = 1, priority = 0, max_per_node = 1, condition = {}, unsupported = {}, version = "v1",
-    content_text = "{}", application = { status = 1 },
-  }
-  for key, value in pairs(fields or {}) do result[key] = value end
-  return { name = name, task = result, errors = {}, warnings = {} }
-end
-
-local function snapshot(fields)
-  local result = {
-    now = 1000, tasks = {}, nodes = { node("a"), node("b"), node("c") }, held = {}, assignment_index = {}, marks = {},
-    unreadable = {},
-  }
-  for key, value in pairs(fields) do result[key] = value end
-  return result
-end
-
-local function replica(name, slot, fields)
-  local result = { task = name, slot = slot, version = "v1", since = 1 }
-  for key, value in pairs(fields or {}) do result[key] = value end
-  return result
-end
-
-local function places(result)
-  local list = {}
-  for host, replicas in pairs(result.desired) do
-    for _, item in ipairs(replicas) do
-      list[#list + 1] = ("%s.%d@%s%s"):format(item.task, item.slot, host, item.leaving and " leaving" or "")
-    end
-  end
-  table.sort(list)
-  return list
-end
-
-local function decide(fields, score)
-  return engine.decide(snapshot(fields), policy(score or SPREAD), {})
-end
+local node, task, replica, snapshot = placing.node, placing.task, placing.replica, placing.snapshot
+local decide = placing.decide
 
 describe("the engine", function()
   it("gives a node nothing that it does not allow, and takes away what it has of it", function()
@@ -64,10 +14,12 @@ describe("the engine", function()
       node("a", limited({ enabled = false })), node("b", limited({ users = { "root" }, owner = "root" })),
       node("c", limited({ commands = { "/usr/bin/*" } })),
     }
-    local result = decide({ nodes = nodes, tasks = { task("web", { application = app }) }, held = { b = { replica("web", 0) } } })
-    assert.same({ "web.0@b leaving" }, places(result))
-    result = decide({ nodes = nodes, tasks = { task("web", { application = app }) } })
-    local sentence = require("appmgr.planner.reasons").sentence(result.states[1].reasons, 3)
+    local result = decide({
+      nodes = nodes, tasks = { task("web", { application = app }) }, held = { b = { replica("web", 0) } },
+    })
+    assert.same({ "web.0@b leaving" }, placing.places(result.desired))
+    local _, engine = decide({ nodes = nodes, tasks = { task("web", { application = app }) } })
+    local sentence = require("appmgr.planner.reasons").sentence(engine:task_state("web").reasons, 3)
     for _, text in ipairs({ "take no tasks", "not allowed there: user nobody", "not allowed there: command /bin/sh" }) do
       assert.truthy(sentence:find(text, 1, true), sentence)
     end
@@ -79,43 +31,43 @@ describe("the engine", function()
 
   it("fills the lowest slots first and breaks ties by name", function()
     local result = decide({ tasks = { task("web", { replication = 4, max_per_node = 2 }) } }, "function() return 1 end")
-    assert.same({ "web.0@a", "web.1@a", "web.2@b", "web.3@b" }, places(result))
+    assert.same({ "web.0@a", "web.1@a", "web.2@b", "web.3@b" }, placing.places(result.desired))
   end)
 
   it("sees a score that changes with each placement", function()
     local result = decide({
       tasks = { task("web", { replication = 4, max_per_node = 4 }) }, held = { a = { replica("web", 3), replica("web", 2) } },
     })
-    assert.same({ "web.0@b", "web.1@c", "web.2@a", "web.3@a" }, places(result))
+    assert.same({ "web.0@b", "web.1@c", "web.2@a", "web.3@a" }, placing.places(result.desired))
   end)
 
   it("keeps one of two holders of a slot: who has it longer", function()
     local result = decide({
       tasks = { task("web") }, held = { a = { replica("web", 0, { since = 9 }) }, b = { replica("web", 0, { since = 5 }) } },
     })
-    assert.same({ "web.0@a leaving", "web.0@b" }, places(result))
+    assert.same({ "web.0@a leaving", "web.0@b" }, placing.places(result.desired))
   end)
 
   it("puts nothing anywhere while a host cannot say what it runs", function()
-    local result = decide({ tasks = { task("web") }, unreadable = { b = true } })
+    local result, engine = decide({ tasks = { task("web") }, unreadable = { b = true } })
     assert.same({ a = {}, c = {} }, result.desired)
     assert.same({ b = true }, result.status_hosts)
-    assert.equal("host_unreadable", result.states[1].reasons[1].code)
+    assert.equal("host_unreadable", engine:task_state("web").reasons[1].code)
   end)
 
   it("lets a score of infinity win", function()
     local result = decide({ tasks = { task("web") } }, 'function(_, node) return node.name == "c" and math.huge or 0 end')
-    assert.same({ "web.0@c" }, places(result))
+    assert.same({ "web.0@c" }, placing.places(result.desired))
   end)
 
   it("says why a blocked slot waits", function()
     local status = { acted_on = 5, rows = { ["web.0"] = { task = "web", slot = 0, version = "v1", state = "running" } } }
-    local result = decide({
+    local result, engine = decide({
       tasks = { task("web") }, nodes = { node("a", { drain = true, status = status }), node("b") },
       held = { a = { replica("web", 0, { leaving = true }) } },
     })
-    assert.same({ { code = "leaving", args = { slot = 0, node = "a" } } }, result.states[1].reasons)
-    assert.same({ "web.0@a leaving" }, places(result))
+    assert.same({ { code = "leaving", args = { slot = 0, node = "a" } } }, engine:task_state("web").reasons)
+    assert.same({ "web.0@a leaving" }, placing.places(result.desired))
   end)
 
   it("does not change its snapshot", function()
@@ -123,7 +75,7 @@ describe("the engine", function()
       tasks = { task("web", { replication = 2, version = "v2" }) }, held = { a = { replica("web", 0), replica("old", 0) } },
     })
     local before = core.json.encode(given.held)
-    engine.decide(given, policy(SPREAD), {})
+    Deltas.decide_once(given, placing.policy(placing.SPREAD), {})
     assert.equal(before, core.json.encode(given.held))
   end)
 end)

@@ -4,15 +4,22 @@ local rollout = require("appmgr.planner.rollout")
 local function holder(slot, version, since, shown)
   local rows = shown and { ["web." .. slot] = { version = shown[1], state = shown[2] } }
   return {
-    node = { name = "n" .. slot, status = rows and { acted_on = 1, rows = rows } },
-    result = { task = "web", slot = slot, version = version, since = since },
+    site = { name = "n" .. slot, status = rows and { acted_on = 1, rows = rows } },
+    replica = { task = "web", slot = slot, version = version, since = since },
   }
 end
 
 local function slots(holders)
   local list = {}
-  for position, item in ipairs(holders) do list[position] = item.result.slot end
+  for position, item in ipairs(holders) do list[position] = item.replica.slot end
   return list
+end
+
+--- Takes the next step of a rollout to the version "new".
+local function advance(staying, now, status)
+  return rollout.advance({ version = "new", application = { status = status or 1 } }, staying, now, function(item, since)
+    item.replica = { task = "web", slot = item.replica.slot, version = "new", since = since }
+  end)
 end
 
 local RUNS = { "new", "running" }
@@ -37,27 +44,26 @@ describe("a rollout", function()
       { holder(0, "new", 9), holder(1, "new", 9, RUNS), holder(2, "old", 1) }, {}, { 0, 1 } },
   }) do
     it(case[1], function()
-      local moved, unproven = rollout.advance({ version = "new", application = { status = 1 } }, case[2], 20)
+      local moved, unproven = advance(case[2], 20)
       assert.same({ case[3], case[4] }, { slots(moved), slots(unproven) })
-      for _, item in ipairs(moved) do assert.same({ "new", 20 }, { item.result.version, item.result.since }) end
+      for _, item in ipairs(moved) do assert.same({ "new", 20 }, { item.replica.version, item.replica.since }) end
     end)
   end
 
   it("watches those that got the version in this second together", function()
     local staying = { holder(0, "new", 20, RUNS), holder(1, "old", 1), holder(2, "old", 1) }
-    local moved, unproven = rollout.advance({ version = "new", application = { status = 1 } }, staying, 20)
+    local moved, unproven = advance(staying, 20)
     assert.same({ { 1 }, { 0, 1 } }, { slots(moved), slots(unproven) })
   end)
 
   it("never goes back in time, whatever this leader's clock says", function()
-    local moved = rollout.advance({ version = "new", application = { status = 1 } },
-      { holder(0, "new", 90, RUNS), holder(1, "old", 1) }, 20)
-    assert.equal(90, moved[1].result.since)
+    local moved = advance({ holder(0, "new", 90, RUNS), holder(1, "old", 1) }, 20)
+    assert.equal(90, moved[1].replica.since)
   end)
 
   it("of what is disabled moves all at once", function()
     local staying = { holder(0, "old", 1), holder(1, "old", 1) }
-    local moved, unproven = rollout.advance({ version = "new", application = { status = 0 } }, staying, 20)
+    local moved, unproven = advance(staying, 20, 0)
     assert.same({ { 0, 1 }, {} }, { slots(moved), slots(unproven) })
   end)
 end)

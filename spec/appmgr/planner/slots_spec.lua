@@ -1,28 +1,35 @@
+local kinds = require("appmgr.planner.kind")
+local placing = require("spec.support.placing")
 local slots = require("appmgr.planner.slots")
 
 --- A holder of slot `slot` on a node; `fields` are the node's.
 local function holder(slot, name, fields, replica)
-  local node = { name = name, labels = {}, local_names = {}, drain = false, eligible = true }
-  for key, value in pairs(fields or {}) do node[key] = value end
-  local held = { task = "web", slot = slot, version = "v1", since = 1 }
-  for key, value in pairs(replica or {}) do held[key] = value end
-  return { node = node, replica = held }
+  local site = { name = name, node = placing.node(name, fields), index = 50, marks = {} }
+  site.status, site.node.status = site.node.status, nil
+  return { site = site, replica = placing.replica("web", slot, replica) }
 end
 
 local function entry(fields)
-  local task = { name = "web", replication = 2, max_per_node = 1, condition = {}, unsupported = {}, version = "v1" }
-  for key, value in pairs(fields or {}) do task[key] = value end
-  return { name = "web", task = task }
+  local changes = { replication = 2 }
+  for key, value in pairs(fields or {}) do changes[key] = value end
+  return placing.task("web", changes)
 end
 
 local function names(holders)
   local list = {}
-  for position, item in ipairs(holders) do list[position] = item.replica.slot .. "@" .. item.node.name end
+  for position, item in ipairs(holders) do list[position] = item.replica.slot .. "@" .. item.site.name end
   return table.concat(list, " ")
 end
 
 local function settle(given, holders, marks)
-  return slots.settle({ now = 100, marks = marks or {}, assignment_index = { a = 50, b = 50 } }, given, holders)
+  local sites = {}
+  for _, item in ipairs(holders) do
+    sites[item.site.name] = sites[item.site.name] or item.site
+    item.site = sites[item.site.name]
+    item.site.marks = marks and marks[item.site.name] or {}
+  end
+  local task = given and given.task
+  return slots.settle({ name = "web", entry = given, task = task, kind = task and kinds.of(task) }, holders)
 end
 
 describe("slots of a task", function()

@@ -6,11 +6,17 @@ local function replica(name, slot, version)
   return { task = name, slot = slot, version = version, since = 1 }
 end
 
---- An engine's state of a task with one holder for each version.
-local function state(name, task, ...)
-  local staying = {}
-  for position, version in ipairs({ ... }) do staying[position] = { result = replica(name, position - 1, version) } end
-  return { entry = { name = name, task = task }, staying = staying }
+--- An engine that knows one task, with one slot for each version.
+local function engine(name, task, ...)
+  local versions_of, entry = { ... }, name and { name = name, task = task }
+  return {
+    entry = function() return entry end,
+    each_holder = function(_, wanted, fn)
+      for position, version in ipairs(wanted == "web" and versions_of or {}) do
+        fn({ replica = replica("web", position - 1, version) })
+      end
+    end,
+  }
 end
 
 local function task(name, version)
@@ -26,21 +32,21 @@ end
 
 describe("versions that are missing", function()
   for _, case in ipairs({
-    { "are none when the store has them", { "v1" }, state("web", task("web", "v1"), "v1", "v1"), {}, {} },
-    { "are written once, whether a slot is new or stays", {}, state("web", task("web", "v1"), "v1", "v1"), { "v1" }, {} },
-    { "are told when only the task's current text is known", { "v2" }, state("web", task("web", "v2"), "v1", "v2", "v1"),
+    { "are none when the store has them", { "v1" }, engine("web", task("web", "v1"), "v1", "v1"), {}, {} },
+    { "are written once, whether a slot is new or stays", {}, engine("web", task("web", "v1"), "v1", "v1"), { "v1" }, {} },
+    { "are told when only the task's current text is known", { "v2" }, engine("web", task("web", "v2"), "v1", "v2", "v1"),
       {}, { "version/web/v1" } },
-    { "are told when the document cannot be used", {}, state("web", nil, "v1"), {}, { "version/web/v1" } },
-    { "are none where no slot is", {}, state("web", task("web", "v1")), {}, {} },
+    { "are told when the document cannot be used", {}, engine("web", nil, "v1"), {}, { "version/web/v1" } },
+    { "are none where no slot is", {}, engine("web", task("web", "v1")), {}, {} },
   }) do
     it(case[1], function()
-      local list, problems = versions.missing({ case[3] }, holdings(table.unpack(case[2])))
+      local list, problems = versions.missing(case[3], { "web" }, holdings(table.unpack(case[2])))
       local made, told = {}, {}
       for position, item in ipairs(list) do
         made[position] = item.hash
         assert.equal("text of " .. item.hash, item.text)
       end
-      for position, problem in ipairs(problems) do told[position] = problem.key end
+      for position, problem in ipairs(problems.web or {}) do told[position] = problem.key end
       assert.same({ case[4], case[5] }, { made, told })
     end)
   end
@@ -50,28 +56,28 @@ describe("versions that may go", function()
   local twelve = {}
   for number = 1, 12 do twelve[number] = ("v%02d"):format(number) end
 
-  local function old(given, desired, decided)
+  local function old(given, changes, decided)
     local store = holdings(table.unpack(twelve))
     store.decided = decided or {}
     local list = {}
-    for position, item in ipairs(versions.old({ states = { given }, desired = desired or {} }, store)) do
+    for position, item in ipairs(versions.old(given, changes or {}, store)) do
       list[position] = item.hash
     end
     return list
   end
 
   it("are the oldest beyond ten", function()
-    assert.same({ "v01", "v02" }, old(state("web", task("web", "v12"))))
+    assert.same({ "v01", "v02" }, old(engine("web", task("web", "v12"))))
   end)
 
   it("are not the task's own, nor what a slot has or had until now", function()
-    assert.same({ "v02", "v03" }, old(state("web", task("web", "v01"))))
-    assert.same({ "v03", "v04" }, old(state("web", task("web", "v12")), { a = { replica("web", 0, "v01") } },
+    assert.same({ "v02", "v03" }, old(engine("web", task("web", "v01"))))
+    assert.same({ "v03", "v04" }, old(engine("web", task("web", "v12"), "v01"), { b = {} },
       { b = { replica("web", 1, "v02") } }))
   end)
 
   it("are all of a task that is gone, none of one that cannot be read", function()
-    assert.equal(12, #old({ staying = {} }))
-    assert.same({}, old(state("web", nil)))
+    assert.equal(12, #old(engine()))
+    assert.same({}, old(engine("web", nil)))
   end)
 end)

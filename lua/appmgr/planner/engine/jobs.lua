@@ -1,0 +1,232 @@
+--- All tasks as the engine keeps them: what they ask for, who holds their
+-- slots, and which of them have something to do.
+local kinds = require("appmgr.planner.kind")
+
+local Jobs = {}
+Jobs.__index = Jobs
+
+--- @tparam Board board
+-- @treturn Jobs `recount`: function(site) that the owner sets, for when what its tasks ask for has changed
+function Jobs.new(board)
+  return setmetatable({
+    board = board, by_name = {}, due = {}, pending = {}, everywhere = {}, watching = {}, kept = {}, failed = {}, kinds = {}, apart = {},
+  }, Jobs)
+end
+
+--- @tparam string name
+-- @treturn ?Job `name`, `entry` (nil when it was removed), `task` (nil when its document cannot be used), `kind`, `slots`
+--   (holder by slot), `extra` (further holders of a slot), `state` of the last decision
+function Jobs:get(name)
+  return self.by_name[name]
+end
+
+local function make(self, name)
+  local job = self.by_name[name]
+  if not job then
+    job = { name = name, slots = {}, extra = {}, holder_count = 0 }
+    self.by_name[name] = job
+  end
+  return job
+end
+
+--- A task has something to do.
+function Jobs:touch(name)
+  local job = self.by_name[name]
+  if job then self.due[job] = true end
+end
+
+--- A task has something to do if it waits for what nodes show to run.
+function Jobs:touch_watching(name)
+  local job = self.by_name[name]
+  if job and self.watching[job] then self.due[job] = true end
+end
+
+local function kind_of(self, task)
+  local kind = kinds.of(task)
+  self.kinds[kind.key] = self.kinds[kind.key] or kind
+  return self.kinds[kind.key]
+end
+
+-- Whoever keeps apart from another task binds that one too.
+local function index_apart(self, job, value)
+  for _, rule in ipairs(job.kind and job.kind.relations or {}) do
+    if rule.kind == "apart_from" then
+      local owners = self.apart[rule.task] or {}
+      self.apart[rule.task] = owners
+      owners[job] = value
+    end
+  end
+end
+
+-- Its replicas take what the task asks for now.
+local function recount_sites(self, job)
+  local sites = {}
+  for _, holder in ipairs(self:holders(job)) do sites[holder.site] = true end
+  for site in pairs(sites) do self.recount(site) end
+end
+
+local function take_entry(self, job, entry)
+  local kind = entry and entry.task and kind_of(self, entry.task)
+  index_apart(self, job, nil)
+  local before = job.kind
+  job.entry, job.task, job.kind = entry, entry and entry.task, kind or nil
+  index_apart(self, job, true)
+  self.everywhere[job] = job.task and job.task.replication == "all" or nil
+  self.due[job] = true
+  if not kinds.same_room(before, job.kind) then recount_sites(self, job) end
+end
+
+--- Takes a task, or what is new of it.
+-- @treturn boolean whether anything is new
+function Jobs:put(entry)
+  local job = make(self, entry.name)
+  if job.entry == entry then return false end
+  take_entry(self, job, entry)
+  return true
+end
+
+--- A task was removed.
+-- @treturn boolean whether it was there
+function Jobs:drop(name)
+  local job = self.by_name[name]
+  if not job or not job.entry then return false end
+  take_entry(self, job, nil)
+  return true
+end
+
+--- Somebody holds a slot.
+function Jobs:add_holder(holder)
+  local job = make(self, holder.replica.task)
+  local slot = holder.replica.slot
+  if job.slots[slot] then job.extra[#job.extra + 1] = holder else job.slots[slot] = holder end
+  job.holder_count = job.holder_count + 1
+  self.due[job] = true
+end
+
+--- Somebody does not hold a slot any more.
+function Jobs:remove_holder(site, replica)
+  local job = self.by_name[replica.task]
+  self.due[job], job.holder_count = true, job.holder_count - 1
+  local holder = job.slots[replica.slot]
+  if holder and holder.site == site then
+    job.slots[replica.slot] = nil
+    for position, other in ipairs(job.extra) do
+      if other.replica.slot == replica.slot then
+        job.slots[replica.slot] = table.remove(job.extra, position)
+        break
+      end
+    end
+    return
+  end
+  for position, other in ipairs(job.extra) do
+    if other.site == site and other.replica.slot == replica.slot then
+      table.remove(job.extra, position)
+      break
+    end
+  end
+end
+
+--- All holders of a task, in no order.
+-- @treturn {holder,...}
+function Jobs:holders(job)
+  local list = {}
+  for _, holder in pairs(job.slots) do list[#list + 1] = holder end
+  for _, holder in ipairs(job.extra) do list[#list + 1] = holder end
+  return list
+end
+
+--- The tasks that keep apart from one.
+-- @tparam string name
+-- @treturn {Job,...} by name
+function Jobs:keeping_apart_from(name)
+  local list = {}
+  for job in pairs(self.apart[name] or {}) do list[#list + 1] = job end
+  table.sort(list, function(a, b) return a.name < b.name end)
+  return list
+end
+
+local function add_all(due, set)
+  for job in pairs(set) do due[job] = true end
+end
+
+--- The tasks that have something to do, by name; from now on none has.
+-- @tparam boolean has_changed whether something changed that may make room
+-- @treturn {Job,...}
+function Jobs:take_due(has_changed)
+  local due, list = self.due, {}
+  -- Whether a policy fails may depend on how busy the machine is, and it is to be heard of for as long as it does.
+  add_all(due, self.failed)
+  if has_changed or next(due) then
+    add_all(due, self.pending)
+    add_all(due, self.everywhere)
+  end
+  self.due = {}
+  for job in pairs(due) do list[#list + 1] = job end
+  table.sort(list, function(a, b) return a.name < b.name end)
+  return list
+end
+
+--- Keeps what a decision says of a task, as far as the next one has to know it.
+function Jobs:note_state(job)
+  local state = job.state
+  self.due[job] = nil
+  self.pending[job] = #state.pending > 0 or nil
+  self.failed[job] = state.cause and state.cause.code == "policy_failed" or nil
+  self.kept[job] = state.mode == "kept" or nil
+  local watched = {}
+  for _, list in ipairs({ state.leaving, state.unproven }) do
+    for _, holder in ipairs(list) do watched[#watched + 1] = holder.site end
+  end
+  self.watching[job] = #watched > 0 and watched or nil
+  if not job.entry and job.holder_count == 0 then
+    self.by_name[job.name] = nil
+    for _, set in ipairs({ self.pending, self.kept, self.failed, self.watching }) do set[job] = nil end
+  end
+end
+
+--- The tasks of which something is not placed, or whose document keeps them as they are.
+-- @treturn {string,...} sorted
+function Jobs:unsettled()
+  local set, list = {}, {}
+  for _, jobs in ipairs({ self.pending, self.kept }) do
+    for job in pairs(jobs) do set[job.name] = true end
+  end
+  for name in pairs(set) do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
+--- Hosts whose status decides what happens next.
+-- @treturn table set of names
+function Jobs:status_hosts()
+  local hosts = {}
+  for _, sites in pairs(self.watching) do
+    for _, site in ipairs(sites) do hosts[site.name] = true end
+  end
+  for name, site in pairs(self.board.sites) do
+    if site.node and site.held == false then hosts[name] = true end
+  end
+  return hosts
+end
+
+--- The order in which tasks are placed: priority, then size, then name. What is large chooses first, as what is small
+-- fits beside it later.
+-- @tparam table totals resources of all nodes
+-- @treturn function comparing two jobs
+function Jobs.order(totals)
+  local sizes = setmetatable({}, {
+    __index = function(sizes, job)
+      local size = job.kind and kinds.size(job.kind, totals) or 0
+      sizes[job] = size
+      return size
+    end,
+  })
+  return function(a, b)
+    local first, second = a.task and a.task.priority or 0, b.task and b.task.priority or 0
+    if first ~= second then return first > second end
+    if sizes[a] ~= sizes[b] then return sizes[a] > sizes[b] end
+    return a.name < b.name
+  end
+end
+
+return Jobs

@@ -1,0 +1,123 @@
+--- Keeps the account of who holds what: takes over what the store holds, and
+-- writes down what a decision changes in it until that is confirmed.
+local Ledger = {}
+Ledger.__index = Ledger
+
+--- @tparam Board board
+-- @tparam Jobs jobs
+-- @treturn Ledger `changed`: set of sites whose content the decision changes
+function Ledger.new(board, jobs)
+  return setmetatable({ board = board, jobs = jobs, changed = {}, originals = {} }, Ledger)
+end
+
+local function count(self, site, replica, method)
+  local job, stays = self.jobs:get(replica.task), not replica.leaving
+  site[method](site, job and job.kind, replica.ports, stays)
+  if stays then self.board.replicas = self.board.replicas + (method == "occupy" and 1 or -1) end
+  self.board:touch(site)
+end
+
+local function add_held(self, site, replica)
+  self.jobs:add_holder({ site = site, replica = replica })
+  count(self, site, replica, "occupy")
+end
+
+local function remove_held(self, site, replica)
+  self.jobs:remove_holder(site, replica)
+  count(self, site, replica, "vacate")
+end
+
+--- Takes a site from what the counts are about to what the store holds. What was decided and is written by now are the
+-- very same tables.
+-- @tparam Site site
+function Ledger:sync(site)
+  local target, before = site.node and site.held or {}, site.view
+  if target == before then return end
+  local known, new = {}, {}
+  for _, replica in ipairs(before) do known[replica] = true end
+  for _, replica in ipairs(target) do
+    if known[replica] then known[replica] = nil else new[#new + 1] = replica end
+  end
+  for _, replica in ipairs(before) do
+    if known[replica] then remove_held(self, site, replica) end
+  end
+  for _, replica in ipairs(new) do add_held(self, site, replica) end
+  site.view = target
+end
+
+--- Counts anew what a site has: what its tasks ask for has changed, or something was cut off while it counted.
+-- @tparam Site site
+function Ledger:recount(site)
+  local board = self.board
+  board.replicas = board.replicas - site.replicas
+  site:clear()
+  for _, replica in ipairs(site:current()) do
+    local job, stays = self.jobs:get(replica.task), not replica.leaving
+    site:occupy(job and job.kind, replica.ports, stays)
+  end
+  board.replicas = board.replicas + site.replicas
+  board:touch(site)
+end
+
+-- Notes what becomes of what the store holds; `now` is false where nothing does.
+local function edit(self, holder, now)
+  local site, before = holder.site, holder.replica
+  local edits = site.edits or {}
+  site.edits, self.changed[site] = edits, true
+  local original = self.originals[before] or before
+  edits[original] = now
+  if now then self.originals[now] = original end
+end
+
+--- Replaces what a holder has.
+-- @tparam holder holder `site`, `replica`
+-- @tparam replica replica of the same slot
+function Ledger:replace(holder, replica)
+  local before, site = holder.replica, holder.site
+  if before == replica then return end
+  edit(self, holder, replica)
+  holder.replica = replica
+  local delta = (replica.leaving and 0 or 1) - (before.leaving and 0 or 1)
+  if delta == 0 then return end
+  site:count_staying(delta)
+  self.board.replicas = self.board.replicas + delta
+  self.board:touch(site)
+end
+
+--- Takes a holder off the account.
+function Ledger:remove(holder)
+  edit(self, holder, false)
+  remove_held(self, holder.site, holder.replica)
+end
+
+--- Gives a site a replica that was chosen for it, and counted already.
+-- @tparam Site site
+-- @tparam replica replica
+-- @treturn holder
+function Ledger:add(site, replica)
+  local holder = { site = site, replica = replica }
+  self.jobs:add_holder(holder)
+  local adds = site.adds
+  if not adds then
+    adds = {}
+    site.adds, self.changed[site] = adds, true
+  end
+  adds[#adds + 1] = replica
+  return holder
+end
+
+--- Ends a decision.
+-- @treturn table replicas by host, for those whose content changes
+-- @treturn table set of the sites
+function Ledger:close()
+  local changes, changed = {}, self.changed
+  for site in pairs(changed) do
+    local replicas = site:current()
+    site.edits, site.adds, site.view = nil, nil, replicas
+    changes[site.name] = replicas
+  end
+  self.changed, self.originals = {}, {}
+  return changes, changed
+end
+
+return Ledger

@@ -1,0 +1,134 @@
+--- One question: on which nodes do the replicas of one task go? Runs within the
+-- limits of the policy, and may be cut off at any moment: what it leaves behind is then counted anew.
+local ports = require("appmgr.planner.rules.ports")
+local surroundings = require("appmgr.planner.engine.surroundings")
+
+local M = {}
+
+-- Whether a node has no room for another replica of this task, whatever else it has room for.
+local function is_full(question, id)
+  return question.denied[id] or (question.own[id] or 0) >= question.limit
+end
+
+-- The best node of a group. A full one that comes to the top is put aside until the task is done.
+local function top_of(question, ranking)
+  local id, score = ranking:top()
+  while id and is_full(question, id) do
+    question.pool:mark(id)
+    ranking:remove(id)
+    id, score = ranking:top()
+  end
+  return id, score
+end
+
+-- What the task's own wishes say of a group; nil when its relations forbid it.
+local function wish(question, group)
+  if surroundings.rejects(question.around, question.name, group.node) then return nil end
+  local wish_score = group.affinity
+  if question.tally then wish_score = wish_score + question.tally:score(group.node.labels) end
+  return wish_score
+end
+
+-- Of all groups' best the one with the highest wish, then the highest score, then the first name.
+local function best_of_groups(question)
+  local best_id, best_score, best_wish, best_ranking
+  for _, group in ipairs(question.pool.groups) do
+    local id, score = top_of(question, group.ranking)
+    local own = id and wish(question, group)
+    if own and (not best_id or own > best_wish
+      or own == best_wish and (score > best_score or score == best_score and id < best_id)) then
+      best_id, best_score, best_wish, best_ranking = id, score, own, group.ranking
+    end
+  end
+  return best_id, best_ranking
+end
+
+local function best(question)
+  if question.pool.group_of then return best_of_groups(question) end
+  local ranking = question.pool.groups[1].ranking
+  return top_of(question, ranking), ranking
+end
+
+-- Relations and spread count what the task itself has just been given.
+local function note_own(question, node)
+  if question.tally then question.tally:add(node.labels, 1) end
+  surroundings.note_own(question.around, question.name, node)
+end
+
+-- A score that counts the task's own replicas is asked for again, for this task alone.
+local function own_score(question, id)
+  local site = question.board.by_id[id]
+  if not site.shows_task_replicas then return question.pool:evaluate(question.asker, id) end
+  site.visible.task_replicas = question.staying[id] or 0
+  local score = question.pool:evaluate(question.asker, id)
+  site.visible.task_replicas = 0
+  return score
+end
+
+local function rank_own(question, ranking, id)
+  if is_full(question, id) then return ranking:remove(id) end
+  local score = own_score(question, id)
+  if score then ranking:put(id, score) else ranking:remove(id) end
+end
+
+local function rescore_all(question)
+  question.pool:rescore(question.asker)
+  for id in pairs(question.staying) do
+    local ranking = question.pool:ranking_of(id)
+    if ranking.place[id] then rank_own(question, ranking, id) end
+  end
+end
+
+local function take(question, id, ranking)
+  local board, kind, pool = question.board, question.kind, question.pool
+  local site, given, position = board.by_id[id], nil, #question.chosen + 1
+  if kind.ports then
+    given = ports.assign(kind.ports, site.in_use, site.node.ports, question.name .. "." .. question.slots[position])
+  end
+  pool:mark(id)
+  -- Whoever is cut off below this line finds here what has to be counted anew.
+  question.chosen[position], question.ports[position] = site, given or false
+  board:touch(site)
+  site:occupy(kind, given, true)
+  board.replicas = board.replicas + 1
+  if question.is_global then board:show_replicas() end
+  question.own[id], question.staying[id] = (question.own[id] or 0) + 1, (question.staying[id] or 0) + 1
+  if pool.group_of then note_own(question, site.node) end
+  if question.is_global then
+    rescore_all(question)
+  else
+    rank_own(question, ranking, id)
+  end
+end
+
+-- Nodes that hold some of the task already have a score of their own for it.
+local function rank_holders(question)
+  for id in pairs(question.staying) do
+    local site = question.board.by_id[id]
+    local ranking = question.pool:ranking_of(id)
+    if site.shows_task_replicas and ranking.place[id] then
+      question.pool:mark(id)
+      rank_own(question, ranking, id)
+    end
+  end
+end
+
+--- Chooses nodes, and counts what they get. To be run by Policy:run.
+-- @tparam table question `board`, `pool`, `kind`, `name` of the task, `asker` (see Pool.evaluate), `count` (how many at
+--   most), `limit` (of the task per node), `own` and `staying` (replicas of the task by node's id: all, and those that
+--   stay), `denied` (set of ids), `around` (see surroundings.of), `tally` (of spread, nil without),
+--   `slots` (numbers that will be given), `is_global`; gets `chosen` (sites) and `ports` (false where none are wanted)
+function M.choose(question)
+  if question.is_global then question.board:show_replicas() end
+  question.pool:catch_up(question.asker)
+  rank_holders(question)
+  while #question.chosen < question.count do
+    local id, ranking = best(question)
+    if not id then break end
+    take(question, id, ranking)
+  end
+  question.pool:end_use()
+  return true
+end
+
+return M
