@@ -367,6 +367,12 @@ static void set_transfer(struct http *http, const struct http_options *options)
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
+    if (options->fresh) {
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    }
+    if (options->connect_only)
+        curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     if (options->unix_socket)
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, options->unix_socket);
 }

@@ -31,6 +31,8 @@ struct http_options {
     const char *tls_server_name;                /* name in the server's certificate when it is not the URL's host */
     const char *unix_socket;                    /* connect to this path whatever the URL's host is */
     bool verify;                                /* the server's certificate */
+    bool fresh;                                 /* on a connection of its own, which is closed afterwards */
+    bool connect_only;                          /* done when it is connected: nothing is asked, the status is 0 */
     size_t max_body_bytes;                      /* after decompression */
 };
 

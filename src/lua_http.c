@@ -4,6 +4,7 @@
  *   request(options, fn) → request
  *     options: url, method="GET", headers={"Name: value", …}, body, timeout_ms=60000,
  *       connect_timeout_ms=3000, max_body_bytes=64 MiB, unix_socket, verify=true,
+ *       fresh=false (a connection of its own, closed afterwards), connect_only=false (done with status 0 when it is connected: nothing is asked),
  *       ca_file, cert_file, key_file, tls_server_name; others raise
  *     fn({status, headers={lowercase=value}, body}) or fn(nil, {code, message}); the
  *       codes are in http_failure_name()
@@ -125,7 +126,8 @@ static void on_done(struct http *http, const struct http_result *result, void *d
 
 static const char *const option_names[] = {
     "method",  "url",       "headers",  "body",            "timeout_ms", "connect_timeout_ms", "max_body_bytes",
-    "ca_file", "cert_file", "key_file", "tls_server_name", "verify",     "unix_socket",        NULL,
+    "ca_file", "cert_file", "key_file", "tls_server_name", "verify",     "unix_socket",        "connect_only",
+    "fresh",   NULL,
 };
 
 static void check_names(lua_State *L)
@@ -171,12 +173,12 @@ static lua_Integer number_option(lua_State *L, const char *name, lua_Integer fal
     return value;
 }
 
-static bool verify_option(lua_State *L)
+static bool flag_option(lua_State *L, const char *name, bool otherwise)
 {
-    bool verify = lua_getfield(L, 1, "verify") == LUA_TNIL || lua_toboolean(L, -1);
+    bool set = lua_getfield(L, 1, name) == LUA_TNIL ? otherwise : lua_toboolean(L, -1);
 
     lua_pop(L, 1);
-    return verify;
+    return set;
 }
 
 static const char *check_method(lua_State *L, const char *method)
@@ -231,7 +233,9 @@ static struct http_options read_options(lua_State *L)
     options.key_file = text_option(L, "key_file", NULL);
     options.tls_server_name = text_option(L, "tls_server_name", NULL);
     options.unix_socket = text_option(L, "unix_socket", NULL);
-    options.verify = verify_option(L);
+    options.verify = flag_option(L, "verify", true);
+    options.fresh = flag_option(L, "fresh", false);
+    options.connect_only = flag_option(L, "connect_only", false);
     return options;
 }
 

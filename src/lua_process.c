@@ -4,7 +4,7 @@
  *   open{keeper_path=, state_dir=, on_ready=fn(list), on_event=fn(event), on_lost=fn(reason)} → client | nil, err
  *   client:spawn{id=, argv={…}, env={"K=V",…}, tag=, working_dir=, user=, stop_signal=, stop_timeout_ms=, restart=,
  *                output_path=, max_output_bytes=, nice=, umask=, open_files=, no_new_privs=, lease_ms=, is_local=,
- *                init_argv=, init_timeout_ms=, fini_argv=, fini_timeout_ms=, ready_fd=, brief=}
+ *                init_argv=, init_timeout_ms=, fini_argv=, fini_timeout_ms=, ready_fd=, run_timeout_ms=}
  *   client:update(id, {tag=, stop_signal=, stop_timeout_ms=, restart=, lease_ms=})
  *   client:renew(at_ms)   leases run from that moment of CLOCK_BOOTTIME
  *   client:stop(id)   client:forget(id)   client:signal(id, number)   client:acknowledge(sequence)
@@ -365,9 +365,7 @@ static void read_phases(lua_State *L, int table, struct process_spec *spec)
     spec->fini = command_field(L, table, "fini_argv");
     spec->fini_timeout_ms = number_field(L, table, "fini_timeout_ms", NULL);
     spec->ready_fd = number_field(L, table, "ready_fd", NULL);
-    lua_getfield(L, table, "brief");
-    spec->brief = lua_toboolean(L, -1);
-    lua_pop(L, 1);
+    spec->run_timeout_ms = number_field(L, table, "run_timeout_ms", NULL);
 }
 
 static const char *check_id(lua_State *L, const char *id)

@@ -329,7 +329,7 @@ static void put_phases(struct wire_writer *writer, const struct process_spec *sp
     put_texts(writer, WIRE_TAG_FINI_ARGUMENT, spec->fini);
     put_optional(writer, WIRE_TAG_FINI_TIMEOUT_MS, spec->fini_timeout_ms);
     put_optional(writer, WIRE_TAG_READY_FD, spec->ready_fd);
-    put_optional(writer, WIRE_TAG_BRIEF, spec->brief);
+    put_optional(writer, WIRE_TAG_RUN_TIMEOUT_MS, spec->run_timeout_ms);
 }
 
 int process_spawn(struct process_client *client, const struct process_spec *spec)

@@ -37,7 +37,7 @@ struct process_spec {
     const char *const *init, *const *fini;  /* commands before and after; NULL: none */
     uint64_t init_timeout_ms, fini_timeout_ms;
     uint64_t ready_fd;                      /* 0: readiness is not told through a descriptor */
-    bool brief;                             /* a short command: nothing of it outlives its group */
+    uint64_t run_timeout_ms;                /* not 0: a short command, killed with its session after so long */
     uint64_t max_output_bytes;
     bool has_nice, has_umask, no_new_privs;
     int nice;                               /* -20 to 19 */

@@ -4,14 +4,19 @@
 -- `content` of a task. Reading it never changes it: the text that an operator
 -- wrote is what gets hashed and stored as a version.
 local amounts = require("appmgr.amounts")
+local command = require("appmgr.command")
 local fields = require("appmgr.fields")
+local life_fields = require("appmgr.life_fields")
 local names = require("appmgr.names")
 local when_fields = require("appmgr.when.fields")
 
 local M = {}
 
 --- Fields whose change needs a new process; all others apply in place.
-M.PROCESS_FIELDS = { "command", "user", "working_dir", "env", "nice", "umask", "limits", "no_new_privs" }
+M.PROCESS_FIELDS = {
+  "command", "user", "working_dir", "env", "nice", "umask", "limits", "no_new_privs", "init_command", "init_timeout",
+  "fini_command", "fini_timeout", "ready_fd", "restarted_at",
+}
 
 local DEFAULTS = {
   status = 1,
@@ -27,54 +32,7 @@ local SIGNALS = {
   CONT = 18, STOP = 19, WINCH = 28, PWR = 30,
 }
 
--- make(1) runs a recipe line itself unless a shell would see more in it than
--- words; quotes and backslashes are left to the shell as well, because only it
--- knows its own rules.
-local SHELL_CHARACTERS = "[#;\"'\\*?%[%]&|<>(){}$`^~!\n]"
-local SHELL_WORDS = {}
-for word in ([[. : alias bg break case cd command continue eval exec exit export fc fg for getopts hash if jobs
-  login logout read readonly return set shift test times trap type ulimit umask unalias unset until wait while]])
-  :gmatch("%S+") do
-  SHELL_WORDS[word] = true
-end
-
-local function words(command)
-  local list = {}
-  for word in command:gmatch("%S+") do list[#list + 1] = word end
-  return list
-end
-
-local function needs_shell(command, first)
-  return command:find(SHELL_CHARACTERS) ~= nil or SHELL_WORDS[first] or first:find("=", 1, true) ~= nil
-end
-
 local plain_text = fields.text()
-
-local function read_command_array(value)
-  for index, word in ipairs(value) do
-    local text, reason = plain_text(word)
-    if not text then
-      return nil, ("word %d %s"):format(index, reason)
-    end
-  end
-  if value[1] == "" then
-    return nil, "the first word names the program and must not be empty"
-  end
-  return table.move(value, 1, #value, 1, {})
-end
-
-local function read_command(value)
-  if type(value) == "table" and #value > 0 then
-    return read_command_array(value)
-  end
-  if type(value) ~= "string" then
-    return nil, "must be a string or an array of strings that is not empty"
-  end
-  if not value:find("%S") then
-    return nil, "must not be empty"
-  end
-  return plain_text(value)
-end
 
 -- Values of env are secrets as a rule: no message repeats one.
 local function read_env(value)
@@ -175,7 +133,7 @@ end
 local SCHEMA = {
   fields = {
     name = read_name,
-    command = read_command,
+    command = command.read,
     user = read_user,
     working_dir = read_working_dir,
     env = read_env,
@@ -183,6 +141,8 @@ local SCHEMA = {
     cache_lines = fields.integer(0, 10000),
     stop_signal = read_signal,
     stop_timeout = fields.number(0, 86400),
+    reload_signal = read_signal,
+    restarted_at = fields.text(64),
     restart = read_restart,
     nice = fields.integer(-20, 19),
     umask = read_umask,
@@ -192,12 +152,11 @@ local SCHEMA = {
     comments = fields.text(),
     description = fields.text(),
   },
-  later = {},
+  later = { resource_limit = true },
 }
-for name in ("health_check_cmd resource_limit init_command fini_command"):gmatch("%S+") do
-  SCHEMA.later[name] = true
+for _, readers in ipairs({ when_fields.READERS, life_fields.READERS }) do
+  for name, reader in pairs(readers) do SCHEMA.fields[name] = reader end
 end
-for name, reader in pairs(when_fields.READERS) do SCHEMA.fields[name] = reader end
 
 local function with_defaults(values, defaults)
   for name, default in pairs(defaults) do
@@ -214,9 +173,9 @@ end
 --   `stop_signal` (number), `stop_timeout` (s), `restart` (`attempts` or nil,
 --   `interval_seconds`, `delay_seconds`, `max_delay_seconds`), `nice`,
 --   `umask` (number), `limits` (`open_files`; nil when it sets none), `no_new_privs` (true or nil), `resources` (what it
---   uses, by name; nil when it does not say), `comments`, `description`,
---   the fields that say when it runs as written, and `when`, the plan they come to (see when/fields.lua; nil when it
---   simply runs)
+--   uses, by name; nil when it does not say), `comments`, `description`, `reload_signal` (number), what
+--   life_fields.complete adds, the fields that say when it runs as written, and `when`, the plan they come to (see
+--   when/fields.lua; nil when it simply runs)
 -- @treturn fields.Findings errors, warnings and fields not honoured
 function M.read(document)
   if type(document) ~= "table" or #document > 0 then
@@ -230,6 +189,7 @@ function M.read(document)
   end
   if #findings.errors == 0 then
     findings.errors, application.when = when_fields.plan(application)
+    for _, text in ipairs(life_fields.contradictions(application)) do table.insert(findings.errors, text) end
   end
   if #findings.errors > 0 then
     return nil, findings
@@ -237,7 +197,8 @@ function M.read(document)
   with_defaults(application, DEFAULTS)
   application.env = application.env or {}
   application.restart = with_defaults(application.restart or {}, RESTART_DEFAULTS)
-  application.argv = M.argv(application.command)
+  application.argv = command.argv(application.command)
+  life_fields.complete(application)
   -- What says nothing is absent: no new process because it was written out.
   if application.limits and not next(application.limits) then application.limits = nil end
   application.no_new_privs = application.no_new_privs or nil
@@ -259,20 +220,6 @@ function M.read_local(document)
     return nil, errors
   end
   return application
-end
-
---- What to execute for a command.
--- @tparam string|table command as in a document that was read without errors
--- @treturn {string,...} words, the first names the program
-function M.argv(command)
-  if type(command) == "table" then
-    return table.move(command, 1, #command, 1, {})
-  end
-  local list = words(command)
-  if needs_shell(command, list[1]) then
-    return { "/bin/sh", "-c", command }
-  end
-  return list
 end
 
 local function hash(value, json, codec)
@@ -299,6 +246,7 @@ function M.process_hash(application, json, codec)
     relevant[name] = application[name]
   end
   relevant.command = application.argv
+  relevant.init_command, relevant.fini_command = application.init_argv, application.fini_argv
   -- An empty table has no type of its own in JSON; absent is unambiguous.
   if not next(application.env) then relevant.env = nil end
   return hash(relevant, json, codec)

@@ -100,10 +100,10 @@ describe("application.read", function()
 
   it("keeps a typing mistake apart from a promise it cannot keep", function()
     local app, findings = application.read({
-      command = "x", comand = 1, health_check_cmd = "true", init_command = "x", restart = { delay = 1 },
+      command = "x", comand = 1, resource_limit = { memory_mb = 1 }, restart = { delay = 1 },
     })
     assert.truthy(app)
-    assert.same({ "health_check_cmd", "init_command" }, findings.unsupported)
+    assert.same({ "resource_limit" }, findings.unsupported)
     assert.equal('comand: unknown field, it has no effect; did you mean "command"?', findings.warnings[1])
     assert.truthy(findings.warnings[2]:find("restart.delay: unknown field", 1, true))
   end)
@@ -111,11 +111,11 @@ end)
 
 describe("application.read_local", function()
   it("refuses what a task would only be warned about", function()
-    local app, errors = application.read_local({ command = "x", comand = 1, init_command = "x" })
+    local app, errors = application.read_local({ command = "x", comand = 1, resource_limit = {} })
     assert.is_nil(app)
     assert.same({
       "name: is missing", 'comand: unknown field; did you mean "command"?',
-      "init_command: known, but not honoured by this version; remove it",
+      "resource_limit: known, but not honoured by this version; remove it",
     }, errors)
   end)
 
@@ -124,12 +124,14 @@ describe("application.read_local", function()
   end)
 end)
 
-describe("application.argv", function()
+describe("command.argv", function()
+  local argv = require("appmgr.command").argv
+
   it("executes plain words directly and leaves the rest to a shell", function()
-    assert.same({ "a", "--b=c", "1" }, application.argv(" a  --b=c\t1 "))
-    for _, command in ipairs({ "a | b", "a 'b c'", "a $HOME", "X=1 a", "exec a", "a;b", "a\nb", "a *",
+    assert.same({ "a", "--b=c", "1" }, argv(" a  --b=c\t1 "))
+    for _, text in ipairs({ "a | b", "a 'b c'", "a $HOME", "X=1 a", "exec a", "a;b", "a\nb", "a *",
       "cd /", "a \\b", "~/a" }) do
-      assert.same({ "/bin/sh", "-c", command }, application.argv(command))
+      assert.same({ "/bin/sh", "-c", text }, argv(text))
     end
   end)
 end)

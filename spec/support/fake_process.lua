@@ -18,7 +18,7 @@ local GONE = { stopped = true, failed = true }
 
 --- @treturn table client of core.process with `records`, `calls`, `list()` and the steps above
 function M.new()
-  local keeper = { records = {}, calls = {}, acknowledged = {}, next_pid = 100, sequence = 0 }
+  local keeper = { records = {}, calls = {}, acknowledged = {}, ended = {}, signals = {}, next_pid = 100, sequence = 0 }
 
   local function note(what, id)
     local record = keeper.records[id]
@@ -58,6 +58,10 @@ function M.new()
     self.records[id] = nil
   end
 
+  function keeper:end_run(id) self.ended[#self.ended + 1] = id end
+  function keeper:signal(id, number) self.signals[#self.signals + 1] = { id, number } end
+  function keeper:set_ready(id, starts) self.records[id].ready_starts = starts end
+
   function keeper:acknowledge(sequence) self.acknowledged[#self.acknowledged + 1] = sequence end
   function keeper:shutdown(fn) self.shutdown_callback = fn end
   function keeper:close() self.is_closed = true end
@@ -82,7 +86,7 @@ function M.new()
     emit({
       type = "exited", id = id, sequence = keeper.sequence, code = how.code, signal = how.signal, at = at,
       started_at = record.started_at,
-      next = how.next, delay_ms = how.delay_ms or 1000,
+      next = how.next, delay_ms = how.delay_ms or 1000, ran_ms = how.ran_ms,
     })
   end
 
@@ -98,7 +102,7 @@ function M.new()
     for _, record in pairs(keeper.records) do
       list[#list + 1] = {
         id = record.id, tag = record.tag, state = record.state, pid = record.pid, starts = record.starts,
-        started_at = record.started_at, last_exit = record.last_exit,
+        started_at = record.started_at, last_exit = record.last_exit, ready = record.ready_starts == record.starts,
       }
     end
     table.sort(list, function(a, b) return a.id < b.id end)
@@ -108,7 +112,7 @@ function M.new()
   --- The id under which a name runs.
   function keeper.id_of(name)
     for id, record in pairs(keeper.records) do
-      if json.decode(record.tag).name == name then return id end
+      if record.tag and json.decode(record.tag).name == name then return id end
     end
   end
 

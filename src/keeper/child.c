@@ -148,11 +148,13 @@ static void started(struct child *child)
         return;
     }
     child->state = CHILD_RUNNING;
-    child->ended = child->ready = false;
+    child->ended = child->overran = child->ready = false;
     child->failure[0] = '\0';
     child->starts++;
     child->started_ms = child->effects->now_ms();
     child->effects->tell(child, WIRE_STARTED);
+    if (child->spec->timeout_ms[CHILD_MAIN])
+        set_deadline(child, child->spec->timeout_ms[CHILD_MAIN]);
 }
 
 /* What could not be started is not helped by trying again at once. */
@@ -164,6 +166,13 @@ static void start_failed(struct child *child)
         proceed(child);
     else
         child->state = CHILD_FAILED;
+}
+
+/* A successor must not run beside what the last run left behind. Where none follows there is time for a look at the
+ * whole session and not only at the group: but not at each end of a short command, of which there are many. */
+static bool needs_look(const struct child *child)
+{
+    return child->overran || (child->next_step != WIRE_NEXT_RESTART && !child->spec->timeout_ms[CHILD_MAIN]);
 }
 
 static void ended(struct child *child)
@@ -178,9 +187,7 @@ static void ended(struct child *child)
     }
     decide(child, 0);
     child->effects->tell(child, WIRE_EXITED);
-    /* A successor must not run beside what the last run left behind. Where none follows there is time for a look
-     * at the whole session and not only at the group. */
-    if (child->effects->signal(child, SIGKILL) || (child->next_step != WIRE_NEXT_RESTART && !child->spec->brief)) {
+    if (child->effects->signal(child, SIGKILL) || needs_look(child)) {
         child->state = CHILD_CLEARING;
         child->effects->drain(child);
         return;
@@ -285,12 +292,6 @@ static void end_run(struct child *child)
     set_deadline(child, child->stop_timeout_ms);
 }
 
-static void kill_run(struct child *child)
-{
-    child->deadline_ms = 0;
-    child->effects->signal(child, SIGKILL);
-}
-
 static void stop(struct child *child)
 {
     child->state = CHILD_STOPPING;
@@ -334,7 +335,7 @@ static void stop_starting(struct child *child)
 static void kill_all(struct child *child)
 {
     child->state = CHILD_KILLING;
-    kill_run(child);
+    overrun(child);
 }
 
 static void ended_stopping(struct child *child)
@@ -387,7 +388,7 @@ static action_fn const action[CHILD_STATE_COUNT][CHILD_EVENT_COUNT] = {
     [CHILD_GAVE_UP]   = { begin,           _,             _,            _,              _,         _,           stop_resting,   forget,        refuse_end },
     [CHILD_STARTING]  = { keep,            started,       start_failed, _,              _,         _,           stop_starting,  refuse_forget, refuse_end },
     [CHILD_PREPARING] = { keep,            _,             _,            init_ended,     init_over, overrun,     stop_preparing, refuse_forget, refuse_end },
-    [CHILD_RUNNING]   = { keep,            _,             _,            ended,          _,         kill_run,    stop,           refuse_forget, end_run },
+    [CHILD_RUNNING]   = { keep,            _,             _,            ended,          _,         overrun,     stop,           refuse_forget, end_run },
     [CHILD_CLEARING]  = { keep,            _,             _,            _,              cleared,   _,           stop_clearing,  refuse_forget, refuse_end },
     [CHILD_FINISHING] = { ask_finishing,   phase_started, fini_failed,  fini_ended,     fini_over, overrun,     stop_finishing, refuse_forget, refuse_end },
     [CHILD_BACKOFF]   = { keep,            _,             _,            _,              _,         start,       stop_resting,   refuse_forget, refuse_end },

@@ -56,9 +56,8 @@ struct child_restart {
 struct child_spec {
     char **command[CHILD_PHASE_COUNT];          /* NULL for init and fini that are not there */
     char **environment;
-    uint64_t timeout_ms[CHILD_PHASE_COUNT];     /* of init and fini */
+    uint64_t timeout_ms[CHILD_PHASE_COUNT];     /* of main 0: none; else it is a short command, and its group all that it leaves */
     int ready_fd;                               /* where main tells that it is ready; 0: nowhere */
-    bool brief;                                 /* a short command: at its end a look at its group is enough */
     const char *working_dir, *user, *output_path;
     uint64_t max_output_bytes;
     struct spawn_settings settings;
@@ -88,7 +87,7 @@ struct child {
     enum child_state state;
     enum child_phase phase;        /* what `pid` is, or was last */
     bool ended;                    /* the process has been reaped, others of its session may live */
-    bool overran;                  /* an init or fini command that had to be killed at its timeout */
+    bool overran;                  /* it had to be killed at its timeout */
     bool ready;                    /* main has said that it is ready, or the controller did */
     struct watch ready_watch;      /* used by ready.c alone */
     pid_t pid;                     /* also its session and group; 0 when none of it is left */

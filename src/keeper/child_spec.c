@@ -144,10 +144,10 @@ struct child_spec *child_spec_new(const struct wire_message *message, const char
     spec->user = keep_text(&at, wire_text(message, WIRE_TAG_USER));
     spec->output_path = keep_text(&at, wire_text(message, WIRE_TAG_OUTPUT_PATH));
     spec->max_output_bytes = wire_number(message, WIRE_TAG_MAX_OUTPUT_BYTES, 0);
+    spec->timeout_ms[CHILD_MAIN] = duration(message, WIRE_TAG_RUN_TIMEOUT_MS, 0);
     spec->timeout_ms[CHILD_INIT] = duration(message, WIRE_TAG_INIT_TIMEOUT_MS, 60000);
     spec->timeout_ms[CHILD_FINI] = duration(message, WIRE_TAG_FINI_TIMEOUT_MS, 60000);
     spec->ready_fd = (int)ready_fd;
-    spec->brief = wire_number(message, WIRE_TAG_BRIEF, 0) != 0;
     spec->settings = settings;
     spec->is_local = wire_number(message, WIRE_TAG_LOCAL, 0) != 0;
     return spec;

@@ -328,7 +328,7 @@ describe("replicas of tasks", function()
     local pid = test:sleepers("web")[1]
     app(alpha, "restart", "web")
     assert.not_equal(pid, test:wait_for_sleepers("web", 1)[1])
-    for command, hint in pairs{disable = "appmgr task scale web 0", rm = "appmgr task rm web",
+    for command, hint in pairs{disable = "appmgr task disable web", rm = "appmgr task rm web",
       enable = "appmgr app restart web"} do
       refused(alpha, hint, command, "web")
     end

@@ -9,8 +9,9 @@ local process = require("tests.lib.process")
 
 local COMMANDS = {
   "agent", "status", "nodes", "node label", "node drain", "node undrain", "node eligible",
-  "node ineligible", "tasks", "task apply", "task show", "task scale", "task rm", "app ls", "app show",
-  "app logs", "app exec-history", "app add", "app rm", "app enable", "app disable", "app restart",
+  "node ineligible", "tasks", "task apply", "task show", "task scale", "task enable", "task disable", "task restart",
+  "task rm", "app ls", "app show", "app logs", "app exec-history", "app add", "app rm", "app enable", "app disable",
+  "app restart", "app reload",
   "cluster accept", "cluster restore", "leave", "repl", "config check", "lua",
 }
 

@@ -50,7 +50,8 @@ describe("an agent refuses", function()
   end)
 
   it("fields that it knows but cannot honour", function()
-    refused(test:agent("alpha", {config = {Applications = {{name = "x", command = "true", init_command = "true"}}}}), {"init_command"})
+    local limited = {name = "x", command = "true", resource_limit = {memory_mb = 1}}
+    refused(test:agent("alpha", {config = {Applications = {limited}}}), {"resource_limit"})
   end)
 
   it("a node name that could be no key", function()

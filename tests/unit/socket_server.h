@@ -86,7 +86,8 @@ static inline void server_serve(struct server *server, int fd)
         if (reply->after != KEEP)
             return;
     }
-    server_hold(server); /* the last connection stays until the test is over */
+    if (server->served == server->count)
+        server_hold(server); /* the last connection stays until the test is over */
 }
 
 static inline void *server_run(void *data)

@@ -398,22 +398,31 @@ static void a_run_that_is_ended_counts_as_one_that_ended(void **state)
     assert_int_equal(child.deadline_ms, 0);
     child_handle(&child, CHILD_EXITED);
     assert_int_equal(child.delay_ms, 100);
+    assert_int_equal(child_wire_state(&child), WIRE_STATE_BACKOFF);
+    child_handle(&child, CHILD_EMPTY);
     assert_int_equal(child.state, CHILD_BACKOFF);
 }
 
 static void at_the_end_of_a_short_command_its_group_is_enough(void **state)
 {
-    struct child_spec brief = {.command = {program, NULL, NULL}, .brief = true};
+    struct child_spec brief = {.command = {program, NULL, NULL}, .timeout_ms = {500, 0, 0}};
     struct child child = make(CHILD_STARTING);
 
     child.spec = &brief;
     child.restart.enabled = false;
     run_and_exit(&child, 10);
-    assert_string_equal(notes, "STARTED EXITED kill9 release STOPPED");
+    assert_string_equal(notes, "STARTED arm+500 EXITED kill9 release STOPPED");
     group_lives = true;
     notes[0] = '\0';
     run_and_exit(&child, 10);
-    assert_string_equal(notes, "STARTED EXITED kill9 drain");
+    assert_string_equal(notes, "STARTED arm+500 EXITED kill9 drain");
+    group_lives = false;
+    notes[0] = '\0';
+    child.state = CHILD_STARTING;
+    child_handle(&child, CHILD_STARTED);
+    child_handle(&child, CHILD_TIMED);
+    child_handle(&child, CHILD_EXITED); /* who had to be killed may have left more than a group */
+    assert_string_equal(notes, "STARTED arm+500 kill9 EXITED kill9 drain");
 }
 
 /* --- specifications --- */

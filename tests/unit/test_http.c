@@ -139,6 +139,36 @@ static void nobody_there_is_told_the_same_way_each_time(void **state)
     assert_string_equal(outcome.message, expected);
 }
 
+static void a_fresh_request_has_a_connection_of_its_own(void **state)
+{
+    struct http_options options = default_options();
+    struct reply replies[] = {{OK_HEAD "Content-Length: 0\r\n\r\n", KEEP, 0}, {OK_HEAD "Content-Length: 0\r\n\r\n", KEEP, 0}};
+    struct server server;
+
+    options.fresh = true;
+    server_start(&server, replies, 2);
+    assert_failed(ask(options, server.port), HTTP_OK);
+    assert_failed(ask(options, server.port), HTTP_OK);
+    server_stop(&server);
+    assert_int_equal(server.connections, 2);
+}
+
+static void a_connection_alone_asks_nothing(void **state)
+{
+    struct server server;
+    struct reply reply = {"", HOLD, 0};
+    struct http_options options = default_options();
+
+    options.connect_only = true;
+    for (int i = 0; i < 3; i++) {
+        struct outcome outcome = ask_once(options, &server, &reply);
+        assert_failed(outcome, HTTP_OK);
+        assert_int_equal(outcome.status, 0);
+    }
+    close(server_listen(&server.port));
+    assert_failed(ask(options, server.port), HTTP_CONNECT);
+}
+
 static void an_unknown_host_is_not_resolved(void **state)
 {
     struct outcome outcome = ask_url(default_options(), "http://nowhere.invalid/");
@@ -372,6 +402,8 @@ int main(void)
         cmocka_unit_test(silence_ends_with_a_timeout),
         cmocka_unit_test(half_an_answer_ends_with_a_timeout),
         cmocka_unit_test(cut_answers_are_no_answers),
+        cmocka_unit_test(a_fresh_request_has_a_connection_of_its_own),
+        cmocka_unit_test(a_connection_alone_asks_nothing),
         cmocka_unit_test(what_is_no_http_is_refused),
         cmocka_unit_test(a_body_that_is_too_large_is_not_kept),
         cmocka_unit_test(headers_without_end_are_refused),

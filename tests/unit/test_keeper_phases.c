@@ -113,6 +113,20 @@ static void an_end_that_is_asked_for_leads_to_a_restart(void **state)
     assert_int_not_equal(number(WIRE_TAG_PID), first);
 }
 
+static void a_short_command_is_killed_at_its_timeout_with_all_of_its_session(void **state)
+{
+    pid_t left;
+
+    begin_script("a", "set -m; sleep 1000 & echo $! > pid; sleep 1000");
+    wire_put_number(&writer, WIRE_TAG_RUN_TIMEOUT_MS, 200);
+    end(&agent);
+    left = pid_in("pid");
+    expect(&agent, WIRE_EXITED, "a");
+    assert_int_equal(number(WIRE_TAG_EXIT_SIGNAL), SIGKILL);
+    expect(&agent, WIRE_STOPPED, "a");
+    assert_false(is_alive(left));
+}
+
 static void signals_are_for_the_application_alone(void **state)
 {
     begin_script("a", "true");
@@ -137,6 +151,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_newline_on_its_descriptor_is_readiness, set_up, tear_down),
         cmocka_unit_test_setup_teardown(writing_after_readiness_or_without_a_keeper_ends_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_end_that_is_asked_for_leads_to_a_restart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_short_command_is_killed_at_its_timeout_with_all_of_its_session, set_up, tear_down),
         cmocka_unit_test_setup_teardown(signals_are_for_the_application_alone, set_up, tear_down),
     };
 

@@ -67,10 +67,10 @@ end
 --- What to do instead with a task's replica.
 local REPLICA = {
   disable = function(row)
-    return ('"appmgr task scale %s 0" stops it on all nodes'):format(row.task)
+    return ('"appmgr task disable %s" stops it on all nodes'):format(row.task)
   end,
   enable = function(row)
-    if row.status == 0 then return 'its document says "status": 0; change that with "appmgr task apply"' end
+    if row.status == 0 then return ('"appmgr task enable %s" starts it on all nodes'):format(row.task) end
     return ('it is enabled; "appmgr app restart %s" starts it again'):format(row.name)
   end,
   remove = function(row)
@@ -133,6 +133,17 @@ function M.enable(agent, request)
     result.outcome = "enabled"
   end
   answer(request, result, code, message)
+end
+
+--- app.reload {name} → {name, outcome="reloaded", signal}
+function M.reload(agent, request)
+  if is_refused(agent, request) then return end
+  local name = request.params.name
+  local row, err, code = M.find(agent, name)
+  if not row then return request:fail(code, err) end
+  local sent, reason = agent.apps:reload(name)
+  if sent then return request:reply({ name = name, outcome = "reloaded", signal = row.reload_signal }) end
+  request:fail("conflict", ('application "%s" is not reloaded: %s'):format(name, reason))
 end
 
 --- app.restart {name} → {name, outcome="restarted", pid}, once it runs again

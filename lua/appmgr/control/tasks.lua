@@ -1,5 +1,6 @@
 --- Methods that change task documents: read, compare, write with check-and-set.
 
+local clock = require("appmgr.clock")
 local json = require("appmgr.json")
 local modify = require("appmgr.control.modify")
 local names = require("appmgr.names")
@@ -55,13 +56,9 @@ function M.apply(agent, request)
   end)
 end
 
---- task.scale {name, replication=integer|"all"} → {name, outcome, from}
-function M.scale(agent, request)
-  if is_refused(agent, request) then return end
-  local wanted = request.params.replication
-  if wanted ~= "all" and math.type(wanted) ~= "integer" then
-    return request:fail("bad_request", '"replication" is a whole number or "all"')
-  end
+--- Reads a task, changes its decoded document and writes it.
+-- @tparam function change function(document) → true when it was changed; false (nothing to do); nil, code, message
+local function edit(agent, request, change)
   modify_task(agent, request, function(current)
     if not current then return nil, "not_found" end
     local document, err = json.decode(current)
@@ -69,9 +66,74 @@ function M.scale(agent, request)
       local text = 'the document of task "%s" is no JSON object (%s); repair it with "appmgr task apply"'
       return nil, "failed", text:format(request.params.name, err or "another kind of value")
     end
-    if document.replication == wanted then return true end
+    local changed, code, message = change(document)
+    if changed == nil then return nil, code, message end
+    return not changed or json.encode(document, { pretty = true })
+  end)
+end
+
+--- The application in a task's document.
+-- @treturn ?table
+-- @treturn ?string code
+-- @treturn ?string message
+local function content_of(request, document)
+  local content = document.content
+  if type(content) == "table" and not json.is_array(content) then return content end
+  return nil, "failed", ('task "%s" has no content that could be changed; repair it with "appmgr task apply"'):format(
+    request.params.name)
+end
+
+--- task.scale {name, replication=integer|"all"} → {name, outcome, from}
+function M.scale(agent, request)
+  if is_refused(agent, request) then return end
+  local wanted = request.params.replication
+  if wanted ~= "all" and math.type(wanted) ~= "integer" then
+    return request:fail("bad_request", '"replication" is a whole number or "all"')
+  end
+  edit(agent, request, function(document)
+    if document.replication == wanted then return false end
     document.replication = wanted
-    return json.encode(document, { pretty = true })
+    return true
+  end)
+end
+
+local function set_status(agent, request, status)
+  if is_refused(agent, request) then return end
+  edit(agent, request, function(document)
+    local content, code, message = content_of(request, document)
+    if not content then return nil, code, message end
+    -- What is not written is 1, as the document's reader has it.
+    if content.status == status or (status == 1 and content.status == nil) then return false end
+    content.status = status
+    return true
+  end)
+end
+
+--- task.enable {name} → {name, outcome="updated"|"unchanged"}
+function M.enable(agent, request)
+  set_status(agent, request, 1)
+end
+
+--- task.disable {name} → {name, outcome="updated"|"unchanged"}
+function M.disable(agent, request)
+  set_status(agent, request, 0)
+end
+
+--- task.restart {name} → {name, outcome="updated"|"unchanged" (it was, in this second)}: a field of the content is
+-- changed that means nothing but that; the leader rolls it out as any other change
+function M.restart(agent, request)
+  if is_refused(agent, request) then return end
+  edit(agent, request, function(document)
+    local content, code, message = content_of(request, document)
+    if not content then return nil, code, message end
+    if content.status == 0 then
+      local text = 'task "%s" is disabled: nothing of it runs; "appmgr task enable %s" starts it'
+      return nil, "conflict", text:format(request.params.name, request.params.name)
+    end
+    local now = clock.text(clock.now())
+    if content.restarted_at == now then return false end
+    content.restarted_at = now
+    return true
   end)
 end
 

@@ -13,10 +13,12 @@
 -- when Consul does not answer soon: it may have given the slots away meanwhile.
 local Apps = require("appmgr.node.apps")
 local Assignment = require("appmgr.node.assignment")
+local Health = require("appmgr.node.health")
 local History = require("appmgr.node.history")
 local Lease = require("appmgr.node.lease")
 local Load = require("appmgr.node.load")
 local Locals = require("appmgr.node.locals")
+local Probe = require("appmgr.node.probe")
 local Problems = require("appmgr.problems")
 local Report = require("appmgr.node.report")
 local Schedule = require("appmgr.node.schedule")
@@ -99,9 +101,13 @@ local function build_apps(self)
     timer = core.timer, state = self.state, json = json, log = core.log, read_file = core.file.read,
     zone = Zone.own(os.getenv("TZ"), core.file.read),
   })
+  local health = Health.new({
+    timer = core.timer, random = math.random, log = core.log, now = clock.now,
+    probe = Probe.new({ http = core.http, keeper = function() return self.apps:keeper() end }),
+  })
   self.usage = Usage.new({ survey = core.survey, timer = core.timer })
   self.apps = Apps.new({
-    schedule = schedule, turns = Turns.new({ defer = core.loop.defer, now_ms = core.timer.now_ms }),
+    schedule = schedule, health = health, turns = Turns.new({ defer = core.loop.defer, now_ms = core.timer.now_ms }),
     json = json, codec = core.codec, log = core.log, problems = self.problems, clock = clock,
     usage = self.usage,
     node = self.node, log_dir = self.log_dir,

@@ -26,7 +26,10 @@ local command = {}
 
 function command.spawn(app, keeper)
   local wanted = app.wanted
-  app.kept = { hash = wanted.hash, tag = wanted.tag, run = wanted.run, version = wanted.version, definition = wanted }
+  app.kept = {
+    hash = wanted.hash, tag = wanted.tag, run = wanted.run, version = wanted.version, ready = wanted.ready,
+    definition = wanted,
+  }
   app.error, app.next_start_at, app.starts = nil, nil, 0
   local _, refusal = keeper:spawn(wanted:spawn())
   return refusal
@@ -39,6 +42,7 @@ end
 function command.update(app, keeper)
   local wanted = app.wanted
   app.kept.tag, app.kept.version, app.kept.definition = wanted.tag, wanted.version, wanted
+  app.kept.ready = wanted.ready
   local spawn = wanted:spawn()
   keeper:update(app.id, {
     tag = spawn.tag, stop_signal = spawn.stop_signal, stop_timeout_ms = spawn.stop_timeout_ms, restart = spawn.restart,
@@ -124,10 +128,22 @@ end
 --- The states in which an application is on its way to another one.
 local UNDER_WAY = { starting = true, stopping = true, replacing = true }
 
+--- What runs, or what would: its document. Nil while that is not known.
+function App:document()
+  local definition = self.kept and self.kept.definition or self.shown
+  return definition and definition.application
+end
+
+--- Whether its process runs and has not said yet that it is ready, where it is to say so.
+function App:is_getting_ready()
+  return self.state == "running" and not self.is_ready and self.kept ~= nil and self.kept.ready ~= nil
+end
+
 --- Calls who waits for the end of a restart.
 local function tell_restarted(self)
   local callback = self.restarted
   if not callback or UNDER_WAY[self.state] or (self.state == "idle" and self.mode == "run") then return end
+  if self:is_getting_ready() then return end
   self.restarted = nil
   callback()
 end
@@ -163,7 +179,10 @@ function App:settle()
   elseif self.state == "idle" or not kept then fire(self, "start")
   elseif kept.hash ~= wanted.hash or kept.run ~= wanted.run then fire(self, "replace")
   elseif kept.tag ~= wanted.tag then fire(self, "update")
-  else fire(self, "start") end
+  else
+    kept.definition = wanted -- what else has changed is no concern of the keeper's
+    fire(self, "start")
+  end
 end
 
 --- Says what is wanted from now on, and begins with it.
@@ -212,14 +231,61 @@ end
 -- @tparam table tag the decoded tag: what was in force when it was started or last updated
 function App:adopt(item, tag)
   local definition = self.kept and self.kept.tag == item.tag and self.kept.definition or nil
-  self.kept = { hash = tag.hash, tag = item.tag, run = tag.run, version = tag.version, definition = definition }
+  self.kept = {
+    hash = tag.hash, tag = item.tag, run = tag.run, version = tag.version, ready = tag.ready, definition = definition,
+  }
   self.pid, self.started_at, self.starts = item.pid, item.started_at, item.starts or 0
   self.last_exit, self.error = item.last_exit, item.error
+  self.is_ready, self.phase, self.health = item.ready == true, item.phase, nil
   local ended_at = item.state == "backoff" and item.last_exit and item.last_exit.at
   self.next_start_at = ended_at and item.delay_ms and ended_at + item.delay_ms / 1000 or nil
   self.state, self.is_clearing = state_of(item, self.mode, tag.run), false
   self.on_change(self)
   if self.state == "stopping" and item.state == "stopped" then fire(self, "stopped") end
+end
+
+--- It is ready: something else than the application itself has found that out. The keeper keeps it in mind.
+function App:set_ready()
+  local keeper = self.keeper()
+  if not keeper then return end
+  self.is_ready = true
+  keeper:set_ready(self.id, self.starts)
+  tell_restarted(self)
+  self.on_change(self)
+end
+
+--- Says how its health is.
+-- @tparam string health "healthy", "unhealthy" or "unknown"
+-- @tparam[opt] string why what the last check said, of one that is not healthy
+function App:set_health(health, why)
+  if self.health == health and self.health_error == why then return end
+  self.health, self.health_error = health, why
+  self.on_change(self)
+end
+
+--- Ends its process; what follows is as if it had ended by itself.
+-- @tparam string why for people
+-- @treturn boolean false while there is no keeper
+function App:end_run(why)
+  local keeper = self.keeper()
+  if not keeper then return false end
+  self.error = why
+  keeper:end_run(self.id)
+  self.on_change(self)
+  return true
+end
+
+--- Sends it the signal at which it reads its configuration again.
+-- @treturn boolean|nil, string `nil, err` when that cannot be done
+function App:reload()
+  local document = self:document()
+  if not self.keeper() then return nil, "the keeper cannot be reached at the moment; try again" end
+  if not document or not document.reload_signal then
+    return nil, 'its document has no "reload_signal"; add one, or restart it'
+  end
+  if self.state ~= "running" then return nil, "it does not run" end
+  self.keeper():signal(self.id, document.reload_signal)
+  return true
 end
 
 --- A keeper was asked and does not know this application.
@@ -234,24 +300,34 @@ local note = {}
 function note.started(app, event)
   app.pid, app.started_at, app.starts = event.pid, event.started_at, event.starts or app.starts + 1
   app.error, app.next_start_at, app.is_clearing = nil, nil, false
+  app.is_ready, app.health, app.phase = false, "unknown", nil
 end
 
 function note.exited(app, event)
-  app.pid = nil
+  app.pid, app.is_ready, app.health = nil, false, nil
   app.last_exit = { code = event.code, signal = event.signal, at = event.at }
   app.next_start_at = event.next == "restart" and event.at and event.at + (event.delay_ms or 0) / 1000 or nil
   app.is_clearing = event.next == "none"
 end
 
 function note.spawn_failed(app, event, now)
-  app.pid = nil
+  app.pid, app.phase = nil, nil
   app.error = event.error
   app.next_start_at = event.next == "restart" and now + (event.delay_ms or 0) / 1000 or nil
 end
 
-function note.stopped(app) app.pid, app.is_clearing = nil, false end
+function note.stopped(app) app.pid, app.is_clearing, app.phase = nil, false, nil end
 function note.stopping() end
-function note.gave_up(app) app.pid, app.next_start_at, app.is_clearing = nil, nil, false end
+function note.gave_up(app) app.pid, app.next_start_at, app.is_clearing, app.phase = nil, nil, false, nil end
+function note.ready(app) app.is_ready = true end
+
+function note.phase(app, event)
+  app.phase, app.error = event.phase, event.error or app.error
+  if event.phase == "init" then app.next_start_at = nil end -- it has come
+end
+
+--- What changes nothing about what is to be done.
+local IS_TOLD_ONLY = { ready = true, phase = true }
 
 --- The event of the table that an event of the keeper stands for.
 local function name_of(event)
@@ -281,7 +357,8 @@ function App:handle(event, now)
   local was_clearing = self.is_clearing
   note[event.type](self, event, now)
   local name = name_of(event)
-  if name then fire(self, name) end
+  if IS_TOLD_ONLY[event.type] then tell_restarted(self)
+  elseif name then fire(self, name) end
   if was_clearing and not self.is_clearing then self:settle() end
   self.on_change(self)
 end

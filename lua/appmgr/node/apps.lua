@@ -20,8 +20,8 @@ Apps.__index = Apps
 
 --- @tparam table deps `json`, `codec`, `log`, `problems`, `clock`, `usage` (node/usage.lua), `node`, `inherited`
 --   (environment of applications), `log_dir`, `owner` (user who runs what names no user), `history` (node/history.lua),
---   `schedule` (when they run), `lease` (node/lease.lua; nil without Consul: there are no replicas then),
---   `turns` (turns.lua, for this alone),
+--   `schedule` (when they run), `health` (node/health.lua: whether they are well), `lease` (node/lease.lua; nil without
+--   Consul: there are no replicas then), `turns` (turns.lua, for this alone),
 --   `on_change` (function(), what `list` shows has changed)
 -- @treturn Apps with nothing wanted and no keeper
 function M.new(deps)
@@ -32,9 +32,14 @@ function M.new(deps)
       clock = deps.clock, owner = deps.owner,
     },
     log = deps.log, problems = deps.problems, clock = deps.clock, usage = deps.usage, history = deps.history,
-    schedule = deps.schedule, turns = deps.turns, lease = deps.lease, on_change = deps.on_change, held_locals = { names = {} },
+    schedule = deps.schedule, health = deps.health, turns = deps.turns, lease = deps.lease, on_change = deps.on_change,
+    held_locals = { names = {} },
     by_id = {}, by_name = {}, locals = {}, local_list = {}, replicas = {}, replicas_are_decided = false,
     client_now = function() return self:keeper() end,
+    app_changed = function(app)
+      self.health:changed(app)
+      self.on_change()
+    end,
   }, Apps)
   return self
 end
@@ -78,7 +83,7 @@ end
 local function add_app(self, id, identity)
   local app = App.new({
     id = id, kind = identity.kind, name = identity.name, task = identity.task, slot = identity.slot, log = self.log,
-    keeper = self.client_now, on_change = self.on_change,
+    keeper = self.client_now, on_change = self.app_changed,
   })
   self.by_id[id] = app
   take_name(self, app, identity.name or identity.task)
@@ -262,6 +267,7 @@ function Apps:hold_replicas(reason)
 end
 
 local function adopt(self, item)
+  if launch.checked_id(item.id) then return end -- its health knows
   local tag = launch.read_tag(item.tag, self.context.json)
   local app = self.by_id[item.id] or (tag and add_app(self, item.id, tag))
   if app then return app:adopt(item, tag or {}) end
@@ -292,6 +298,7 @@ function Apps:keeper_ready(list)
   self.problems:clear("keeper")
   self.is_ready, self.is_connected, self.heard = false, true, {}
   if self.lease then self.lease:keeper_ready() end
+  self.health:take_over(list)
   local index, listed, lost = 0, {}, nil
   for _, item in ipairs(list) do listed[item.id] = true end
   self.turns:run(function()
@@ -324,6 +331,7 @@ function Apps:keeper_event(event)
     self.history:note(event.id, event, self.clock.now())
   end
   if event.sequence then self.client:acknowledge(event.sequence) end
+  if self.health:keeper_event(event) then return end
   if event.type == "error" then
     local about = event.id and (self.by_id[event.id] and "application " .. self.by_id[event.id].name or event.id)
     self.log.error(("keeper: %s%s"):format(about and about .. ": " or "", event.message))
@@ -349,6 +357,8 @@ function Apps:tell(app, event)
     self.log.info(("%s: runs as pid %d"):format(app.name, event.pid))
   elseif event.type == "spawn_failed" then
     self.log.warn(("%s: cannot be started: %s"):format(app.name, event.error))
+  elseif event.type == "phase" and event.error and event.phase == "fini" then
+    self.log.warn(("%s: %s"):format(app.name, event.error))
   elseif event.type == "gave_up" then
     self.log.warn(app.name .. ": ended too often and is not started again")
   elseif event.type == "stopped" then
@@ -373,6 +383,7 @@ function Apps:stop_all(callback)
   self.is_closing, self.heard = true, nil
   self.turns:cancel()
   self.schedule:stop()
+  self.health:stop()
   self.client:shutdown(callback)
 end
 
@@ -381,6 +392,7 @@ function Apps:close()
   self.is_closing, self.heard = true, nil
   self.turns:cancel()
   self.schedule:stop()
+  self.health:stop()
   if self.client then self.client:close() end
 end
 
@@ -438,6 +450,15 @@ function Apps:restart(name, callback)
   local begun, err = self.schedule:run_now(app)
   if begun then app:on_restarted(done) end
   return begun, err
+end
+
+--- Sends an application the signal at which it reads its configuration again.
+-- @tparam string name as shown
+-- @treturn boolean|nil, string `nil, err` when that cannot be done
+function Apps:reload(name)
+  local app = self.by_name[name]
+  if not app then return nil, "there is no such application" end
+  return app:reload()
 end
 
 --- How an application ran.

@@ -119,7 +119,7 @@ local function tag_of(definition)
   return definition.context.json.encode({
     kind = definition.kind, name = definition.name, task = definition.task, slot = definition.slot,
     version = definition.version, hash = definition.hash, settings = settings_of(terms_of(definition.application)),
-    run = definition.run,
+    run = definition.run, ready = definition.ready,
   })
 end
 
@@ -131,12 +131,13 @@ Definition.__index = Definition
 -- @tparam table identity `id`, `kind` ("local" or "replica"), `name` (as shown), and of a replica `task`, `slot`,
 --   `version`, `fence`, `ports` (name → number; nil without any)
 -- @tparam table context `json`, `codec`, `node`, `inherited` (from `inherited`), `log_dir`; borrowed
--- @treturn table `application` (borrowed), `version`, `fence`, `ports`, `hash`, `tag`, and the method `spawn`
+-- @treturn table `application` (borrowed), `version`, `fence`, `ports`, `ready` (as the document says), `hash`, `tag`, and the
+--   method `spawn`
 function M.definition(app, identity, context)
   local definition = setmetatable({
     application = app, context = context, id = identity.id, kind = identity.kind, name = identity.name,
     task = identity.task, slot = identity.slot, version = identity.version, fence = identity.fence,
-    ports = identity.ports,
+    ports = identity.ports, ready = app.ready,
     hash = hash_of(app, identity.ports, context),
   }, Definition)
   definition.tag = tag_of(definition)
@@ -156,6 +157,10 @@ function Definition:spawn()
   spawn.umask = app.umask
   spawn.open_files = app.limits and app.limits.open_files
   spawn.no_new_privs = app.no_new_privs
+  spawn.init_argv, spawn.fini_argv = app.init_argv, app.fini_argv
+  spawn.init_timeout_ms = app.init_timeout and math.ceil(app.init_timeout * MS)
+  spawn.fini_timeout_ms = app.fini_timeout and math.ceil(app.fini_timeout * MS)
+  spawn.ready_fd = app.ready_fd
   spawn.output_path = M.output_path(context.log_dir, self.name)
   return spawn
 end
@@ -170,6 +175,33 @@ function M.for_run(definition, run)
   made.run = run
   made.tag = tag_of(made)
   return made
+end
+
+--- The spawn of a health check's command: as the application is run, but once and briefly. The keeper runs it, so that an
+-- agent that dies leaves nothing running that nobody would end.
+-- @tparam table definition of an application whose check is a command
+-- @treturn table for the keeper's client
+function M.check_spawn(definition)
+  local spawn, check = definition:spawn(), definition.application.check
+  return {
+    id = M.check_id(spawn.id), argv = check.argv, env = spawn.env, working_dir = spawn.working_dir,
+    user = spawn.user, nice = spawn.nice, umask = spawn.umask, open_files = spawn.open_files,
+    no_new_privs = spawn.no_new_privs, is_local = spawn.is_local, run_timeout_ms = check.timeout_ms,
+    stop_signal = 9, stop_timeout_ms = 0,
+  }
+end
+
+--- The instance id of an application's check.
+-- @tparam string id the application's
+function M.check_id(id)
+  return id .. ".check"
+end
+
+--- Whether what the keeper holds is a check.
+-- @tparam string id as the keeper names it
+-- @treturn ?string the application's id
+function M.checked_id(id)
+  return id:match("^(.*)%.check$")
 end
 
 --- Where an application's output goes.

@@ -37,7 +37,8 @@ end
 --- The steps by which rows are made smaller, in the order in which they are tried.
 local DETAIL = {
   { name = "full", keep = function() return true end },
-  { name = "short", keep = without("comments", "description", "env", "working_dir", "user", "command", "restart") },
+  { name = "short", keep = without("comments", "description", "env", "working_dir", "user", "command", "restart",
+    "init_command", "fini_command", "health_check", "health_check_cmd") },
   { name = "core", keep = only("id", "name", "status", "state", "pid", "return", "health", "task", "slot", "version") },
   { name = "least", keep = only("status", "state", "task", "slot", "version") },
 }

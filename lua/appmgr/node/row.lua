@@ -7,6 +7,8 @@ local SHOWN_STATE = { replacing = "stopping" }
 --- What the row says in `state`: the machine's state, and for an idle one why it is idle.
 local function state_of(app, is_waiting)
   if is_waiting then return "waiting" end
+  if app.phase then return app.phase end
+  if app:is_getting_ready() then return "starting" end
   if app.state ~= "idle" then return SHOWN_STATE[app.state] or app.state end
   if app.blocked then return "blocked" end
   return app.mode == "run" and "starting" or "disabled"
@@ -19,7 +21,11 @@ end
 
 --- Waiting is well, unless the last run was not.
 local function health_of(app, is_waiting)
-  if not is_waiting then return app.state == "running" and 0 or 1 end
+  if not is_waiting then
+    if app.state ~= "running" or app:is_getting_ready() or app.health == "unhealthy" then return 1 end
+    local document = app:document()
+    return app.health == "unknown" and document and document.check and 1 or 0
+  end
   if app.state == "idle" then return 0 end
   return not app.error and app.last_exit and app.last_exit.code == 0 and 0 or 1
 end
@@ -30,9 +36,17 @@ local function return_code(last_exit)
   return last_exit.code or (last_exit.signal and 128 + last_exit.signal)
 end
 
+--- What an init or fini command that ran may have written says more than how it ended.
+local function with_place_to_look(app)
+  local how = app.error:match("^%a+_command: (%a+)")
+  if how ~= "exited" and how ~= "ended" and how ~= "did" then return app.error end
+  return ('%s; "appmgr app logs %s" shows what it wrote'):format(app.error, app.name)
+end
+
 local function error_of(app)
   if app.blocked then return app.blocked end
-  if app.error then return app.error end
+  if app.error then return with_place_to_look(app) end
+  if app.health == "unhealthy" then return app.health_error end
   if app.state == "gave_up" then return "it ended too often and is not started again" end
   local exit = ENDED[app.state] and app.last_exit
   if exit and exit.signal then return ("ended by signal %d"):format(exit.signal) end
@@ -82,6 +96,17 @@ function M.of(app, context)
     no_new_privs = document.no_new_privs,
     stop_signal = document.stop_signal,
     stop_timeout = document.stop_timeout,
+    reload_signal = document.reload_signal,
+    init_command = command_text(document.init_command),
+    init_timeout = document.init_timeout,
+    fini_command = command_text(document.fini_command),
+    fini_timeout = document.fini_timeout,
+    ready = document.ready,
+    ready_fd = document.ready_fd,
+    ready_timeout = document.ready_timeout,
+    health_check = document.health_check,
+    health_check_cmd = command_text(document.health_check_cmd),
+    restarted_at = document.restarted_at,
     status = document.status or 1,
     state = state_of(app, is_waiting),
     health = health_of(app, is_waiting),

@@ -197,6 +197,7 @@ describe("commands that change applications", function()
     rm = { "app.remove", { outcome = "removed" }, 'application "a" removed' },
     enable = { "app.enable", { outcome = "enabled" }, 'application "a" enabled' },
     disable = { "app.disable", { outcome = "unchanged" }, 'application "a" is disabled already' },
+    reload = { "app.reload", { outcome = "reloaded", signal = 1 }, 'application "a" was sent signal 1' },
     restart = { "app.restart", { outcome = "restarted", pid = 7 }, 'application "a" runs again as pid 7' },
   }
 
@@ -216,6 +217,20 @@ describe("commands that change applications", function()
       local decoded = json.decode(run(answers, { "app", command, "a", "--json" }).out)
       assert.equal("a", decoded[1].name)
       assert.equal(2, run({}, { "app", command }).code)
+    end
+  end)
+end)
+
+describe("commands that change tasks", function()
+  it("say what was done", function()
+    for command, expected in pairs({
+      enable = { "updated", 'task "a" enabled' }, disable = { "unchanged", 'task "a" is disabled already' },
+      restart = { "updated", '"appmgr task show a" follows it' },
+    }) do
+      local answers = { ["task." .. command] = function(params) return { name = params.name, outcome = expected[1] } end }
+      local result = run(answers, { "task", command, "a" })
+      assert.equal(0, result.code)
+      has(result.out, expected[2])
     end
   end)
 end)

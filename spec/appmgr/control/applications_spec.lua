@@ -68,10 +68,10 @@ describe("methods about applications", function()
   end)
 
   it("leave to a task what is the task's, and say what to do", function()
-    is_refused(ask("disable", { name = "web" }), "conflict", 'replica of task "web": "appmgr task scale web 0"')
+    is_refused(ask("disable", { name = "web" }), "conflict", 'replica of task "web": "appmgr task disable web"')
     is_refused(ask("remove", { name = "web#2" }), "conflict", '"appmgr task rm web"')
     is_refused(ask("enable", { name = "web" }), "conflict", '"appmgr app restart web" starts it again')
-    is_refused(ask("enable", { name = "web#2" }), "conflict", 'its document says "status": 0')
+    is_refused(ask("enable", { name = "web#2" }), "conflict", '"appmgr task enable web" starts it on all nodes')
   end)
 
   it("remove what was added under a name that a replica has by now", function()
@@ -117,7 +117,7 @@ describe("methods about applications", function()
     agent.apps.refusal = "it is disabled"
     rows[1].status = 0
     is_refused(ask("restart", { name = "own" }), "conflict", 'is disabled; "appmgr app enable own" starts it')
-    is_refused(ask("restart", { name = "web#2" }), "conflict", 'is disabled; its document says "status": 0')
+    is_refused(ask("restart", { name = "web#2" }), "conflict", 'is disabled; "appmgr task enable web" starts it')
     agent.apps.refusal = "its version cannot be read"
     is_refused(ask("restart", { name = "web" }), "conflict", "cannot be read$")
     is_refused(ask("restart", { name = "onw" }), "not_found", 'did you mean "own"')

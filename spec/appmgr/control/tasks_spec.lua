@@ -108,3 +108,38 @@ describe("task.remove", function()
     assert.is_nil(s.values["task/web"])
   end)
 end)
+
+describe("task.enable, task.disable and task.restart", function()
+  local function content_in(s)
+    return core.json.decode(s.values["task/web"].value).content
+  end
+
+  it("change the status of the content, and nothing where it is so already", function()
+    local s = store({ ["task/web"] = '{"content":{"command":"x"},"replication":2}' })
+    assert.equal("unchanged", call(tasks.enable, s, { name = "web" }).result.outcome)
+    assert.equal("updated", call(tasks.disable, s, { name = "web" }).result.outcome)
+    assert.same({ command = "x", status = 0 }, content_in(s))
+    assert.equal("unchanged", call(tasks.disable, s, { name = "web" }).result.outcome)
+    assert.equal("updated", call(tasks.enable, s, { name = "web" }).result.outcome)
+    assert.equal(1, content_in(s).status)
+    assert.equal(2, s.writes)
+  end)
+
+  it("make another version of what is restarted", function()
+    local s = store({ ["task/web"] = '{"content":{"command":"x"},"replication":2}' })
+    assert.equal("updated", call(tasks.restart, s, { name = "web" }).result.outcome)
+    assert.matches("^%d+%-%d+%-%d+ %d+:%d+:%d+$", content_in(s).restarted_at)
+  end)
+
+  it("refuse what is not there, is disabled, or is no task", function()
+    local s = store({ ["task/web"] = '{"content":{"command":"x","status":0}}', ["task/odd"] = '{"content":[1]}' })
+    for _, action in ipairs({ "enable", "disable", "restart" }) do
+      assert.equal("not_found", call(tasks[action], s, { name = "wob" }).code)
+      assert.matches("has no content", call(tasks[action], s, { name = "odd" }).message)
+    end
+    local refused = call(tasks.restart, s, { name = "web" })
+    assert.equal("conflict", refused.code)
+    assert.matches("appmgr task enable web", refused.message, 1, true)
+    assert.equal(0, s.writes)
+  end)
+end)

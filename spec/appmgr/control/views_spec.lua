@@ -68,9 +68,10 @@ describe("handlers", function()
     for name in pairs(table_of) do names[#names + 1] = name end
     table.sort(names)
     assert.same({
-      "app.add", "app.disable", "app.enable", "app.history", "app.list", "app.logs", "app.remove", "app.restart",
-      "app.show", "cluster.accept", "cluster.restore", "consul.read", "leave", "node.set", "policy.current",
-      "repl.complete", "repl.eval", "status", "task.apply", "task.remove", "task.scale",
+      "app.add", "app.disable", "app.enable", "app.history", "app.list", "app.logs", "app.reload", "app.remove",
+      "app.restart", "app.show", "cluster.accept", "cluster.restore", "consul.read", "leave", "node.set", "policy.current",
+      "repl.complete", "repl.eval", "status", "task.apply", "task.disable", "task.enable",
+      "task.remove", "task.restart", "task.scale",
     }, names)
   end)
 

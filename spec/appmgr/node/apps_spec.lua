@@ -6,6 +6,7 @@ local Zone = require("appmgr.when.zone")
 local application = require("appmgr.application")
 local clock = require("appmgr.clock")
 local core = require("spec.support.core")
+local fake_health = require("spec.support.fake_health")
 local fake_history = require("spec.support.fake_history")
 local fake_log = require("spec.support.fake_log")
 local fake_process = require("spec.support.fake_process")
@@ -44,6 +45,7 @@ describe("the applications of a node", function()
     problems = Problems.new({ log = log, now = os.time })
     changes, history = 0, fake_history.new()
     local made = Apps.new({
+      health = fake_health.new(),
       history = history,
       schedule = Schedule.new({
         timer = fake_timer.new(), state = fake_state.new(), json = core.json, log = log, zone = Zone.own("UTC0"),

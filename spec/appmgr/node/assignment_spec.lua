@@ -144,7 +144,7 @@ describe("the assignment", function()
   end)
 
   it("whose version is garbage or not honoured says so of that task only", function()
-    local later_hash, later = version_of({ command = "x", init_command = "y" })
+    local later_hash, later = version_of({ command = "x", resource_limit = {} })
     local bad_hash, bad = version_of({ comand = "x" })
     assignment:start()
     assign({ task = "a", slot = 0, version = "1" }, { task = "b", slot = 0, version = "1" },
@@ -157,7 +157,7 @@ describe("the assignment", function()
     for position, replica in ipairs(last().list) do errors[position] = replica.error or "fine" end
     assert.matches("no valid JSON", errors[1])
     assert.matches("must be an object", errors[2])
-    assert.matches("init_command: known, but not honoured", errors[3])
+    assert.matches("resource_limit: known, but not honoured", errors[3])
     assert.matches("command: is missing", errors[4])
     assert.equal("fine", errors[5])
   end)

@@ -1,3 +1,4 @@
+local App = require("appmgr.node.app")
 local application = require("appmgr.application")
 local core = require("spec.support.core")
 local launch = require("appmgr.node.launch")
@@ -129,6 +130,13 @@ describe("an id", function()
   end)
 end)
 
+--- An application as App makes it, with what a spec says of it.
+local function app_with(changes)
+  local app = App.new({})
+  for name, value in pairs(changes) do app[name] = value end
+  return app
+end
+
 describe("a tag", function()
   it("of somebody else is none", function()
     for _, text in ipairs({ "", "x", "[]", '{"name":"a"}', '{"kind":"replica","name":"a","hash":"h"}' }) do
@@ -150,8 +158,7 @@ describe("a definition of a process with settings", function()
     local definition = launch.definition(app, REPLICA, context)
     local spawn = definition:spawn()
     assert.same({ 5, 23, 64, true }, { spawn.nice, spawn.umask, spawn.open_files, spawn.no_new_privs })
-    local shown = row.of({ kind = "replica", state = "idle", mode = "off", starts = 0, shown = definition },
-      { clock = {}, owner = "root" })
+    local shown = row.of(app_with({ kind = "replica", shown = definition }), { clock = {}, owner = "root" })
     assert.same({ 5, "027", { open_files = 64 }, true }, { shown.nice, shown.umask, shown.limits, shown.no_new_privs })
   end)
 end)
@@ -159,12 +166,13 @@ end)
 describe("a row", function()
   local clock = { text = function(time) return "T" .. time end }
 
-  local function row_of(changes)
-    local definition = launch.definition(read({
+  local function row_of(changes, document)
+    local definition = launch.definition(read(document or {
       command = { "sleep", "5" }, env = { KEY = "s3cr3t" }, comments = "c",
     }), REPLICA, context)
-    local app = { id = "i", kind = "replica", name = "web#2", task = "web", slot = 1, mode = "run", state = "running",
-      shown = definition, kept = { version = "v1", definition = definition }, pid = 7, starts = 3, started_at = 5, memory = 9 }
+    local app = app_with({ id = "i", kind = "replica", name = "web#2", task = "web", slot = 1, mode = "run", state = "running",
+      shown = definition, kept = { version = "v1", definition = definition, ready = definition.ready }, pid = 7, starts = 3,
+      started_at = 5, memory = 9 })
     for key, value in pairs(changes or {}) do app[key] = value end
     return row.of(app, { clock = clock, owner = "root" })
   end
@@ -196,6 +204,24 @@ describe("a row", function()
     assert.equal("version lacks", blocked.error)
     assert.equal("stopping", row_of({ state = "replacing" }).state)
     assert.matches("not started again", row_of({ state = "gave_up" }).error)
+  end)
+
+  it("shows what runs before and after, and that it is not ready yet", function()
+    assert.equal("init", row_of({ state = "starting", phase = "init" }).state)
+    assert.equal("fini", row_of({ state = "stopping", phase = "fini" }).state)
+    local shown = row_of({}, { command = "x", ready = "fd" })
+    assert.same({ "starting", 1 }, { shown.state, shown.health })
+    shown = row_of({ is_ready = true }, { command = "x", ready = "fd" })
+    assert.same({ "running", 0 }, { shown.state, shown.health })
+  end)
+
+  it("is well when its check says so; before that only as it was found", function()
+    local document = { command = "x", health_check_cmd = "true" }
+    assert.equal(1, row_of({ health = "unknown" }, document).health)
+    assert.equal(0, row_of({ health = "healthy" }, document).health)
+    assert.equal(0, row_of({}, document).health)
+    local shown = row_of({ health = "unhealthy", health_error = "unhealthy: exited with 1" }, document)
+    assert.same({ 1, "unhealthy: exited with 1", "running" }, { shown.health, shown.error, shown.state })
   end)
 
   it("shows the version that runs while another one is wanted", function()

@@ -6,6 +6,7 @@ local Zone = require("appmgr.when.zone")
 local application = require("appmgr.application")
 local calendar = require("appmgr.when.calendar")
 local core = require("spec.support.core")
+local fake_health = require("spec.support.fake_health")
 local fake_history = require("spec.support.fake_history")
 local fake_log = require("spec.support.fake_log")
 local fake_process = require("spec.support.fake_process")
@@ -26,6 +27,7 @@ describe("an application that runs at times", function()
     local made
     made = Apps.new({
       turns = Turns.new({ defer = function(fn) fn() end, now_ms = function() return 0 end }),
+      health = fake_health.new(),
       history = fake_history.new(),
       schedule = Schedule.new({
         timer = timer, state = state, json = core.json, log = log, zone = ZONE,

@@ -11,7 +11,8 @@ Show one application of this node.
 
 --- What people look for first; all other fields follow by name.
 local ORDER <const> = {
-  "name", "task", "slot", "version", "state", "error", "pid", "memory", "cpu", "restarts", "return", "last_start_time",
+  "name", "task", "slot", "version", "state", "health", "error", "pid", "memory", "cpu", "restarts", "return",
+  "last_start_time",
   "next_start_time", "command", "user", "working_dir", "env",
 }
 
