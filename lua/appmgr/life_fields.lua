@@ -22,22 +22,30 @@ local function read_boolean(value)
   return value
 end
 
+--- With a number in the place of each port that a replica will be given.
+local function with_ports(text)
+  return (text:gsub("%${APPMGR_PORT_[A-Z0-9_]+}", "1"))
+end
+
 local function read_url(value)
   local text, reason = fields.text(4096)(value)
-  if text and not text:find("^https?://[^/%s]+%S*$") then
+  if not text then return nil, reason end
+  local filled = with_ports(text)
+  if not filled:find("^https?://[^/%s]+%S*$") then
     return nil, 'must be a URL such as "http://127.0.0.1:8080/health"'
   end
-  return text, reason
+  if filled:find("${", 1, true) then return nil, "may hold the variables of ports only, such as ${APPMGR_PORT_HTTP}" end
+  return text
 end
 
 -- A name or an address, in brackets when it holds colons itself.
 local function read_address(value)
   if math.type(value) == "integer" then value = ("127.0.0.1:%d"):format(value) end
-  local text = type(value) == "string" and #value < 300 and value or ""
+  local text = type(value) == "string" and #value < 300 and with_ports(value) or ""
   local port = text:match("^%[[%x:.]+%]:(%d+)$") or text:match("^[%w._-]+:(%d+)$")
   port = port and math.tointeger(tonumber(port))
   if not port or port < 1 or port > 65535 then
-    return nil, 'must be a port of this node, or "host:port"'
+    return nil, 'must be a port of this node, or "host:port", where the port may be one such as ${APPMGR_PORT_HTTP}'
   end
   return value
 end

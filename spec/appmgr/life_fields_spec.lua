@@ -39,6 +39,13 @@ describe("the fields of a run", function()
     end
   end)
 
+  it("may name the ports that a replica is given, and nothing else of its environment", function()
+    assert.is_table(read({ health_check = { http = "http://127.0.0.1:${APPMGR_PORT_HTTP}/" } }))
+    assert.is_table(read({ health_check = { tcp = "localhost:${APPMGR_PORT_DB_2}" } }))
+    assert.matches("variables of ports only", select(2, read({ health_check = { http = "http://x/${SECRET}" } })))
+    assert.is_nil(read({ health_check = { tcp = "localhost:${SECRET}" } }))
+  end)
+
   it("are refused where they say nothing, or two things", function()
     for text, fields in pairs({
       ["init_timeout: there is no init_command"] = { init_timeout = 1 },

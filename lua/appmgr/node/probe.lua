@@ -4,6 +4,7 @@
 -- agent or not, and an agent that is back finds what its predecessor left and clears it away. HTTP and TCP are asked on
 -- this loop.
 local launch = require("appmgr.node.launch")
+local port_name = require("appmgr.port_name")
 
 local M = {}
 
@@ -28,6 +29,20 @@ local function reason_of(err)
   return err.message:match("^%S+ %S+: (.+)$") or err.message
 end
 
+--- Puts the numbers of its ports into what an application's document says.
+-- @treturn ?string nil when it has no such port
+-- @treturn ?string why not
+local function with_ports(text, ports)
+  local numbers, lacking = {}, nil
+  for name, number in pairs(ports or {}) do numbers[port_name.variable(name)] = tostring(number) end
+  local filled = text:gsub("%${([A-Z0-9_]+)}", function(variable)
+    if not numbers[variable] then lacking = variable end
+    return numbers[variable]
+  end)
+  if lacking then return nil, ("cannot be made: this application was given no %s"):format(lacking) end
+  return filled
+end
+
 local function ask(self, id, options, done)
   self.requests[id] = self.http.request(options, function(response, err)
     self.requests[id] = nil
@@ -38,16 +53,20 @@ local function ask(self, id, options, done)
   end)
 end
 
-local function ask_http(self, id, check, done)
+local function ask_http(self, id, check, ports, done)
+  local url, reason = with_ports(check.url, ports)
+  if not url then return done(false, reason) end
   ask(self, id, {
-    url = check.url, headers = { "Connection: close", "User-Agent: appmgr" }, timeout_ms = check.timeout_ms,
+    url = url, headers = { "Connection: close", "User-Agent: appmgr" }, timeout_ms = check.timeout_ms,
     connect_timeout_ms = check.timeout_ms, max_body_bytes = MAX_BODY_BYTES, fresh = true,
   }, done)
 end
 
-local function connect_tcp(self, id, check, done)
+local function connect_tcp(self, id, check, ports, done)
+  local address, reason = with_ports(check.address, ports)
+  if not address then return done(false, reason) end
   ask(self, id, {
-    url = "http://" .. check.address, connect_only = true, timeout_ms = check.timeout_ms,
+    url = "http://" .. address, connect_only = true, timeout_ms = check.timeout_ms,
     connect_timeout_ms = check.timeout_ms,
   }, done)
 end
@@ -145,8 +164,8 @@ function Probe:begin(id, definition, done)
   local check = definition.application.check
   if self.requests[id] or self.commands[id] or (check.argv and not self.keeper()) then return false end
   if check.argv then run_command(self, id, definition, done)
-  elseif check.url then ask_http(self, id, check, done)
-  else connect_tcp(self, id, check, done) end
+  elseif check.url then ask_http(self, id, check, definition.ports, done)
+  else connect_tcp(self, id, check, definition.ports, done) end
   return true
 end
 

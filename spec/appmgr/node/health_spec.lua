@@ -165,6 +165,25 @@ describe("the health of applications", function()
     assert.equal(0, shown().health)
   end)
 
+  it("is asked at the port that a replica was given", function()
+    local app = assert(application.read({
+      command = "x", health_check = { http = "http://127.0.0.1:${APPMGR_PORT_HTTP}/${APPMGR_PORT_HTTP}", unhealthy_threshold = 1 },
+    }))
+    local replica = { task = "web", slot = 0, version = "v", application = app, ports = { http = 20001 } }
+    apps:set_replicas({ replica }, true)
+    apps:keeper_ready({})
+    keeper.run(keeper.id_of("web"))
+    timer.advance(2500)
+    assert.equal("http://127.0.0.1:20001/20001", requests[1].options.url)
+  end)
+
+  it("is bad where the document names a port that the application was not given", function()
+    start({ health_check = { tcp = "localhost:${APPMGR_PORT_DB}", unhealthy_threshold = 1 } })
+    timer.advance(2500)
+    assert.equal("unhealthy: health check cannot be made: this application was given no APPMGR_PORT_DB", shown().error)
+    assert.equal(0, #requests)
+  end)
+
   it("is not asked of what does not run, and nobody waits for an answer any more", function()
     local id = start({ health_check = { tcp = 8080 } })
     timer.advance(2500)
