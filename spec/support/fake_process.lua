@@ -102,7 +102,7 @@ function M.new()
     for _, record in pairs(keeper.records) do
       list[#list + 1] = {
         id = record.id, tag = record.tag, state = record.state, pid = record.pid, starts = record.starts,
-        started_at = record.started_at, last_exit = record.last_exit, ready = record.ready_starts == record.starts,
+        started_at = record.started_at, last_exit = record.last_exit, ready = record.ready_starts == record.starts, next = record.next,
       }
     end
     table.sort(list, function(a, b) return a.id < b.id end)

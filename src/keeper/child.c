@@ -294,6 +294,7 @@ static void end_run(struct child *child)
 
 static void stop(struct child *child)
 {
+    decide_stop(child);
     child->state = CHILD_STOPPING;
     child->effects->tell(child, WIRE_STOPPING);
     end_run(child);
@@ -301,6 +302,7 @@ static void stop(struct child *child)
 
 static void stop_clearing(struct child *child)
 {
+    decide_stop(child);
     child->state = CHILD_KILLING;
     child->deadline_ms = 0;
     child->effects->tell(child, WIRE_STOPPING);
@@ -323,6 +325,7 @@ static void stop_finishing(struct child *child)
 
 static void stop_resting(struct child *child)
 {
+    decide_stop(child);
     rest(child, CHILD_STOPPED, WIRE_STOPPED);
 }
 

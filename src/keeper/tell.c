@@ -121,6 +121,8 @@ static void tell_child(struct connection *connection, const struct child *child)
     put_start(child);
     wire_put_number(&writer, WIRE_TAG_DELAY_MS, child->delay_ms);
     wire_put_number(&writer, WIRE_TAG_READY, child->ready && child->state == CHILD_RUNNING);
+    if (child->next_step)
+        wire_put_number(&writer, WIRE_TAG_NEXT, child->next_step);
     if (child_wire_phase(child))
         wire_put_number(&writer, WIRE_TAG_PHASE, child_wire_phase(child));
     if (child->last_exit.known) {

@@ -115,6 +115,18 @@ describe("an application that", function()
     alpha:wait_for_log("messy: fini_command: exited with 9")
   end)
 
+  it("has ended for good is not started by an agent that comes back", function()
+    local function history() return alpha:cli("app", "exec-history", "messy").stdout end
+    local before = history()
+    for _, signal in ipairs{"sigterm", "sigkill"} do
+      alpha:stop(signal)
+      alpha:start()
+      local row = shows("messy", "failed", "fini_command: exited with 9")
+      assert.equal(0, row.restarts)
+    end
+    assert.equal(before, history())
+  end)
+
   it("cannot be given its readiness descriptor is told which", function()
     shows("narrow", "failed", "EBADF: ready ready_fd 9")
   end)

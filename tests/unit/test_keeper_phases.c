@@ -127,6 +127,26 @@ static void a_short_command_is_killed_at_its_timeout_with_all_of_its_session(voi
     assert_false(is_alive(left));
 }
 
+static void what_ended_by_itself_is_told_from_what_was_stopped(void **state)
+{
+    spawn_script("ended", "exit 3");
+    expect(&agent, WIRE_STOPPED, "ended");
+    spawn_script("stopped", "sleep 1000");
+    say(&agent, WIRE_STOP, "stopped");
+    expect(&agent, WIRE_STOPPED, "stopped");
+    spawn_script("both", "exit 3");
+    expect(&agent, WIRE_STOPPED, "both");
+    say(&agent, WIRE_STOP, "both");
+    expect(&agent, WIRE_STOPPED, "both");
+    rejoin();
+    expect(&agent, WIRE_CHILD, "ended");
+    assert_int_equal(number(WIRE_TAG_NEXT), WIRE_NEXT_NONE);
+    expect(&agent, WIRE_CHILD, "stopped");
+    assert_int_equal(number(WIRE_TAG_NEXT), WIRE_NEXT_STOP);
+    expect(&agent, WIRE_CHILD, "both");
+    assert_int_equal(number(WIRE_TAG_NEXT), WIRE_NEXT_STOP);
+}
+
 static void signals_are_for_the_application_alone(void **state)
 {
     begin_script("a", "true");
@@ -152,6 +172,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(writing_after_readiness_or_without_a_keeper_ends_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_end_that_is_asked_for_leads_to_a_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_short_command_is_killed_at_its_timeout_with_all_of_its_session, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_ended_by_itself_is_told_from_what_was_stopped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(signals_are_for_the_application_alone, set_up, tear_down),
     };
 

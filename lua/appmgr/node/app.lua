@@ -219,6 +219,9 @@ end
 
 --- The state that a keeper's record stands for.
 local function state_of(item, mode, run)
+  local is_resting = item.state == "stopped" or item.state == "stopping"
+  -- It ended by itself and is not to be restarted, or is given up once what it left is cleared away.
+  if is_resting and item.next == "none" then return "failed" end
   -- A run that has ended keeps its record, so that it is not begun again.
   if item.state == "stopped" then return run and "failed" or "stopping" end
   if item.state == "stopping" then return mode == "run" and "replacing" or "stopping" end
@@ -239,7 +242,8 @@ function App:adopt(item, tag)
   self.is_ready, self.phase, self.health = item.ready == true, item.phase, nil
   local ended_at = item.state == "backoff" and item.last_exit and item.last_exit.at
   self.next_start_at = ended_at and item.delay_ms and ended_at + item.delay_ms / 1000 or nil
-  self.state, self.is_clearing = state_of(item, self.mode, tag.run), false
+  self.state = state_of(item, self.mode, tag.run)
+  self.is_clearing = item.state == "stopping" and self.state == "failed"
   self.on_change(self)
   if self.state == "stopping" and item.state == "stopped" then fire(self, "stopped") end
 end

@@ -224,9 +224,9 @@ describe("an application", function()
   end)
 
   describe("that a keeper holds already", function()
-    local function adopted(state, tag)
+    local function adopted(state, tag, next_step)
       local app, keeper = new_app()
-      keeper.records.i = { id = "i", tag = tag or definition("a").tag, state = state, pid = 7, starts = 3 }
+      keeper.records.i = { id = "i", tag = tag or definition("a").tag, state = state, pid = 7, starts = 3, next = next_step }
       app:adopt(keeper.list()[1], { hash = "a" })
       return app, keeper
     end
@@ -272,6 +272,25 @@ describe("an application", function()
       keeper.on_event = function(event) app:handle(event, 1) end
       keeper.finish("i")
       assert.equal("starting", app.state)
+    end)
+
+    it("stays as it ended when it is not to be restarted", function()
+      local app, keeper = adopted("stopped", nil, "none")
+      app:want("run", definition("a"))
+      assert.same({ "failed", 0 }, { app.state, #keeper.calls })
+      app:want("run", definition("b"))
+      assert.same({ "forget web", "spawn web" }, keeper.calls)
+    end)
+
+    it("and ended for good, is waited for until what it left is cleared away", function()
+      for told, state in pairs({ stopped = "failed", gave_up = "gave_up" }) do
+        local app, keeper = adopted("stopping", nil, "none")
+        app:want("run", definition("a"))
+        app:handle({ type = told, id = "i" }, 1)
+        assert.same({ state, 0 }, { app.state, #keeper.calls })
+        app:want("run", definition("b"))
+        assert.same({ "forget web", "spawn web" }, keeper.calls)
+      end
     end)
 
     it("stays given up until something changes", function()

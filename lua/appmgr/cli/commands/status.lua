@@ -10,7 +10,7 @@ Show how this node is: its place in the cluster, its applications, its problems.
   --json           for programs]]
 
 local STATES <const> = {
-  "running", "waiting", "starting", "stopping", "backoff", "failed", "gave_up", "blocked", "disabled",
+  "running", "waiting", "init", "starting", "fini", "stopping", "backoff", "failed", "gave_up", "blocked", "disabled",
 }
 
 local function describe_applications(applications)
