@@ -23,6 +23,21 @@ local function read_ports(value)
   return next(ports) and ports
 end
 
+-- Who else has a slot of the task: slot → host; nil where the task does not ask for it. Slots are texts here, as JSON
+-- knows no numbers as keys.
+local function read_peers(value)
+  if value == nil then return nil end
+  if not fields.is_object(value) then return nil, "must be an object" end
+  local peers = {}
+  for slot, host in pairs(value) do
+    local is_slot = type(slot) == "string" and slot:find("^%d+$") and #slot <= 7
+    local ok, reason = names.check(host, "host")
+    if not is_slot or not ok then return nil, is_slot and reason or "must name slots" end
+    peers[slot] = host
+  end
+  return next(peers) and peers
+end
+
 local function read_replica(value)
   if not fields.is_object(value) then
     return nil, "must be an object"
@@ -35,10 +50,13 @@ local function read_replica(value)
   if not ok then return nil, reason end
   local ports, ports_reason = read_ports(value.ports)
   if ports_reason then return nil, "ports: " .. ports_reason end
+  local peers, peers_reason = read_peers(value.peers)
+  if peers_reason then return nil, "peers: " .. peers_reason end
   return {
     task = value.task,
     slot = slot,
     ports = ports or nil,
+    peers = peers or nil,
     version = value.version,
     since = math.type(value.since) and math.tointeger(value.since // 1) or 0,
     leaving = value.leaving == true or nil,
@@ -59,7 +77,8 @@ end
 -- @tparam ?string text the value
 -- @tparam table json appmgr.json
 -- @treturn[1] {replica,...} sorted: `task`, `slot`, `version`, `since` (unix s), `leaving` (true or nil),
---   `ports` (name → number; nil when it was given none)
+--   `ports` (name → number; nil when it was given none), `peers` (slot, as a text, → host of the task's other
+--   slots; nil when it does not ask for them)
 -- @treturn[2] nil
 -- @treturn[2] string why it cannot be read
 function M.parse(text, json)
@@ -98,6 +117,7 @@ function M.encode(replicas, json)
     list[index] = {
       task = replica.task, slot = replica.slot, version = replica.version, since = replica.since,
       leaving = replica.leaving or nil, ports = replica.ports,
+      peers = replica.peers,
     }
   end
   table.sort(list, M.before)

@@ -77,6 +77,15 @@ local function loader_variable(env)
   return found
 end
 
+--- All that an application executes.
+local function commands_of(app)
+  local list = { app.argv }
+  list[#list + 1] = app.init_argv
+  list[#list + 1] = app.fini_argv
+  list[#list + 1] = app.check and app.check.argv
+  return list
+end
+
 local function find_refusal(permits, app)
   if not permits.enabled then return NO_TASKS end
   local user = app.user or permits.owner
@@ -84,7 +93,9 @@ local function find_refusal(permits, app)
     return not_allowed("user", user or "of the agent")
   end
   if not permits.commands then return nil end
-  if not allows_program(permits.commands, app.argv[1]) then return not_allowed("command", app.argv[1]) end
+  for _, argv in ipairs(commands_of(app)) do
+    if not allows_program(permits.commands, argv[1]) then return not_allowed("command", argv[1]) end
+  end
   local variable = loader_variable(app.env)
   return variable and not_allowed("environment", variable)
 end

@@ -60,6 +60,14 @@ local function read_on_disconnect(value, findings)
   return read
 end
 
+--- Most replicas of a task that are told of each other: each change of one is written for all.
+M.MAX_PEERS = 100
+
+local function read_peers(value)
+  if type(value) ~= "boolean" then return nil, "must be true or false" end
+  return value
+end
+
 local SCHEMA = {
   fields = {
     content = keep,
@@ -68,6 +76,7 @@ local SCHEMA = {
     max_per_node = fields.integer(1, M.MAX_REPLICATION),
     condition = read_condition,
     on_disconnect = read_on_disconnect,
+    peers = read_peers,
   },
   later = {},
 }
@@ -147,6 +156,13 @@ local function read_content(name, content, findings)
   return app
 end
 
+--- Why the slots of a task cannot be told of each other; nil when they can, or need not.
+local function too_many_peers(task)
+  local replication = task.replication or DEFAULTS.replication
+  if not task.peers or replication ~= "all" and replication <= M.MAX_PEERS then return nil end
+  return ("peers: at most %d replicas are told of each other; the replication is %s"):format(M.MAX_PEERS, replication)
+end
+
 --- The task's name in a key of the store.
 -- @tparam string key relative to the prefix, `task/web`
 -- @treturn[1] string the name
@@ -174,7 +190,7 @@ end
 -- @treturn ?table the task, nil when there are errors: `name`, `content` (as
 --   written), `application`, `replication` (number or "all"), `priority`,
 --   `max_per_node`, `condition` (maybe empty), `on_disconnect` ("keep", or
---   `stop_after_seconds`), `unsupported` (fields it asks for that this version
+--   `stop_after_seconds`), `peers` (true or nil), `unsupported` (fields it asks for that this version
 --   cannot honour: it must stay pending)
 -- @treturn fields.Findings
 function M.read(name, document)
@@ -189,6 +205,7 @@ function M.read(name, document)
   if not ok then table.insert(findings.errors, reason) end
   task.name = name
   table.insert(findings.errors, placement.contradiction(task))
+  table.insert(findings.errors, too_many_peers(task))
   if #findings.errors > 0 then
     return nil, findings
   end
@@ -198,6 +215,7 @@ function M.read(name, document)
   placement.complete(task)
   task.application = app
   task.condition = task.condition or {}
+  task.peers = task.peers or nil
   task.unsupported = findings.unsupported
   return task, findings
 end

@@ -7,7 +7,8 @@ describe("assignment", function()
   local replicas = {
     { task = "web", slot = 10, version = "00ff", since = 5 },
     { task = "web", slot = 2, version = "00ff", since = 5, leaving = true },
-    { task = "db", slot = 0, version = "aa", since = 7, ports = { http = 8080, admin = 20001 } },
+    { task = "db", slot = 0, version = "aa", since = 7, ports = { http = 8080, admin = 20001 },
+      peers = { ["1"] = "beta", ["10"] = "gamma" } },
   }
 
   it("comes back as it was written, sorted", function()
@@ -34,6 +35,9 @@ describe("assignment", function()
       '{"replicas":[{"task":"a","slot":0,"version":"a","ports":{"a b":80}}]}',
       '{"replicas":[{"task":"a","slot":0,"version":"a","ports":{"http":0}}]}',
       '{"replicas":[{"task":"a","slot":0,"version":"a","ports":{"http":"80"}}]}',
+      '{"replicas":[{"task":"a","slot":0,"version":"a","peers":7}]}',
+      '{"replicas":[{"task":"a","slot":0,"version":"a","peers":{"x":"beta"}}]}',
+      '{"replicas":[{"task":"a","slot":0,"version":"a","peers":{"1":"a b"}}]}',
       '{"replicas":[{"task":"a","slot":0,"version":"a"},{"task":"a","slot":0,"version":"b"}]}',
     }) do
       local read, reason = assignment.parse(text, json)

@@ -40,6 +40,14 @@ describe("what tasks may run on a node", function()
     end
   end)
 
+  it("is limited in the commands around the application, too", function()
+    local rules = { commands = { "/bin/true" } }
+    for _, field in ipairs({ "init_command", "fini_command", "health_check_cmd" }) do
+      assert.is_nil(refusal(rules, { command = "true", [field] = "/bin/true" }))
+      assert.equal("command /bin/false", refusal(rules, { command = "true", [field] = "/bin/false" }))
+    end
+  end)
+
   it("is not what a loader can be told to run instead", function()
     local document = { command = "/bin/true", env = { LD_PRELOAD = "/tmp/x.so", LD_AUDIT = "y" } }
     assert.equal("environment LD_AUDIT", refusal({ commands = { "/bin/*" } }, document))

@@ -105,6 +105,16 @@ describe("task.parse", function()
     assert.matches("on_disconnect: must be", findings.errors[1])
   end)
 
+  it("tells up to a hundred slots of each other", function()
+    assert.is_true(parse('{"content":{"command":"x"},"replication":100,"peers":true}').peers)
+    assert.is_nil(parse('{"content":{"command":"x"},"peers":false}').peers)
+    for _, replication in ipairs({ "101", '"all"' }) do
+      local text = refusal(('{"content":{"command":"x"},"peers":true,"replication":%s}'):format(replication))
+      assert.truthy(text:find("peers: at most 100 replicas", 1, true))
+    end
+    assert.truthy(refusal('{"content":{"command":"x"},"peers":1}'):find("peers: must be true or false", 1, true))
+  end)
+
   it("refuses an on_disconnect that means nothing", function()
     for _, value in ipairs({ '"stop"', "60", "{}", "[]", '{"stop_after":60}' }) do
       local text = refusal('{"content":{"command":"x"},"on_disconnect":' .. value .. "}")

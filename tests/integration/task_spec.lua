@@ -311,6 +311,35 @@ wait
     test:wait_for_sleepers("wide", 0)
   end)
 
+  it("tells each slot where the others are, and restarts none when one moves", function()
+    local function document(replication)
+      return {replication = replication, peers = true, content = {
+        command = {"/bin/sh", "-c", "echo $APPMGR_INSTANCE $APPMGR_PEERS >> " .. test.dir .. "/peers; exec sleep 100000"},
+      }}
+    end
+    local function told(count)
+      return loop.wait_for(count .. " were told", 10000, function()
+        local lines = {}
+        for line in process.slurp(test.dir .. "/peers"):gmatch("[^\n]+") do lines[#lines + 1] = line end
+        return #lines == count and lines, table.concat(lines, " | ")
+      end)
+    end
+    consul:put("task/peers", document(2))
+    local lines = told(2)
+    table.sort(lines)
+    local other = {alpha = "beta", beta = "alpha"}
+    local host = lines[1]:match("^peers.0 peers.1=(%a+)$")
+    assert.equal("peers.1 peers.0=" .. other[host], lines[2])
+    consul:put("task/peers", document(1))
+    loop.wait_for("the one that stays is told in its assignment", 10000, function()
+      local left = replica_of(other[host], "peers")
+      return not replica_of(host, "peers") and not left.peers
+    end)
+    told(2)
+    consul:delete("task/peers")
+    loop.wait_for("it has gone", 10000, function() return not replica_of(other[host], "peers") end)
+  end)
+
   it("is deleted: its processes end, and the hosts keep their (empty) keys", function()
     consul:delete("task/web")
     test:wait_for_sleepers("webtwo", 0)

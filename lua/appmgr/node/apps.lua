@@ -102,10 +102,10 @@ end
 local function definition_for(self, app, document, version)
   local shown = app.shown
   local is_same = shown and shown.application == document and shown.version == version and shown.fence == app.fence
-  if is_same and launch.same_ports(shown.ports, app.ports) then return shown end
+  if is_same and shown.peers == app.peers and launch.same_ports(shown.ports, app.ports) then return shown end
   return launch.definition(document, {
     id = app.id, kind = app.kind, name = app.name, task = app.task, slot = app.slot, version = version, ports = app.ports,
-    fence = app.fence,
+    fence = app.fence, peers = app.peers,
   }, self.context)
 end
 
@@ -136,7 +136,7 @@ local function set_terms(self, replicas)
 end
 
 local function want_replica(self, app, replica)
-  app.version, app.ports, app.fence = replica.version, replica.ports, replica.fence
+  app.version, app.ports, app.fence, app.peers = replica.version, replica.ports, replica.fence, replica.peers
   local mode, reason = lease_ruling(self, app, replica)
   if mode then
     self.schedule:pause(app)
@@ -244,7 +244,7 @@ function Apps:set_replicas(list, decided)
     local identity = {
       kind = "replica", task = replica.task, slot = replica.slot, version = replica.version,
       leaving = replica.leaving, application = replica.application, error = replica.error, ports = replica.ports,
-      fence = replica.fence,
+      fence = replica.fence, peers = replica.peers,
     }
     identity.id = launch.id(self.context.codec, self.context.node, identity)
     self.replicas[index] = identity

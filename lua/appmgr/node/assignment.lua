@@ -125,6 +125,7 @@ local function apply(self, replicas, decided)
     list[index] = {
       task = replica.task, slot = replica.slot, version = replica.version, leaving = replica.leaving, ports = replica.ports,
       application = content.application, error = reason, fence = replica.fence,
+      peers = replica.peers,
     }
   end
   for _, what in ipairs({ "follow", "read", "versions" }) do told["assignment/:" .. what] = true end

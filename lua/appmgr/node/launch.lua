@@ -44,6 +44,15 @@ function M.id(codec, node, identity)
   return ("%s-%s-8%s-a%s-%s"):format(hex:sub(1, 8), hex:sub(9, 12), hex:sub(14, 16), hex:sub(18, 20), hex:sub(21, 32))
 end
 
+--- The task's other slots and where they are: `instance=host` with commas between.
+local function peers_text(task, peers)
+  local list = {}
+  for slot in pairs(peers) do list[#list + 1] = slot end
+  table.sort(list, function(a, b) return tonumber(a) < tonumber(b) end)
+  for index, slot in ipairs(list) do list[index] = ("%s.%s=%s"):format(task, slot, peers[slot]) end
+  return table.concat(list, ",")
+end
+
 local function environment_list(inherited, app, identity, node)
   local all = {}
   for name, value in pairs(inherited) do all[name] = value end
@@ -54,6 +63,7 @@ local function environment_list(inherited, app, identity, node)
     all.APPMGR_SLOT = tostring(identity.slot)
     all.APPMGR_INSTANCE = ("%s.%d"):format(identity.task, identity.slot)
     all.APPMGR_FENCE = identity.fence and tostring(identity.fence)
+    all.APPMGR_PEERS = identity.peers and peers_text(identity.task, identity.peers)
   end
   for name, number in pairs(identity.ports or {}) do all[port_name.variable(name)] = tostring(number) end
   local list = {}
@@ -129,15 +139,15 @@ Definition.__index = Definition
 --- Makes a definition.
 -- @tparam table app from application.read
 -- @tparam table identity `id`, `kind` ("local" or "replica"), `name` (as shown), and of a replica `task`, `slot`,
---   `version`, `fence`, `ports` (name → number; nil without any)
+--   `version`, `fence`, `ports` (name → number; nil without any), `peers` (slot → host; nil where none are asked for)
 -- @tparam table context `json`, `codec`, `node`, `inherited` (from `inherited`), `log_dir`; borrowed
--- @treturn table `application` (borrowed), `version`, `fence`, `ports`, `ready` (as the document says), `hash`, `tag`, and the
---   method `spawn`
+-- @treturn table `application` (borrowed), `version`, `fence`, `ports`, `peers`, `ready` (as the document says), `hash`,
+--   `tag`, and the method `spawn`
 function M.definition(app, identity, context)
   local definition = setmetatable({
     application = app, context = context, id = identity.id, kind = identity.kind, name = identity.name,
     task = identity.task, slot = identity.slot, version = identity.version, fence = identity.fence,
-    ports = identity.ports, ready = app.ready,
+    ports = identity.ports, peers = identity.peers, ready = app.ready,
     hash = hash_of(app, identity.ports, context),
   }, Definition)
   definition.tag = tag_of(definition)

@@ -9,6 +9,7 @@
 --   1. slots.settle      what stays, what leaves, what has left
 --   2. placement.place   nodes for the slots that have none (policy), in the order of priority, size and name
 --   3. rollout.advance   the next slot to its new version
+--      peers.share       each slot is told where the others are, where its task asks for it
 -- The first pass ends before the second begins, so that room that is given up
 -- by one task can be taken by any other.
 local Board = require("appmgr.planner.engine.board")
@@ -16,6 +17,7 @@ local Jobs = require("appmgr.planner.engine.jobs")
 local Ledger = require("appmgr.planner.engine.ledger")
 local Pools = require("appmgr.planner.engine.pools")
 local explain = require("appmgr.planner.engine.explain")
+local peers = require("appmgr.planner.peers")
 local placement = require("appmgr.planner.placement")
 local relation = require("appmgr.planner.rules.relation")
 local rollout = require("appmgr.planner.rollout")
@@ -134,7 +136,7 @@ local function with_leaving(replica, leaving)
   if (replica.leaving == true) == leaving then return replica end
   return {
     task = replica.task, slot = replica.slot, version = replica.version, since = replica.since, ports = replica.ports,
-    leaving = leaving or nil,
+    peers = replica.peers, leaving = leaving or nil,
   }
 end
 
@@ -202,9 +204,11 @@ local function roll_all(self, run, due)
         local before = holder.replica
         self.ledger:replace(holder, {
           task = before.task, slot = before.slot, version = job.task.version, since = since, ports = before.ports,
+          peers = before.peers,
         })
       end
       state.moved, state.unproven = rollout.advance(job.task, state.staying, run.now, move)
+      peers.share(job.task, state.staying, function(holder, replica) self.ledger:replace(holder, replica) end)
     end
   end
 end

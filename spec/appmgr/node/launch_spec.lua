@@ -45,6 +45,16 @@ describe("a definition", function()
     assert.is_false(spawn.is_local)
   end)
 
+  it("names the other slots of the task where it is told them, which needs no new process", function()
+    local app = read({ command = "sleep 5" })
+    local before = launch.definition(app, REPLICA, context)
+    local identity = { peers = { ["10"] = "gamma", ["0"] = "beta" } }
+    for name, value in pairs(REPLICA) do identity[name] = value end
+    local definition = launch.definition(app, identity, context)
+    assert.truthy(table.concat(definition:spawn().env, " "):find("APPMGR_PEERS=web.0=beta,web.10=gamma", 1, true))
+    assert.same({ before.hash, before.tag }, { definition.hash, definition.tag })
+  end)
+
   it("tells the keeper for how long a replica may run without Consul, and a change of it applies in place", function()
     local app = read({ command = "sleep 5" })
     local before = launch.definition(app, REPLICA, context)

@@ -69,13 +69,24 @@ local function edit(self, holder, now)
   if now then self.originals[now] = original end
 end
 
+-- What was chosen in this decision is not in the store yet: there is nothing to note but the new one.
+local function replace_added(site, before, replica)
+  for position, added in ipairs(site.adds or {}) do
+    if added == before then
+      site.adds[position] = replica
+      return true
+    end
+  end
+  return false
+end
+
 --- Replaces what a holder has.
 -- @tparam holder holder `site`, `replica`
 -- @tparam replica replica of the same slot
 function Ledger:replace(holder, replica)
   local before, site = holder.replica, holder.site
   if before == replica then return end
-  edit(self, holder, replica)
+  if not replace_added(site, before, replica) then edit(self, holder, replica) end
   holder.replica = replica
   local delta = (replica.leaving and 0 or 1) - (before.leaving and 0 or 1)
   if delta == 0 then return end
