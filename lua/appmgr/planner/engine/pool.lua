@@ -121,9 +121,8 @@ function Pool:fill(asker)
   each_id(self, function(id)
     local score = self:evaluate(asker, id)
     self.version[id] = version[id]
-    if score then self:ranking_of(id):append(id, score) end
+    if score then self:ranking_of(id):put(id, score) end
   end)
-  for _, group in ipairs(self.groups) do group.ranking:arrange() end
   self.cursor = self.board.log_start + #self.board.log
 end
 
@@ -131,12 +130,10 @@ end
 function Pool:rescore(asker)
   for _, group in ipairs(self.groups) do
     local ranking, fresh = group.ranking, Ranking.new()
-    for position = 1, ranking.size do
-      local id = ranking.heap[position]
+    for id in pairs(ranking.score) do
       local score = self:evaluate(asker, id)
-      if score then fresh:append(id, score) end
+      if score then fresh:put(id, score) end
     end
-    fresh:arrange()
     group.ranking = fresh
   end
 end

@@ -75,7 +75,7 @@ local function rescore_all(question)
   question.pool:rescore(question.asker)
   for id in pairs(question.staying) do
     local ranking = question.pool:ranking_of(id)
-    if ranking.place[id] then rank_own(question, ranking, id) end
+    if ranking.score[id] then rank_own(question, ranking, id) end
   end
 end
 
@@ -106,7 +106,7 @@ local function rank_holders(question)
   for id in pairs(question.staying) do
     local site = question.board.by_id[id]
     local ranking = question.pool:ranking_of(id)
-    if site.shows_task_replicas and ranking.place[id] then
+    if site.shows_task_replicas and ranking.score[id] then
       question.pool:mark(id)
       rank_own(question, ranking, id)
     end

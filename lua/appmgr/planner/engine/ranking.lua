@@ -1,101 +1,144 @@
---- Numbers in the order of a score: the best first, in O(log n) for each change.
+--- Numbers in the order of a score: the best first; of equal scores the lower
+-- number.
 --
--- A binary heap that knows where each of its members stands. Members are whole
--- numbers; of equal scores the lower number comes first.
+-- Where nodes are alike so are their scores: members stand in buckets by their
+-- score, and a heap orders the scores. So a change costs little when there are few
+-- different scores, and O(log n) when all are different.
+local id_set = require("appmgr.planner.engine.id_set")
+
 local Ranking = {}
 Ranking.__index = Ranking
 
---- @treturn Ranking
+--- @treturn Ranking `score` (by member), `size`
 function Ranking.new()
-  return setmetatable({ heap = {}, place = {}, score = {}, size = 0 }, Ranking)
+  return setmetatable({
+    score = {}, size = 0, single = {}, sets = {}, counts = {}, heap = {}, heap_size = 0, queued = {}, last = 0,
+  }, Ranking)
 end
 
-local function sink(self, position)
-  local heap, place, score, size = self.heap, self.place, self.score, self.size
-  local id = heap[position]
-  local own = score[id]
+local function sink(heap, size, position)
+  local own = heap[position]
   while true do
     local child = 2 * position
     if child > size then break end
     local best = heap[child]
-    local best_score = score[best]
-    if child < size then
-      local other = heap[child + 1]
-      local other_score = score[other]
-      if other_score > best_score or (other_score == best_score and other < best) then
-        child, best, best_score = child + 1, other, other_score
-      end
+    if child < size and heap[child + 1] > best then
+      child = child + 1
+      best = heap[child]
     end
-    if own > best_score or (own == best_score and id < best) then break end
-    heap[position], place[best] = best, position
+    if own >= best then break end
+    heap[position] = best
     position = child
   end
-  heap[position], place[id] = id, position
+  heap[position] = own
 end
 
-local function rise(self, position)
-  local heap, place, score = self.heap, self.place, self.score
-  local id = heap[position]
-  local own = score[id]
+local function push(self, score)
+  local heap, position = self.heap, self.heap_size + 1
+  self.heap_size, self.queued[score] = position, true
   while position > 1 do
     local parent = position // 2
-    local above = heap[parent]
-    local above_score = score[above]
-    if above_score > own or (above_score == own and above < id) then break end
-    heap[position], place[above] = above, position
+    if heap[parent] >= score then break end
+    heap[position] = heap[parent]
     position = parent
   end
-  heap[position], place[id] = id, position
+  heap[position] = score
+end
+
+-- Scores that nobody has any more, and that do not come to the top, are thrown out now and then.
+local function sweep(self)
+  local heap, size, queued = {}, 0, {}
+  for _, score in ipairs(self.heap) do
+    if self.single[score] or self.sets[score] then
+      size = size + 1
+      heap[size], queued[score] = score, true
+    end
+  end
+  for position = size // 2, 1, -1 do sink(heap, size, position) end
+  self.heap, self.heap_size, self.queued = heap, size, queued
+end
+
+local function queue(self, score)
+  if self.queued[score] then return end
+  if self.heap_size > 2 * self.size + 64 then sweep(self) end
+  push(self, score)
+end
+
+local function join(self, id, score)
+  local sets, single = self.sets, self.single
+  local set, only = sets[score], single[score]
+  if set then
+    id_set.add(set, id)
+    self.counts[score] = self.counts[score] + 1
+  elseif only then
+    set = {}
+    id_set.add(set, only)
+    id_set.add(set, id)
+    sets[score], self.counts[score], single[score] = set, 2, nil
+  else
+    single[score] = id
+    queue(self, score)
+  end
+end
+
+local function leave(self, id, score)
+  local set = self.sets[score]
+  if not set then
+    self.single[score] = nil
+    return
+  end
+  id_set.remove(set, id)
+  local count = self.counts[score] - 1
+  if count > 0 then
+    self.counts[score] = count
+  else
+    self.sets[score], self.counts[score] = nil, nil
+  end
 end
 
 --- The best member.
 -- @treturn ?integer nil when there is none
 -- @treturn ?number its score
 function Ranking:top()
-  local id = self.heap[1]
-  return id, self.score[id or 0]
-end
-
---- Adds a member without an order; `arrange` has to follow before anything else.
--- @tparam integer id not a member yet
--- @tparam number score not NaN
-function Ranking:append(id, score)
-  local size = self.size + 1
-  self.size, self.heap[size], self.place[id], self.score[id] = size, id, size, score
-end
-
---- Brings all members into order.
-function Ranking:arrange()
-  for position = self.size // 2, 1, -1 do sink(self, position) end
+  local heap, sets, single = self.heap, self.sets, self.single
+  while self.heap_size > 0 do
+    local score = heap[1]
+    local set = sets[score]
+    if set then return id_set.first(set, self.last), score end
+    local only = single[score]
+    if only then return only, score end
+    local size = self.heap_size - 1
+    self.queued[score], self.heap_size = nil, size
+    heap[1] = heap[size + 1]
+    heap[size + 1] = nil
+    if size > 1 then sink(heap, size, 1) end
+  end
+  return nil
 end
 
 --- Gives a member its score, whether it is there or not.
--- @tparam integer id
+-- @tparam integer id from 0
 -- @tparam number score not NaN
 function Ranking:put(id, score)
-  local position = self.place[id]
-  if not position then
-    self:append(id, score)
-    return rise(self, self.size)
-  end
   local before = self.score[id]
-  if score == before then return end
+  if before == score then return end
+  if before then
+    leave(self, id, before)
+  else
+    self.size = self.size + 1
+    if id >> 12 > self.last then self.last = id >> 12 end
+  end
   self.score[id] = score
-  if score > before then rise(self, position) else sink(self, position) end
+  join(self, id, score)
 end
 
 --- Takes a member out, if it is there.
 -- @tparam integer id
 function Ranking:remove(id)
-  local position = self.place[id]
-  if not position then return end
-  local heap, size = self.heap, self.size
-  local last = heap[size]
-  heap[size], self.place[id], self.size = nil, nil, size - 1
-  if position == size then return end
-  heap[position], self.place[last] = last, position
-  sink(self, position)
-  if position > 1 then rise(self, self.place[last]) end
+  local before = self.score[id]
+  if not before then return end
+  self.score[id], self.size = nil, self.size - 1
+  leave(self, id, before)
 end
 
 return Ranking
