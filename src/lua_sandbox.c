@@ -1,7 +1,7 @@
 /*
  * core.sandbox: glue for sandbox.c, and the list of what code in a sandbox may be given.
  *
- *   call(fn, {deadline_ms=, instructions=, memory_mb=}, …) → "ok", results…
+ *   call(fn, {deadline_ms=, instructions=, memory_mb=, head_start_ms=}, …) → "ok", results…
  *       | "error", message, traceback | "timeout", message, traceback | "no_memory", message, ""
  *   start(fn, {as above}, …) → job                      nothing runs yet; the deadline counts from here
  *   job:step(slice_ms) → nil while there is more to do, then what call returns
@@ -278,6 +278,7 @@ static struct sandbox_limits take_limits(lua_State *L)
         .deadline_ms = limit_field(L, "deadline_ms"),
         .instructions = limit_field(L, "instructions"),
         .memory_bytes = (memory_mb < 1 << 30 ? memory_mb : 1 << 30) << 20,
+        .head_start_ms = limit_field(L, "head_start_ms"),
     };
     lua_remove(L, 2);
     return limits;
@@ -332,6 +333,7 @@ int lua_sandbox_open(lua_State *L)
     static const luaL_Reg functions[] = {
         {"call", call}, {"environment", environment}, {"load", load_text}, {"names", names},
         {"start", start}, {NULL, NULL}};
+    sandbox_init();
     make_job_class(L);
     luaL_newlib(L, functions);
     return 1;

@@ -25,7 +25,15 @@ struct sandbox_limits {
     int64_t deadline_ms; /* how long it may take; 0 without limit */
     int64_t instructions; /* how many VM instructions, counted in steps of 100; 0 without limit */
     int64_t memory_bytes; /* by how much it may make the state grow; 0 without limit */
+    /*
+     * How much of the processor's time passes before its instructions are counted and its deadline is looked at,
+     * which makes it two to four times as fast; 0 from the beginning. For calls that are many and short.
+     */
+    int64_t head_start_ms;
 };
+
+/* Takes over SIGVTALRM, for head starts. To be called before anything is run. */
+void sandbox_init(void);
 
 /* "ok", "error", "timeout", "no_memory" */
 const char *sandbox_outcome_name(enum sandbox_outcome outcome);

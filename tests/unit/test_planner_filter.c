@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -157,6 +158,8 @@ static void uses_time(void)
     require_true(clock_gettime(CLOCK_BOOTTIME, &now) == 0 && nanosleep(&moment, NULL) == 0, 4);
     require_true(localtime_r(&now.tv_sec, &parts) != NULL && strftime(text, sizeof text, "%Y-%m-%d %Z", &parts) > 0, 5);
     require_true(clock() != (clock_t)-1, 6);
+    const struct itimerval none = {{0, 0}, {0, 0}};
+    require_true(setitimer(ITIMER_VIRTUAL, &none, NULL) == 0, 7);
 }
 
 static void prints(void)

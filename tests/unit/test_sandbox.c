@@ -110,6 +110,32 @@ static void instructions_end(void **state)
                  "expect('timeout', run('for i = 1, 100 do end', {instructions = 10}))");
 }
 
+static void a_head_start_ends(void **state)
+{
+    check(state,
+          "limits = {instructions = 5000, head_start_ms = 20}\n"
+          "expect('ok', run('for i = 1, 10000 do end', limits))\n"
+          "local message = expect('timeout', run('while true do end', limits))\n"
+          "assert(message == 'script:1: used more than 5000 instructions', message)\n"
+          "expect('timeout', run('while true do end', {deadline_ms = 50, head_start_ms = 10}))\n"
+          "expect('timeout', run('while true do pcall(function() while true do end end) end', limits))\n"
+          "expect('timeout', run('coroutine.wrap(function() while true do end end)()', limits))\n"
+          "expect('timeout', run('while true do coroutine.wrap(function() end)() end', limits))\n"
+          "expect('timeout', run('for i = 1, 10000 do end while true do coroutine.wrap(function() end)() end', limits))\n"
+          "expect('error', run('local function f() return 1 + f() end f()', limits))");
+}
+
+static void a_head_start_is_for_the_outermost_call_only(void **state)
+{
+    check(state,
+          "local fn = sandbox.load('while true do end', '=inner', {})\n"
+          "local function outer() return sandbox.call(fn, {instructions = 5000, head_start_ms = 10000}) end\n"
+          "local inner = expect('ok', sandbox.call(outer, {deadline_ms = 5000, head_start_ms = 10000}))\n"
+          "assert(inner == 'timeout')\n"
+          "expect('ok', run('for i = 1, 1000 do end', {head_start_ms = 10000}))\n"
+          "expect('timeout', run('while true do end', {instructions = 5000}))");
+}
+
 static void loop_inside_pcall(void **state)
 {
     check(state, "expect('timeout', run('while true do pcall(function() while true do end end) end'))\n"
@@ -369,6 +395,8 @@ int main(void)
         cmocka_unit_test(error_objects_are_not_run),
         cmocka_unit_test(endless_loop),
         cmocka_unit_test(instructions_end),
+        cmocka_unit_test(a_head_start_ends),
+        cmocka_unit_test(a_head_start_is_for_the_outermost_call_only),
         cmocka_unit_test(loop_inside_pcall),
         cmocka_unit_test(loop_inside_coroutines),
         cmocka_unit_test(loop_inside_metamethods_and_callbacks),

@@ -29,6 +29,7 @@ Engine.__index = Engine
 Engine.DEFAULT_LIMITS = {
   max_replicas_per_node = 1000,
   task_deadline_ms = 1000,
+  task_head_start_ms = 50,
   task_instructions = 1000000,
   node_instructions = 2000,
   rescore_instructions = 200,

@@ -101,7 +101,7 @@ function M.limits(run, count)
     -- Every placement has every node scored again.
     instructions = instructions + limits.rescore_instructions * nodes * count
   end
-  return { deadline_ms = limits.task_deadline_ms, instructions = instructions }
+  return { deadline_ms = limits.task_deadline_ms, instructions = instructions, head_start_ms = limits.task_head_start_ms }
 end
 
 -- `ids`: the nodes that are asked about, when it is not simply all.

@@ -162,7 +162,7 @@ end
 local function catch_up_all(self, asker)
   local version = self.board.version
   each_id(self, function(id)
-    if self.version[id] ~= version[id] then self:refresh(asker, id) end
+    if self.answers[id] ~= false and self.version[id] ~= version[id] then self:refresh(asker, id) end
   end)
 end
 
@@ -172,14 +172,14 @@ function Pool:catch_up(asker)
   local board, marked = self.board, self.marked
   self.marked = {}
   for _, id in ipairs(marked) do self:refresh(asker, id) end
-  local log, version, own = board.log, board.version, self.version
+  local log, version, own, answers = board.log, board.version, self.version, self.answers
   local from = self.cursor - board.log_start
   if from < 0 or #log - from > 2 * board.count then
     catch_up_all(self, asker)
   else
     for position = from + 1, #log do
       local id = log[position]
-      if own[id] ~= version[id] then self:refresh(asker, id) end
+      if answers[id] ~= false and own[id] ~= version[id] then self:refresh(asker, id) end
     end
   end
   self.cursor = board.log_start + #log
