@@ -141,13 +141,13 @@ void sandbox_init(void)
 {
     struct sigaction action = {.sa_handler = end_head_start, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    sigaction(SIGVTALRM, &action, NULL);
+    sigaction(SIGPROF, &action, NULL);
 }
 
 static void set_timer(int64_t ms)
 {
     const struct itimerval timer = {.it_value = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000}};
-    setitimer(ITIMER_VIRTUAL, &timer, NULL);
+    setitimer(ITIMER_PROF, &timer, NULL);
 }
 
 /* An inner call is watched from its beginning: the outer one's limits hold for it too. */

@@ -32,7 +32,7 @@ struct sandbox_limits {
     int64_t head_start_ms;
 };
 
-/* Takes over SIGVTALRM, for head starts. To be called before anything is run. */
+/* Takes over SIGPROF, for head starts. To be called before anything is run. */
 void sandbox_init(void);
 
 /* "ok", "error", "timeout", "no_memory" */

@@ -159,7 +159,7 @@ static void uses_time(void)
     require_true(localtime_r(&now.tv_sec, &parts) != NULL && strftime(text, sizeof text, "%Y-%m-%d %Z", &parts) > 0, 5);
     require_true(clock() != (clock_t)-1, 6);
     const struct itimerval none = {{0, 0}, {0, 0}};
-    require_true(setitimer(ITIMER_VIRTUAL, &none, NULL) == 0, 7);
+    require_true(setitimer(ITIMER_PROF, &none, NULL) == 0, 7);
 }
 
 static void prints(void)
