@@ -142,11 +142,13 @@ local TASKS = {
 }
 local TASKS_DEFAULTS = { enabled = true }
 
-local POLICY = { fields = { name = fields.text(4095), options = function(value)
+-- What a policy's options are called, and what they may be, the policy itself says.
+local function read_options(value)
   if not fields.is_object(value) then return nil, "must be an object" end
-  if next(value) then return nil, "known, but no policy of this version takes any; remove them" end
   return value
-end } }
+end
+
+local POLICY = { fields = { name = fields.text(4095), options = read_options, shadow = fields.text(4095) } }
 local POLICY_DEFAULTS = { name = "spread" }
 
 local function fill(values, defaults)
@@ -242,7 +244,7 @@ end
 -- @tparam string text JSON
 -- @tparam string path what to call it in messages
 -- @treturn ?table the configuration with defaults: `path`, `Description`, `LogLevel`, `Labels`, `Applications` (as of
---   application.read_local), `Consul` (nil without one; `url` only as written), `Policy` {`name`, `options`}, `Tasks`
+--   application.read_local), `Consul` (nil without one; `url` only as written), `Policy` {`name`, `options`, `shadow`}, `Tasks`
 --   (nil without one; `enabled`, `users`, `commands`), and
 --   as of node_size.lua, nil where they are not said, `Resources`, `Reserve`, `Overcommit`
 -- @treturn ?string all that is wrong, one line each

@@ -92,10 +92,11 @@ describe("the configuration", function()
     end
   end)
 
-  it("refuses options that no policy of this version takes", function()
+  it("takes a policy's options as they are, and the name of a shadow", function()
     assert.truthy(config.parse([[{ "Policy": { "name": "spread", "options": {} } }]], PATH))
-    local err = errors_of([[{ "Policy": { "name": "spread", "options": { "weight": 2 } } }]])
-    assert.matches("Policy.options: known, but no policy of this version takes any", err)
+    local parsed = assert(config.parse([[{ "Policy": { "name": "spread", "options": { "weight": 2 }, "shadow": "binpack" } }]], PATH))
+    assert.same({ 2, "binpack" }, { parsed.Policy.options.weight, parsed.Policy.shadow })
+    assert.matches("Policy.options: must be an object", errors_of([[{ "Policy": { "name": "spread", "options": 2 } }]]))
   end)
 
   it("that cannot be read names the file and the next step", function()

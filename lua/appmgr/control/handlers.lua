@@ -15,10 +15,10 @@ local views = require("appmgr.control.views")
 
 local M = {}
 
---- policy.current {} → {name, source, options}: what this agent places with when it leads
+--- policy.configured {} → {name, source, options}: what this agent places with when it leads and Consul names no policy
 local function policy(agent, request)
-  local current = agent.policy
-  request:reply({ name = current.name, source = current.source, options = current.options })
+  local own = agent.policy_source.policy
+  request:reply({ name = own.name, source = own.source, options = own.options })
 end
 
 local function leave(agent, request)
@@ -36,7 +36,7 @@ function M.new(core)
     ["status"] = function(agent, request)
       request:reply(views.status(agent, core.timer.now_ms()))
     end,
-    ["policy.current"] = policy,
+    ["policy.configured"] = policy,
     ["app.list"] = applications.list,
     ["app.show"] = applications.show,
     ["app.add"] = applications.add,

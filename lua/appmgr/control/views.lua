@@ -62,7 +62,8 @@ function M.status(agent, now_ms)
     uptime_seconds = (now_ms - agent.started_ms) // 1000,
     state_dir = agent.state_dir,
     cluster = M.cluster(agent, now_ms),
-    policy = agent.policy.name,
+    policy = agent.policy_source.policy.name,
+    leading = agent.leader and agent.leader:status(),
     applications = { total = #rows, states = count_states(rows) },
     problems = json.array(agent.problems:list()),
   }

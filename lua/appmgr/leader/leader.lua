@@ -11,6 +11,8 @@
 --   feed back  leader/leader.lua           Consul's answers          "committed"              each batch
 --   audit      leader/feeds.lua            assignment/ topology/     a feed, or another read  each 50 s, a refusal,
 --                                          meta, version/ (keys)     if written meanwhile     an answer that was lost
+--   reload     leader/switch.lua           another policy            a new planner, or none   a file, SIGHUP, policy/use
+--   shadow     leader/shadow.lua           the same feeds            a comparison             an audit
 --
 -- The first feed is acted on at once; what arrives while a pass runs is taken
 -- together by the next. This agent parses none of it and remembers none of it:
@@ -19,6 +21,8 @@
 local bucket = require("appmgr.consul.bucket")
 local commit = require("appmgr.leader.commit")
 local Feeds = require("appmgr.leader.feeds")
+local Shadow = require("appmgr.leader.shadow")
+local Switch = require("appmgr.leader.switch")
 local frame = require("appmgr.planner.frame")
 local outcome = require("appmgr.leader.outcome")
 
@@ -37,7 +41,8 @@ local WORK_BURST_MS, WORK_PER_MS = 1000, 0.1
 local REQUIRED = { "audit", "version", "task", "live", "node" }
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `codec` (sha256, uuid), `now`
---   (function → unix s), `planner` (core.planner), `policy` (function → {name, source, options} | nil, err), `node`,
+--   (function → unix s), `planner` (core.planner), `policy` (function → {name, source, options} | nil, err), `shadow`
+--   (function → such a policy | nil; may be absent), `node`,
 --   `session` (id(), is_settling()), `cluster` (id(), verify()), `fallback_ms`,
 --   `may_write` (function(term) → boolean), `on_refused` (function(): a write was refused), `remember_tasks`
 --   (function(body): the listing of task/ that a decision was made from)
@@ -53,11 +58,23 @@ function M.new(deps)
   self.decisions = outcome.new({
     timer = deps.timer, problems = deps.problems, now = deps.now, remember_tasks = deps.remember_tasks,
   })
+  self.shadow = Shadow.new({
+    timer = deps.timer, planner = deps.planner, codec = deps.codec, now = deps.now, node = deps.node,
+    prefix = deps.client.prefix, cluster = deps.cluster,
+  })
+  self.switch = Switch.new(setmetatable({
+    random = self.random, on_accepted = function(policy)
+      self.policy = policy
+      self:start_over()
+    end,
+  }, { __index = deps }))
   self.snapshot, self.writes = 0, 0
   return self
 end
 
 local start_planner, consider
+
+local function no_policy() end
 
 -- The planner's life --------------------------------------------------------
 
@@ -80,6 +97,7 @@ local function drop_planner(self)
   cancel(self, "pause")
   cancel(self, "retry")
   self.feeds:stop()
+  self.shadow:stop()
   self.fed, self.held, self.is_dirty = {}, {}, false
   if planner then planner:kill() end
 end
@@ -106,23 +124,24 @@ local function expect_answer(self, what)
   cancel(self, "deadline")
   self.deadline = self.timer.after(DEADLINE_MS, function()
     self.deadline = nil
+    self.decisions:count("timeout")
     replace_planner(self, ("it did not %s within %d s"):format(what, DEADLINE_MS // 1000))
   end)
 end
 
---- Sends the policy that is configured.
+--- Sends the policy in use; before there is one, that which is to be.
 local function configure(self)
-  local policy, err = self.deps.policy()
+  local policy, err = self.policy, nil
+  if not policy then policy, err = self.deps.policy() end
   if not policy then
-    self.problems:set("policy", ("the policy cannot be read: %s; %s"):format(err,
-      self.configured and "the one before stays in use" or "nothing is decided"))
-    return
+    return self.problems:set("policy", ("the policy cannot be read: %s; nothing is decided"):format(err))
   end
+  self.offered = policy
   send(self, {
     type = "configure", node = self.deps.node, prefix = self.deps.client.prefix,
     policy = { name = policy.name, options = policy.options, hash = self.deps.codec.sha256(policy.source) },
   }, policy.source)
-  if not self.pass then expect_answer(self, "read its policy") end
+  expect_answer(self, "read its policy")
 end
 
 function start_planner(self)
@@ -134,6 +153,7 @@ function start_planner(self)
     on_exit = function(reason)
       if planner and planner == self.planner then
         self.planner = nil
+        self.decisions:count("error")
         replace_planner(self, tostring(reason))
       end
     end,
@@ -141,6 +161,8 @@ function start_planner(self)
   if not planner then return replace_planner(self, "it cannot be started: " .. tostring(err)) end
   self.planner = planner
   configure(self)
+  self.shadow_policy = (self.deps.shadow or no_policy)()
+  self.shadow:start(self.shadow_policy)
   self.feeds:start()
 end
 
@@ -154,8 +176,9 @@ local function feed(self, header, body)
   self.is_dirty = true
   self.fed[header.topic] = true
   if header.topic == "task" and header.status == 200 then self.decisions:tasks_read(body) end
-  send(self, { type = "feed", topic = header.topic, host = header.host, status = header.status, index = header.index },
-    body)
+  local message = { type = "feed", topic = header.topic, host = header.host, status = header.status, index = header.index }
+  send(self, message, body)
+  self.shadow:feed(message, body)
 end
 
 --- Takes some of Consul's answers, for one pass. While another runs only the last of each topic is kept.
@@ -279,14 +302,13 @@ end
 local ON_MESSAGE = {}
 
 function ON_MESSAGE.configured(self, header)
-  if not self.pass then cancel(self, "deadline") end
-  if header.ok then
-    self.configured, self.is_dirty = true, true
-    self.problems:clear("policy")
-    return consider(self)
+  cancel(self, "deadline")
+  if not header.ok then
+    return self.problems:set("policy", ("the policy cannot be used: %s; nothing is decided"):format(tostring(header.error)))
   end
-  self.problems:set("policy", ("the policy cannot be used: %s; %s"):format(tostring(header.error),
-    self.configured and "the one before stays in use" or "nothing is decided"))
+  self.policy, self.configured, self.is_dirty = self.offered, true, true
+  if not self.switch:candidate() then self.problems:clear("policy") end
+  consider(self)
 end
 
 function ON_MESSAGE.decision(self, header, body)
@@ -340,7 +362,8 @@ end
 --- The term is over: nothing more is written, the planner ends.
 function Leader:stop()
   if not self.term then return end
-  self.term = nil
+  self.term, self.policy = nil, nil
+  self.switch:stop()
   drop_planner(self)
   cancel(self, "restart")
   cancel(self, "audits")
@@ -364,22 +387,30 @@ function Leader:start_over()
   start_planner(self)
 end
 
---- The policy or its options changed: the planner gets it and decides anew. One that cannot be used leaves the one
--- before in use.
+--- The policy or its options may have changed: another one is tried, and takes over in a planner of its own. One that cannot be
+-- used leaves the one before in use.
 function Leader:reconfigure()
   if not self.term then return end
   -- What ended the planner before may have been the policy that is replaced now: no long wait for it.
   self.failures = 0
-  if self.planner then return configure(self) end
+  if self.policy then
+    self.switch:consider(self.policy, self.deps.policy())
+  elseif self.planner then
+    configure(self)
+  end
   if self.restart then
     cancel(self, "restart")
     start_planner(self)
+  elseif self.planner and not Switch.same((self.deps.shadow or no_policy)(), self.shadow_policy) then
+    self:start_over()
   end
 end
 
 --- What `status` shows of the leader.
 -- @treturn ?table nil when this agent does not lead; else {term, stage ("starting", "idle", "deciding", "committing"),
---   planner_pid, snapshot, last_decision (nil or {at, outcome, frozen, summary, batches, took_ms}), dropped}
+--   planner_pid, snapshot, policy (nil or {name, hash, from}), trying (nil or the name of a policy under trial), shadow (see
+--   Shadow:status), outcomes (how many decisions ended how), failures (of the last decision),
+--   last_decision (nil or {at, outcome, frozen, summary, batches, took_ms}), dropped}
 function Leader:status()
   if not self.term then return nil end
   local stage = "starting"
@@ -392,7 +423,11 @@ function Leader:status()
   end
   return {
     term = self.term, stage = stage, planner_pid = self.planner and self.planner:pid(), snapshot = self.snapshot,
-    last_decision = self.decisions.last, dropped = self.decisions.dropped_count,
+    policy = self.policy and {
+      name = self.policy.name, hash = self.deps.codec.sha256(self.policy.source), from = self.policy.from,
+    },
+    trying = self.switch:candidate(), shadow = self.shadow:status(), outcomes = self.decisions.counts,
+    failures = self.decisions.failures, last_decision = self.decisions.last, dropped = self.decisions.dropped_count,
   }
 end
 

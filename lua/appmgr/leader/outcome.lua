@@ -8,13 +8,23 @@ Outcome.__index = Outcome
 -- The listing of tasks may be large; it is written at most this often.
 local REMEMBER_MS = 5000
 
+local function no_counts()
+  return { ok = 0, error = 0, timeout = 0, no_memory = 0, bad_result = 0 }
+end
+
 --- @tparam table deps `timer`, `problems`, `now` (function → unix s), `remember_tasks` (function(body), may be nil)
 -- @treturn Outcome
 function M.new(deps)
   return setmetatable({
     timer = deps.timer, problems = deps.problems, now = deps.now, remember_tasks = deps.remember_tasks,
-    dropped_count = 0,
+    dropped_count = 0, counts = no_counts(), failures = {},
   }, Outcome)
+end
+
+--- Counts how a decision ended.
+-- @tparam string name one of "ok", "error", "timeout", "no_memory", "bad_result"
+function Outcome:count(name)
+  if self.counts[name] then self.counts[name] = self.counts[name] + 1 end
 end
 
 --- Cuts a decision's body into its batches.
@@ -80,12 +90,26 @@ local function tell_problems(self, header)
   self.problems:clear_prefix("cluster/plan/", kept)
 end
 
+-- Tasks that the policy failed for, with where and how.
+local function failures_of(header)
+  local list = {}
+  for _, failure in ipairs(type(header.failures) == "table" and header.failures or {}) do
+    list[#list + 1] = {
+      task = tostring(failure.task), outcome = tostring(failure.outcome), message = tostring(failure.message),
+      traceback = failure.traceback and tostring(failure.traceback),
+    }
+  end
+  return list
+end
+
 --- Takes a decision that counts.
 -- @tparam table header
 -- @tparam integer batches how many it brings
 -- @tparam number took_ms
 function Outcome:take(header, batches, took_ms)
   tell_problems(self, header)
+  self:count(header.outcome)
+  self.failures = failures_of(header)
   self.last = {
     at = self.now(), outcome = header.outcome, frozen = header.frozen, batches = batches, took_ms = took_ms,
     summary = type(header.summary) == "table" and header.summary or {},
@@ -107,6 +131,7 @@ function Outcome:clear()
   remember(self)
   if self.wait then self.wait:cancel() end
   self.wait, self.fed_tasks, self.decided_tasks, self.last = nil, nil, nil, nil
+  self.counts, self.failures = no_counts(), {}
   self.problems:clear_prefix("cluster/plan/")
 end
 

@@ -5,7 +5,8 @@
 --   start    configuration → state directory (lock, whose it is) → control socket → keeper
 --            → local applications → Consul, when it answers
 --   Consul   session held → live/<host> acquired (membership) → reports, assignment, election
---   reload   SIGHUP (node/reload.lua): all but Consul; a broken file changes nothing
+--   reload   SIGHUP (node/reload.lua): all but Consul; a broken file changes nothing;
+--            a policy's file changed (node/policy_source.lua); policy/use changed (leader/policies.lua)
 --   stop     SIGTERM: resigns, keeps its session, leaves the applications to the keeper
 --   leave    SIGINT, `appmgr leave`: resigns, stops the applications, ends its session
 --
@@ -18,6 +19,7 @@ local History = require("appmgr.node.history")
 local Lease = require("appmgr.node.lease")
 local Load = require("appmgr.node.load")
 local Locals = require("appmgr.node.locals")
+local PolicySource = require("appmgr.node.policy_source")
 local Probe = require("appmgr.node.probe")
 local Problems = require("appmgr.problems")
 local Report = require("appmgr.node.report")
@@ -27,7 +29,6 @@ local Usage = require("appmgr.node.usage")
 local Turns = require("appmgr.turns")
 local Zone = require("appmgr.when.zone")
 local clock = require("appmgr.clock")
-local configuration = require("appmgr.config")
 local json = require("appmgr.json")
 local node_size = require("appmgr.node_size")
 local launch = require("appmgr.node.launch")
@@ -93,6 +94,21 @@ local function open_lease(self)
     confirm = function(callback) self.assignment:confirm(callback) end,
     on_change = function() self.apps:lease_changed() end,
   })
+end
+
+local function open_policy_source(self)
+  local core = self.core
+  self.policy_source = PolicySource.new({
+    file = core.file, file_watch = core.file_watch, timer = core.timer, log = core.log, problems = self.problems,
+    share_dir = core.runtime.share_dir,
+    on_change = function()
+      if self.leader then self.leader:reconfigure() end
+    end,
+  })
+  local use_policies, err = self.policy_source:prepare(self.config.Policy)
+  if not use_policies then return nil, ("%s: %s"):format(self.config.path, err) end
+  use_policies()
+  return true
 end
 
 local function build_apps(self)
@@ -327,14 +343,27 @@ local function open_report(self)
   })
 end
 
+--- Which policy this node places with when it leads.
+local function open_policies(self)
+  local core = self.core
+  self.policies = require("appmgr.leader.policies").new({
+    client = self.client, timer = core.timer, random = math.random, problems = self.problems, json = json,
+    codec = core.codec, fallback_ms = self.config.Consul.topology_interval * 1000,
+    configured = function() return self.policy_source.policy end,
+    may_write = function() return self.election:is_leading() end,
+    on_change = function() self.leader:reconfigure() end,
+  })
+end
+
 local function open_election(self)
   if not self.config.Consul.candidate then return end
   local core = self.core
+  open_policies(self)
   self.leader = require("appmgr.leader.leader").new({
     client = self.client, timer = core.timer, random = math.random, log = core.log, problems = self.problems,
     codec = core.codec, now = clock.now, planner = core.planner, cluster = self.cluster, session = self.session,
     node = self.node, fallback_ms = self.config.Consul.topology_interval * 1000,
-    policy = function() return self.policy end,
+    policy = function() return self.policies:current() end, shadow = function() return self.policy_source.shadow end,
     may_write = function(term) return self.election:is_leading(term) end,
     on_refused = function() self.election:doubt() end,
     remember_tasks = function(body) self.state:save_tasks(body) end,
@@ -343,8 +372,13 @@ local function open_election(self)
     client = self.client, timer = core.timer, random = math.random, log = core.log, problems = self.problems,
     json = json, node = self.node, session = self.session,
     fallback_ms = self.config.Consul.topology_interval * 1000,
-    on_elected = function(term) self.leader:start(term) end,
-    on_deposed = function() self.leader:stop() end,
+    on_elected = function(term)
+      self.policies:start(function() self.leader:start(term) end)
+    end,
+    on_deposed = function()
+      self.policies:stop()
+      self.leader:stop()
+    end,
   })
 end
 
@@ -397,7 +431,7 @@ local function quiesce(self)
     if self[name] then self[name]:cancel() end
     self[name] = nil
   end
-  for _, name in ipairs({ "lease", "leader", "assignment", "membership" }) do
+  for _, name in ipairs({ "policy_source", "policies", "lease", "leader", "assignment", "membership" }) do
     if self[name] then self[name]:stop() end
   end
 end
@@ -492,12 +526,9 @@ function M.start(options)
     version = core.runtime.version, pid = core.runtime.pid, started_ms = core.timer.now_ms(),
     problems = Problems.new({ log = core.log, now = clock.now }),
   }, Agent)
-  local policy, err = configuration.load_policy(self.config.Policy, core.file, core.runtime.share_dir)
-  if not policy then return nil, ("%s: %s"):format(self.config.path, err) end
-  self.policy = policy
   self.owner = user_name(core.file, (core.file.stat("/proc/self") or {}).uid or 0)
-  local opened
-  opened, err = open_state(self)
+  local opened, err = open_policy_source(self)
+  if opened then opened, err = open_state(self) end
   if opened then opened, err = self:limit_tasks(self.config.Tasks) end
   if not opened then return nil, err end
   if self.config.Consul then open_lease(self) end

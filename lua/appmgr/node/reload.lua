@@ -17,35 +17,36 @@ local function tell_restart(agent, fresh)
   agent.problems:set("config/restart", ("%s: Consul changed; restart the agent for it"):format(agent.config.path))
 end
 
---- Reads the file and the policy that it names.
+--- Reads the file and the policies that it names, and sees to it that what may fail has not.
+-- @treturn[1] table the configuration
+-- @treturn[1] function() brings its policies into force
+-- @treturn[2] nil
+-- @treturn[2] string why everything stays
 local function read(agent)
-  local file = agent.core.file
-  local fresh, err = configuration.read(file, agent.config.path)
-  if not fresh then return nil, nil, err end
-  local policy
-  policy, err = configuration.load_policy(fresh.Policy, file, agent.core.runtime.share_dir)
-  return fresh, policy, err
+  local fresh, err = configuration.read(agent.core.file, agent.config.path)
+  if not fresh then return nil, err .. "\nthe configuration stays as it was; repair the file and send SIGHUP again" end
+  local use_policies
+  use_policies, err = agent.policy_source:prepare(fresh.Policy)
+  if not use_policies then return nil, err .. "\nthe configuration stays as it was; repair the file and send SIGHUP again" end
+  local limited
+  limited, err = agent:limit_tasks(fresh.Tasks)
+  if not limited then return nil, err .. "; the configuration stays as it was; send SIGHUP again" end
+  return fresh, use_policies
 end
 
 --- Reads the configuration of an agent again and brings it into force.
--- @tparam Agent agent `config` and `policy` are changed, the log level follows
+-- @tparam Agent agent `config` and `policy_source` are changed, the log level follows
 -- @treturn boolean|nil, string `nil, err` when nothing was changed; it is told as a problem, too
 function M.apply(agent)
-  local fresh, policy, err = read(agent)
-  if not policy then
-    agent.problems:set("config", err .. "\nthe configuration stays as it was; repair the file and send SIGHUP again")
-    return nil, err
+  local fresh, use_policies = read(agent)
+  if not fresh then
+    agent.problems:set("config", use_policies)
+    return nil, use_policies
   end
-  local limited
-  limited, err = agent:limit_tasks(fresh.Tasks)
-  if not limited then
-    agent.problems:set("config", err .. "; the configuration stays as it was; send SIGHUP again")
-    return nil, err
-  end
+  use_policies()
   agent.problems:clear("config")
   tell_restart(agent, fresh)
   for _, name in ipairs(configuration.RELOADABLE) do agent.config[name] = fresh[name] end
-  agent.policy = policy
   agent.core.log.set_level(fresh.LogLevel)
   agent.core.log.info("configuration read again: " .. agent.config.path)
   return true

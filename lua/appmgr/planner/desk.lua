@@ -1,15 +1,17 @@
 --- The planner's desk: messages in, messages out. Holds the model and the policy
 -- between messages; knows nothing of pipes.
+local Deltas = require("appmgr.planner.deltas")
+local Engine = require("appmgr.planner.engine")
 local Model = require("appmgr.planner.model")
 local Policy = require("appmgr.planner.policy")
 local batches = require("appmgr.planner.batches")
 local check = require("appmgr.planner.check")
 local diff = require("appmgr.planner.diff")
-local Deltas = require("appmgr.planner.deltas")
-local Engine = require("appmgr.planner.engine")
+local fresh = require("appmgr.planner.fresh")
 local guard = require("appmgr.planner.guard")
 local reasons = require("appmgr.planner.reasons")
 local report = require("appmgr.planner.report")
+local trial = require("appmgr.planner.trial")
 local versions = require("appmgr.planner.versions")
 
 local Desk = {}
@@ -17,6 +19,7 @@ Desk.__index = Desk
 
 local MAX_SUMMARY_LINES = 50
 local MAX_PROBLEM_BYTES = 2000
+local MAX_FAILURES = 10
 
 -- So many tasks are reported as pending with their reasons.
 local MAX_PENDING = 100
@@ -50,6 +53,7 @@ end
 local function take_policy(self, description, source)
   if not description then return true end
   local policy, reason = load_policy(self, description, source)
+  self.load_again = function() return load_policy(self, description, source) end
   -- A policy that cannot be loaded never replaces one that works.
   if policy then
     self.policy, self.policy_error, self.engine = policy, nil, nil
@@ -61,7 +65,9 @@ end
 
 local function configure(self, header, body)
   if not self.model then
-    self.model = Model.new({ json = self.deps.json, codec = self.deps.codec, prefix = header.prefix or "appmgr" })
+    self.model = Model.new({
+      json = self.deps.json, codec = self.deps.codec, prefix = header.prefix or "appmgr", follows = header.follows,
+    })
   end
   self.node, self.limits, self.engine = header.node, header.limits, nil
   self.policy_error = header.policy_error or self.policy_error
@@ -105,6 +111,20 @@ local function pending_problems(engine, snapshot, list)
     local text = ("%d more tasks are pending; \"appmgr tasks\" shows all"):format(#names - MAX_PENDING)
     list[#list + 1] = { key = "task", text = text }
   end
+end
+
+-- The tasks that the policy failed for, and how.
+local function failures_of(result)
+  local list = {}
+  for _, state in ipairs(result.states) do
+    if #list < MAX_FAILURES and state.cause and state.cause.code == "policy_failed" then
+      list[#list + 1] = {
+        task = state.name, outcome = state.cause.args.outcome, message = state.cause.args.message,
+        traceback = state.traceback and shortened(state.traceback),
+      }
+    end
+  end
+  return list
 end
 
 local function stranger_problems(snapshot, list)
@@ -186,7 +206,7 @@ local function reply(self, header, fields)
   fields.outcome = fields.outcome or "ok"
   fields.audit = self.model.needs_audit or nil
   fields.status_hosts = sorted_set(self.watched, json)
-  for _, name in ipairs({ "problems", "batch_bytes", "summary" }) do
+  for _, name in ipairs({ "problems", "batch_bytes", "summary", "failures" }) do
     fields[name] = json.array(fields[name] or {})
   end
   if self.policy then
@@ -227,7 +247,7 @@ local function decide(self, header)
   stranger_problems(snapshot, problems)
   return reply(self, header, {
     outcome = result.outcome, outcome_message = result.outcome_message, problems = problems, batch_bytes = sizes,
-    summary = summary,
+    summary = summary, failures = failures_of(result),
   }), body
 end
 
@@ -253,8 +273,35 @@ local function make_report(self, header)
   return message
 end
 
+-- Nothing that has no effect belongs to a term.
+local function snapshot_without_effect(self, header)
+  local snapshot = self.model:snapshot(seconds(header.now))
+  return snapshot, guard.frozen(self.model, snapshot.nodes, header.known_cluster)
+end
+
+--- May this policy take over? While nothing may be decided on what was read, nobody can tell, and nothing can happen.
+local function try_policy(self, header)
+  local snapshot, frozen = snapshot_without_effect(self, header)
+  local answer = frozen and { ok = true, untried = frozen }
+    or trial.run(self.model, snapshot, self.load_again, self.limits, self.deps.json)
+  answer.type = "trial"
+  return answer
+end
+
+--- How far is what this policy would do from what runs?
+local function compare(self, header)
+  local snapshot, frozen = snapshot_without_effect(self, header)
+  local answer = { type = "comparison", frozen = frozen }
+  if frozen then return answer end
+  local result = fresh.decide(snapshot, self.policy, self.limits)
+  answer.outcome, answer.outcome_message = result.outcome, result.outcome_message
+  answer.elsewhere, answer.replicas = fresh.elsewhere(snapshot.held, result.changes)
+  return answer
+end
+
 local HANDLERS = {
-  configure = configure, feed = feed, decide = decide, committed = committed, report = make_report,
+  configure = configure, feed = feed, decide = decide, committed = committed, report = make_report, trial = try_policy,
+  compare = compare,
 }
 
 --- Handles one message.

@@ -10,14 +10,15 @@ local listing = require("appmgr.planner.listing")
 local Model = {}
 Model.__index = Model
 
---- @tparam table deps `json`, `codec`, `prefix` (without or with a slash at its end)
+--- @tparam table deps `json`, `codec`, `prefix` (without or with a slash at its end), `follows` (true: somebody else decides,
+--   so what an audit finds is never compared with a decision)
 -- @treturn Model
 function Model.new(deps)
   local reading = { json = deps.json, codec = deps.codec, prefix = deps.prefix:gsub("/*$", "") .. "/" }
   return setmetatable({
     reading = reading, prefix = reading.prefix, tasks = Tasks.new(deps), nodes = Nodes.new(deps),
     holdings = Holdings.new(deps), indexes = {}, feed_errors = {}, needs_audit = false, commit_error = nil,
-    founded = {}, folder_is_due = false,
+    founded = {}, folder_is_due = false, follows = deps.follows,
   }, Model)
 end
 
@@ -72,6 +73,7 @@ end
 function FEED.audit(self, _, body)
   local entries, reason = listing.read_transaction(body, self.reading)
   if not entries then return nil, reason end
+  if self.follows then self.holdings:forget() end
   self.holdings:feed_audit(entries)
   self.needs_audit, self.commit_error = false, nil
   return true

@@ -135,18 +135,18 @@ end
 local function ask(run, asked)
   local limits = M.limits(run, math.min(asked.count, run.board.count * asked.limit))
   run.asked = run.asked + 1
-  local outcome, message = run.policy:run(question.choose, limits, asked)
+  local outcome, message, traceback = run.policy:run(question.choose, limits, asked)
   if outcome == "ok" then return "ok" end
   undo(run, asked)
   if outcome == "timeout" then run.wasted_instructions = run.wasted_instructions + limits.instructions end
   if outcome == "error" and asked.asker.bad_result then return "bad_result", asked.asker.bad_result end
-  return outcome, message
+  return outcome, message, traceback
 end
 
-local function fail(run, state, outcome, message)
+local function fail(run, state, outcome, message, traceback)
   run.failures[#run.failures + 1] = { outcome = outcome, message = message }
   state.cause = { code = "policy_failed", args = { outcome = outcome, message = message } }
-  state.pending = state.to_place
+  state.pending, state.traceback = state.to_place, traceback
 end
 
 -- Why nobody can be asked; nil when somebody can.
@@ -178,8 +178,9 @@ function M.place(run, job, state)
   local outcome, message = excuse(run)
   if outcome then return fail(run, state, outcome, message) end
   local asked = new_question(run, job, state, ids)
-  outcome, message = ask(run, asked)
-  if outcome ~= "ok" then return fail(run, state, outcome, message) end
+  local traceback
+  outcome, message, traceback = ask(run, asked)
+  if outcome ~= "ok" then return fail(run, state, outcome, message, traceback) end
   for position, site in ipairs(asked.chosen) do
     local replica = {
       task = job.name, slot = state.to_place[position], version = job.task.version, since = run.now,

@@ -77,7 +77,7 @@ local function run(words, changes)
   local context = fake_context.new({
     status = changes.status or STATUS,
     ["consul.read"] = changes.read or consul(changes.listings or LISTINGS),
-    ["policy.current"] = { name = "spread", source = "return {}" },
+    ["policy.configured"] = { name = "spread", source = "return {}" },
   }, { core = core })
   local code = fake_context.run(context, table.unpack(words))
   return { code = code, out = context.out(), err = context.err(), core = core }

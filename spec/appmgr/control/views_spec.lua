@@ -11,7 +11,7 @@ local function new_agent()
   return {
     node = "alpha", version = "0.1.0", pid = 7, started_ms = 1000, state_dir = "/s",
     config = { Description = "web tier", Consul = { prefix = "appmgr", token = "secret" } },
-    policy = { name = "spread", source = "return {}" },
+    policy_source = { policy = { name = "spread", source = "return {}" } },
     client = {},
     session = { id = function() return "s-1" end, lease_until_ms = function() return 20000 end },
     cluster = { id = function() return "c-1" end },
@@ -69,8 +69,8 @@ describe("handlers", function()
     table.sort(names)
     assert.same({
       "app.add", "app.disable", "app.enable", "app.history", "app.list", "app.logs", "app.reload", "app.remove",
-      "app.restart", "app.show", "cluster.accept", "cluster.restore", "consul.read", "leave", "node.set", "policy.current",
-      "repl.complete", "repl.eval", "status", "task.apply", "task.disable", "task.enable",
+      "app.restart", "app.show", "cluster.accept", "cluster.restore", "consul.read", "leave", "node.set",
+      "policy.configured", "repl.complete", "repl.eval", "status", "task.apply", "task.disable", "task.enable",
       "task.remove", "task.restart", "task.scale",
     }, names)
   end)
@@ -81,7 +81,7 @@ describe("handlers", function()
     assert.equal("failed", call("app.show", new_agent(), { name = "c" }).result.state)
     assert.equal("not_found", call("app.show", new_agent(), { name = "d" }).code)
     assert.equal("not_found", call("app.show", new_agent(), {}).code)
-    assert.equal("return {}", call("policy.current", new_agent()).result.source)
+    assert.equal("return {}", call("policy.configured", new_agent()).result.source)
   end)
 
   it("hand on how leaving went", function()

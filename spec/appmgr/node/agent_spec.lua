@@ -18,7 +18,7 @@ local function fake_core()
   function log.set_level(level) log.level = level end
   function log.set_name(name) log.name = name end
   local fake = {
-    log = log, timer = fake_timer.new(), keeper = keeper, told = {}, signals = {}, codec = setmetatable({
+    log = log, timer = fake_timer.new(), keeper = keeper, told = {}, signals = {}, watched = {}, codec = setmetatable({
       uuid = function() return "uid" end,
     }, { __index = core.codec }),
     file = fake_file.new({ ["/share/policies/spread.lua"] = "return {}", ["/proc/self/environ"] = "PATH=/bin\0" }),
@@ -29,6 +29,10 @@ local function fake_core()
     },
   }
   fake.survey = { begin = function() return { step = function() return {} end } end }
+  fake.file_watch = { start = function(path, fn)
+    fake.watched[path] = fn
+    return { close = function() fake.watched[path] = nil end }
+  end }
   fake.notify = { send = function(state) fake.told[#fake.told + 1] = state; return true end }
   fake.loop = {
     on_signal = function(name, fn) fake.signals[name] = fn end,
