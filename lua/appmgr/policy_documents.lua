@@ -57,7 +57,7 @@ end
 -- @treturn[2] string why it cannot be read
 function M.read_use(text, json)
   local document, err = json.decode(text or "")
-  local use, reason = read_choice(document)
+  local use, reason = read_choice(not json.is_array(document) and document or nil)
   if not use then return nil, err or reason end
   use.history = {}
   for _, earlier in ipairs(fields.is_object(document) and type(document.history) == "table" and document.history or {}) do

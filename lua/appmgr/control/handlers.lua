@@ -8,18 +8,13 @@ local applications = require("appmgr.control.applications")
 local cluster = require("appmgr.control.cluster")
 local logs = require("appmgr.control.logs")
 local nodes = require("appmgr.control.nodes")
+local policies = require("appmgr.control.policies")
 local repl = require("appmgr.control.repl")
 local store = require("appmgr.control.store")
 local tasks = require("appmgr.control.tasks")
 local views = require("appmgr.control.views")
 
 local M = {}
-
---- policy.configured {} → {name, source, options}: what this agent places with when it leads and Consul names no policy
-local function policy(agent, request)
-  local own = agent.policy_source.policy
-  request:reply({ name = own.name, source = own.source, options = own.options })
-end
 
 local function leave(agent, request)
   agent:leave(function(result, err)
@@ -36,7 +31,10 @@ function M.new(core)
     ["status"] = function(agent, request)
       request:reply(views.status(agent, core.timer.now_ms()))
     end,
-    ["policy.configured"] = policy,
+    ["policy.configured"] = policies.configured,
+    ["policy.put"] = policies.put,
+    ["policy.choose"] = policies.choose,
+    ["policy.remove"] = policies.remove,
     ["app.list"] = applications.list,
     ["app.show"] = applications.show,
     ["app.add"] = applications.add,

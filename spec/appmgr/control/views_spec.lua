@@ -70,8 +70,8 @@ describe("handlers", function()
     assert.same({
       "app.add", "app.disable", "app.enable", "app.history", "app.list", "app.logs", "app.reload", "app.remove",
       "app.restart", "app.show", "cluster.accept", "cluster.restore", "consul.read", "leave", "node.set",
-      "policy.configured", "repl.complete", "repl.eval", "status", "task.apply", "task.disable", "task.enable",
-      "task.remove", "task.restart", "task.scale",
+      "policy.choose", "policy.configured", "policy.put", "policy.remove", "repl.complete", "repl.eval", "status",
+      "task.apply", "task.disable", "task.enable", "task.remove", "task.restart", "task.scale",
     }, names)
   end)
 

@@ -43,6 +43,51 @@ local function cluster_lines(cluster)
   }
 end
 
+local OUTCOMES <const> = { "ok", "error", "timeout", "no_memory", "bad_result" }
+
+local function describe_policy(leading)
+  local policy = leading.policy
+  if not policy then return "none yet" end
+  local text = ("%s@%s (%s)"):format(policy.name, policy.hash:sub(1, 12),
+    policy.from == "Consul" and "kept in Consul" or "of the configuration")
+  return leading.trying and ("%s; %s is being tried"):format(text, leading.trying) or text
+end
+
+local function describe_outcomes(outcomes)
+  local parts = {}
+  for _, name in ipairs(OUTCOMES) do
+    if outcomes[name] > 0 then parts[#parts + 1] = ("%d %s"):format(outcomes[name], name) end
+  end
+  return #parts > 0 and table.concat(parts, ", ") or "none yet"
+end
+
+local function describe_shadow(shadow)
+  if not shadow then return nil end
+  if shadow.error then return ("%s: %s"):format(shadow.policy, shadow.error) end
+  if not shadow.at then return shadow.policy .. ": not compared yet" end
+  local text = ("%s: would put %d of %d replicas elsewhere"):format(shadow.policy, shadow.elsewhere, shadow.replicas)
+  return shadow.outcome == "ok" and text or ("%s (%s: %s)"):format(text, shadow.outcome, tostring(shadow.outcome_message))
+end
+
+--- What this node does as the leader.
+local function leading_lines(leading)
+  return {
+    { "policy", describe_policy(leading) },
+    { "decisions", describe_outcomes(leading.outcomes) },
+    { "shadow", describe_shadow(leading.shadow) },
+  }
+end
+
+--- For which tasks the policy failed, and where in it.
+local function failure_lines(leading)
+  local lines = {}
+  for _, failure in ipairs(leading and leading.failures or {}) do
+    lines[#lines + 1] = ('  the policy failed for task "%s" (%s): %s'):format(failure.task, failure.outcome, failure.message)
+    for line in (failure.traceback or ""):gmatch("[^\n]+") do lines[#lines + 1] = "    " .. line end
+  end
+  return lines
+end
+
 local function format(status)
   local lines = {
     { "node", status.node },
@@ -51,12 +96,16 @@ local function format(status)
     { "state", status.state_dir },
   }
   for _, line in ipairs(cluster_lines(status.cluster)) do lines[#lines + 1] = line end
+  local leading = status.leading and leading_lines(status.leading) or {}
+  table.move(leading, 1, #leading, #lines + 1, lines)
   lines[#lines + 1] = { "applications", describe_applications(status.applications) }
   lines[#lines + 1] = { "problems", #status.problems == 0 and "none" or grid.count(#status.problems, "problem") }
   local text = { grid.list(lines) }
   for _, problem in ipairs(status.problems) do
     text[#text + 1] = ("  since %s  %s"):format(os.date("%Y-%m-%d %H:%M:%S", problem.since // 1), problem.text)
   end
+  local failures = failure_lines(status.leading)
+  table.move(failures, 1, #failures, #text + 1, text)
   return table.concat(text, "\n")
 end
 
