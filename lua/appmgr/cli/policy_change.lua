@@ -11,7 +11,7 @@ local policy_store = require("appmgr.cli.policy_store")
 local M = {}
 
 --- All of the cluster is placed, three times.
-local TRIAL_TIMEOUT_MS <const> = 60 * 1000
+local TRIAL_TIMEOUT_MS <const> = 30 * 1000
 local MAX_BYTES <const> = 512 * 1024
 
 --- Reads a policy's file.

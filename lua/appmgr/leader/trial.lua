@@ -8,8 +8,9 @@ local frame = require("appmgr.planner.frame")
 
 local M = {}
 
--- All of the cluster is placed, three times.
-local DEADLINE_MS <const> = 60000
+-- Everything has to be read, and then all of the cluster is placed, three times: how long that may take grows with what there is.
+local DEADLINE_MS <const> = 10000
+local BYTES_PER_MS <const> = 200
 local NEEDED <const> = { "audit", "version", "task", "live", "node" }
 
 local Trial = {}
@@ -35,12 +36,21 @@ local function fail(self, reason)
   finish(self, { ok = false, error = reason })
 end
 
+local function expect_end(self, longest_ms)
+  if self.deadline then self.deadline:cancel() end
+  self.deadline = self.timer.after(longest_ms, function()
+    self.deadline = nil
+    fail(self, ("it did not come to an end within %d s: %s"):format(longest_ms // 1000, self.why_late()))
+  end)
+end
+
 local function ask_when_fed(self)
   if not self.configured or self.asked then return end
   for _, topic in ipairs(NEEDED) do
     if not self.fed[topic] then return end
   end
   self.asked = true
+  expect_end(self, DEADLINE_MS + self.bytes // BYTES_PER_MS)
   self.planner:send(frame.encode({ type = "trial", known_cluster = self.known_cluster, now = self.now() }))
 end
 
@@ -82,6 +92,7 @@ local function new_feeds(self, deps)
       if self.asked or self.is_over then return end
       for _, item in ipairs(list) do
         self.fed[item.header.topic] = true
+        self.bytes = self.bytes + #item.body
         self.planner:send(frame.encode({
           type = "feed", topic = item.header.topic, status = item.header.status, index = item.header.index,
         }, item.body))
@@ -99,13 +110,11 @@ end
 -- @treturn table handle with cancel(): on_end is not called any more
 function M.start(deps, policy, on_end)
   local self = setmetatable({
-    on_end = on_end, now = deps.now, known_cluster = deps.known_cluster, fed = {}, configured = false,
+    on_end = on_end, timer = deps.timer, now = deps.now, known_cluster = deps.known_cluster, fed = {}, bytes = 0,
+    configured = false,
   }, Trial)
   self.feeds = new_feeds(self, deps)
-  self.deadline = deps.timer.after(DEADLINE_MS, function()
-    self.deadline = nil
-    fail(self, ("it did not come to an end within %d s: %s"):format(DEADLINE_MS // 1000, self.why_late()))
-  end)
+  expect_end(self, DEADLINE_MS)
   local planner, err
   planner, err = deps.planner.start({
     on_message = function(bytes)
