@@ -24,7 +24,6 @@ local function check_new(replica, job, node, on_node)
   local task = job and job.task
   if not task then return "no such task" end
   if #task.unsupported > 0 then return "the task must stay pending" end
-  if task.replication ~= "all" and replica.slot >= task.replication then return "more slots than its replication" end
   if on_node > (task.replication == "all" and 1 or task.max_per_node) then return "more than max_per_node" end
   local reason = hosting.rejects_kind(job.kind, node) or hosting.rejects_task(job, node)
   return reason and "the node is no choice: " .. reason.code
@@ -74,7 +73,10 @@ local function check_host(engine, host, replicas, context)
     local reason = is_new and check_new(replica, job, node, on_node[name])
     reason = note_place(context, replica, host) or reason
     if reason then return ("%s on %s: %s"):format(slot_name(replica), host, reason) end
-    if is_new then added[#added + 1] = job end
+    if is_new then
+      added[#added + 1] = job
+      if not replica.leaving then context.added[name] = true end
+    end
   end
   if #added == 0 then return nil end
   local free = check_room(engine, node, replicas)
@@ -85,16 +87,30 @@ local function check_host(engine, host, replicas, context)
   end
 end
 
--- A slot that was decided must not stand on a host that does not change, either.
-local function check_elsewhere(engine, changes, context)
-  for name, places in pairs(context.places) do
-    local violation
-    engine:each_holder(name, function(holder)
-      local host, replica = holder.site.name, holder.replica
-      local place = not changes[host] and not replica.leaving and places[replica.slot]
-      if place then violation = ("%s on %s: it is on %s too"):format(slot_name(replica), place, host) end
-    end)
-    if violation then return violation end
+-- How many slots a task has where they are to stay: on a drained node they only wait for their successors.
+local function count_lasting(engine, places)
+  local count = 0
+  for _, host in pairs(places) do
+    if not engine.board.sites[host].node.drain then count = count + 1 end
+  end
+  return count
+end
+
+-- A slot that was decided must not stand on a host that does not change, either; and a task must not have too many.
+local function check_task(engine, changes, name, places)
+  local violation
+  engine:each_holder(name, function(holder)
+    local host, replica = holder.site.name, holder.replica
+    if changes[host] or replica.leaving then return end
+    local place = places[replica.slot]
+    if place then violation = ("%s on %s: it is on %s too"):format(slot_name(replica), place, host) end
+    places[replica.slot] = host
+  end)
+  if violation then return violation end
+  local job = engine.jobs:get(name)
+  local wanted = job.task.replication
+  if wanted ~= "all" and count_lasting(engine, places) > wanted then
+    return ("%s: more slots than its replication"):format(name)
   end
 end
 
@@ -103,14 +119,18 @@ end
 -- @tparam table changes replicas by host, see Engine.decide
 -- @treturn ?string what is wrong; nil when nothing is
 function M.violation(engine, changes)
-  local context, hosts = { places = {} }, {}
+  local context, hosts = { places = {}, added = {} }, {}
   for host in pairs(changes) do hosts[#hosts + 1] = host end
   table.sort(hosts)
   for _, host in ipairs(hosts) do
     local violation = check_host(engine, host, changes[host], context)
     if violation then return violation end
   end
-  return check_elsewhere(engine, changes, context)
+  for name in pairs(context.added) do
+    local violation = check_task(engine, changes, name, context.places[name])
+    if violation then return violation end
+  end
+  return nil
 end
 
 return M

@@ -22,6 +22,7 @@ local placement = require("appmgr.planner.placement")
 local relation = require("appmgr.planner.rules.relation")
 local rollout = require("appmgr.planner.rollout")
 local slots = require("appmgr.planner.slots")
+local succession = require("appmgr.planner.succession")
 
 local Engine = {}
 Engine.__index = Engine
@@ -51,7 +52,8 @@ function Engine.new(options)
   local jobs = Jobs.new(board)
   local self = setmetatable({
     policy = options.policy, policy_error = options.policy_error, limits = limits, board = board, jobs = jobs,
-    ledger = Ledger.new(board, jobs), pools = Pools.new(board), touched = {}, has_changed = false, last_states = {},
+    ledger = Ledger.new(board, jobs), pools = Pools.new(board), touched = {}, unreadable = {}, has_changed = false,
+    last_states = {},
   }, Engine)
   jobs.recount = function(site) self.ledger:recount(site) end
   return self
@@ -105,6 +107,7 @@ function Engine:put_held(host, replicas, index, marks)
   end
   if site.held == false or replicas == false then self.has_changed = true end
   site.held, site.index, site.marks = replicas, index, marks or {}
+  self.unreadable[site] = replicas == false or nil
   self.touched[site] = true
   for _, replica in ipairs(replicas or {}) do
     if replica.leaving then self.jobs:touch(replica.task) end
@@ -119,6 +122,12 @@ function Engine:put_status(host, status)
   if site.status == status then return end
   site.status = status
   for _, replica in ipairs(site.view) do self.jobs:touch_watching(replica.task) end
+end
+
+--- Names the tasks whose replicas are not to be stopped for what operators want of these tasks; all others may be.
+-- @tparam table names set
+function Engine:hold_stops(names)
+  self.jobs:hold(names)
 end
 
 -- Deciding ---------------------------------------------------------------------
@@ -141,19 +150,23 @@ local function with_leaving(replica, leaving)
   }
 end
 
-local function apply_settled(self, run, state)
-  for _, holder in ipairs(state.left) do self.ledger:remove(holder) end
-  for _, holder in ipairs(state.leaving) do
+local function send_away(self, run, state, holders)
+  for _, holder in ipairs(holders) do
     if not holder.replica.leaving then run.stops[#run.stops + 1] = { holder = holder, reason = state.why[holder] } end
     self.ledger:replace(holder, with_leaving(holder.replica, true))
   end
+end
+
+local function apply_settled(self, run, state)
+  for _, holder in ipairs(state.left) do self.ledger:remove(holder) end
+  send_away(self, run, state, state.leaving)
   if state.mode == "kept" then return end
   for _, holder in ipairs(state.staying) do self.ledger:replace(holder, with_leaving(holder.replica, false)) end
 end
 
 local function settle_all(self, run, due)
   for _, job in ipairs(due) do
-    local state = slots.settle(job, self.jobs:holders(job))
+    local state = slots.settle(job, self.jobs:holders(job), run.now)
     state.name, state.entry, state.placed, state.pending, state.moved, state.unproven = job.name, job.entry, {}, {}, {}, {}
     job.state = state
     apply_settled(self, run, state)
@@ -168,10 +181,10 @@ local function kept_reason(entry)
 end
 
 -- The first host whose assignment cannot be read: nothing is placed before it is known what runs there.
-local function first_unreadable(board)
+local function first_unreadable(self)
   local first
-  for name, site in pairs(board.sites) do
-    if site.node and site.held == false and (not first or name < first) then first = name end
+  for site in pairs(self.unreadable) do
+    if site.node and (not first or site.name < first) then first = site.name end
   end
   return first
 end
@@ -181,6 +194,17 @@ local function obstacle(self, run)
   if self.board.live == 0 then return { code = "no_nodes" } end
   if run.unreadable then return { code = "host_unreadable", args = { node = run.unreadable } } end
   return nil
+end
+
+-- There is no room for all that drained nodes have: what found none stops there, and waits.
+local function give_up(self, run, job, state)
+  if #state.outgoing == 0 or #state.pending == 0 or state.cause then return end
+  local going = succession.give_up(state, #state.pending)
+  send_away(self, run, state, going)
+  for _, holder in ipairs(going) do
+    state.leaving[#state.leaving + 1] = holder
+    if holder.replica.slot < job.task.replication then state.pending[#state.pending] = nil end
+  end
 end
 
 local function place_all(self, run, due)
@@ -193,6 +217,7 @@ local function place_all(self, run, due)
       state.pending, state.cause = state.to_place, reason
     elseif state.mode == "normal" then
       placement.place(run, job, state)
+      give_up(self, run, job, state)
     end
   end
 end
@@ -254,30 +279,33 @@ local function finish(self, run, due)
   -- What is not confirmed by the next decision is taken back there.
   for site in pairs(changed) do self.touched[site] = true end
   return {
-    changes = changes, states = states, stops = run.stops, status_hosts = self.jobs:status_hosts(),
+    changes = changes, states = states, stops = run.stops, status_hosts = self.jobs:status_hosts(self.unreadable),
+    wake_at = self.jobs:wake_at(), is_rate_limited = run.starts_left <= 0,
     outcome = outcome, outcome_message = message,
   }
 end
 
-local function new_run(self, now)
+local function new_run(self, now, max_starts)
   return {
     engine = self, board = self.board, pools = self.pools, ledger = self.ledger, policy = self.policy,
     policy_error = self.policy_error, limits = self.limits, now = now, stops = {}, failures = {}, asked = 0,
-    wasted_instructions = 0, unreadable = first_unreadable(self.board),
+    wasted_instructions = 0, starts_left = max_starts or math.huge, unreadable = first_unreadable(self),
   }
 end
 
 --- Decides.
 -- @tparam integer now unix s
+-- @tparam[opt] integer max_starts how many replicas may be given a node at most
 -- @treturn table `changes`: what hosts shall hold, for those whose content changes; `states`: of the tasks that were
 --   worked on (see slots.settle and placement.place, with `name` and `entry`); `stops`: {`holder`, `reason`} for each
---   replica that is told to leave now; `status_hosts`: set of those whose status decides what happens next; `outcome`,
+--   replica that is told to leave now; `status_hosts`: set of those whose status decides what happens next; `wake_at`
+--   (unix s: when time alone changes something; nil: never); `is_rate_limited` (more could start); `outcome`,
 --   `outcome_message`
-function Engine:decide(now)
+function Engine:decide(now, max_starts)
   sync(self)
   -- What was placed then is held by now, or was taken back.
   for _, state in ipairs(self.last_states) do state.placed = {} end
-  local run, due = new_run(self, now), self.jobs:take_due(self.has_changed)
+  local run, due = new_run(self, now, max_starts), self.jobs:take_due(self.has_changed, now)
   self.has_changed = false
   settle_all(self, run, due)
   table.sort(due, Jobs.order(self.board.totals))

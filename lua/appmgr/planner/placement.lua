@@ -25,11 +25,11 @@ end
 -- How many of the task each node has, by id: all, and those that stay.
 local function count_own(state)
   local own, staying = {}, {}
-  for _, list in ipairs({ state.staying, state.leaving }) do
+  for _, list in ipairs({ state.staying, state.outgoing, state.leaving }) do
     for _, holder in ipairs(list) do
       local id = holder.site.id
       own[id] = (own[id] or 0) + 1
-      if list == state.staying then staying[id] = (staying[id] or 0) + 1 end
+      if list ~= state.leaving then staying[id] = (staying[id] or 0) + 1 end
     end
   end
   return own, staying
@@ -111,7 +111,7 @@ local function new_question(run, job, state, ids)
   local around, own, staying = surroundings.of(run.engine, job), count_own(state)
   local asked = {
     board = board, kind = kinds.grouped_by(job.kind, around.labels), name = job.name, own = own, staying = staying,
-    count = #state.to_place, limit = around.one_per_node and 1 or limit_of(job.task), around = around,
+    count = math.min(#state.to_place, run.starts_left), limit = around.one_per_node and 1 or limit_of(job.task), around = around,
     denied = around.denied, slots = state.to_place, is_global = policy.is_global, chosen = {}, ports = {},
     tally = tally_of(run, job, state), asker = asker,
   }
@@ -177,6 +177,10 @@ function M.place(run, job, state)
   if #state.to_place == 0 then return end
   local outcome, message = excuse(run)
   if outcome then return fail(run, state, outcome, message) end
+  if run.starts_left <= 0 then
+    state.pending, state.cause = state.to_place, { code = "start_rate" }
+    return
+  end
   local asked = new_question(run, job, state, ids)
   local traceback
   outcome, message, traceback = ask(run, asked)
@@ -189,6 +193,8 @@ function M.place(run, job, state)
     state.placed[position] = run.ledger:add(site, replica)
     state.staying[#state.staying + 1] = state.placed[position]
   end
+  run.starts_left = run.starts_left - #asked.chosen
+  if #asked.chosen == asked.count and asked.count < #state.to_place then state.cause = { code = "start_rate" } end
   -- A node that refused has no slot that could be pending.
   if not is_everywhere then state.pending = table.move(state.to_place, #asked.chosen + 1, #state.to_place, 1, {}) end
 end

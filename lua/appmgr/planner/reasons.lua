@@ -44,6 +44,7 @@ local TASK_TEXT = {
   host_unreadable = "waiting for %(node)s to say what it runs (its assignment cannot be read)",
   policy_failed = "the policy failed for it (%(outcome)s): %(message)s",
   no_nodes = "no node is there",
+  start_rate = "waiting: so many replicas are started at a time, and no more",
 }
 
 local function fill(template, args)

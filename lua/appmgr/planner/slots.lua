@@ -5,8 +5,12 @@
 -- to remember anything: first it is marked as leaving in the assignment, and when the
 -- status of a node that acts on the mark no longer shows it, it goes from the
 -- assignment and may be placed.
+--
+-- What a drained node has is outgoing: it stays until its successor, a slot with a number of its own, is shown to
+-- run (see succession.lua). So the numbers of a task's slots are any that differ, the lowest that are free first.
 local Nodes = require("appmgr.planner.nodes")
 local hosting = require("appmgr.planner.hosting")
+local succession = require("appmgr.planner.succession")
 
 local M = {}
 
@@ -35,13 +39,17 @@ end
 
 -- Why one holder may not stay, in view of those before it.
 local function reason_to_leave(job, holder, taken, on_site)
-  local task, slot = job.task, holder.replica.slot
-  if not task then return { code = "removed" } end
-  if taken[slot] then return { code = "duplicate" } end
-  if task.replication ~= "all" and slot >= task.replication then return { code = "replication" } end
+  local task = job.task
+  if taken[holder.replica.slot] then return { code = "duplicate" } end
+  if not task then return not job.is_held and { code = "removed" } or nil end
   local limit = task.replication == "all" and 1 or task.max_per_node
-  if (on_site[holder.site] or 0) >= limit then return { code = "max_per_node", args = { limit = limit } } end
-  return hosting.must_leave(job, holder.site.node)
+  local reason = hosting.must_leave(job, holder.site.node)
+  if not reason and (on_site[holder.site] or 0) >= limit then
+    reason = { code = "max_per_node", args = { limit = limit } }
+  end
+  -- A brake holds back what an operator's change of mind would stop; a drained node is another matter.
+  if reason and job.is_held and reason.code ~= "drain" and not holder.replica.leaving then return nil end
+  return reason
 end
 
 -- Whether the node says that the slot is not there any more, and knows that it is not to be: a node that has just
@@ -56,19 +64,47 @@ local function has_left(holder)
   return status.acted_on >= mark and status.acted_on <= site.index
 end
 
--- Splits holders into those that stay and those that leave.
-local function split(job, state)
+-- Splits holders into those that stay, those that go when somebody else runs, and those that leave.
+local function split(job, state, now)
   local on_site = {}
   for _, holder in ipairs(state.holders) do
     local reason = reason_to_leave(job, holder, state.taken, on_site)
-    if reason then
+    if succession.is_lost(job, holder, now) then
+      state.left[#state.left + 1] = holder
+    elseif reason and not succession.waits(job, holder, reason, now) then
       state.leaving[#state.leaving + 1], state.why[holder] = holder, reason
     else
-      state.taken[holder.replica.slot] = holder
+      local list = reason and state.outgoing or state.staying
+      list[#list + 1], state.taken[holder.replica.slot] = holder, holder
       on_site[holder.site] = (on_site[holder.site] or 0) + 1
-      state.staying[#state.staying + 1] = holder
     end
   end
+end
+
+-- Those that leave first when there are too many: what leaves already, then the highest slot.
+local function less_wanted(a, b)
+  local a_leaves, b_leaves = a.replica.leaving == true, b.replica.leaving == true
+  if a_leaves ~= b_leaves then return a_leaves end
+  return a.replica.slot > b.replica.slot
+end
+
+local function by_slot(a, b)
+  return a.replica.slot < b.replica.slot
+end
+
+-- More than the task wants have to leave.
+local function cut_down(job, state)
+  local wanted = job.task and job.task.replication
+  if not wanted or wanted == "all" or job.is_held or #state.staying <= wanted then return end
+  local staying = state.staying
+  table.sort(staying, less_wanted)
+  for position = 1, #staying - wanted do
+    local holder = staying[position]
+    state.leaving[#state.leaving + 1], state.why[holder] = holder, { code = "replication" }
+    state.taken[holder.replica.slot] = nil
+  end
+  state.staying = table.move(staying, #staying - wanted + 1, #staying, 1, {})
+  table.sort(state.staying, by_slot)
 end
 
 -- Nothing is added and nothing is taken away, but what leaves already may go.
@@ -92,35 +128,53 @@ local function finish_leaving(state)
   state.leaving = still
 end
 
-local function slots_to_place(task, taken, blocked)
-  local list = {}
-  if task.replication == "all" then return list end
-  for slot = 0, task.replication - 1 do
-    if not taken[slot] and not blocked[slot] then list[#list + 1] = slot end
+-- Slots that have not stopped elsewhere yet are waited for: they are placed when they have.
+local function count_waiting(state, wanted)
+  local count = 0
+  for slot in pairs(state.blocked) do
+    if slot < wanted and not state.taken[slot] then count = count + 1 end
+  end
+  return count
+end
+
+local function slots_to_place(task, state)
+  local list, wanted = {}, task.replication
+  if wanted == "all" then return list end
+  local lacking = wanted - #state.staying
+  lacking = lacking - math.min(lacking, count_waiting(state, wanted))
+  local slot = 0
+  while #list < lacking do
+    if not state.taken[slot] and not state.blocked[slot] then list[#list + 1] = slot end
+    slot = slot + 1
   end
   return list
 end
 
 --- Sorts out one task.
--- @tparam table job `name`, `entry` (nil when it was removed), `task` (nil when its document cannot be used), `kind`
+-- @tparam table job `name`, `entry` (nil when it was removed), `task` (nil when its document cannot be used), `kind`,
+--   `is_held` (whether what runs is not to be stopped for what operators want of the task)
 -- @tparam {holder,...} holders `site`, `replica`; sorted in place
--- @treturn table `mode` ("normal", "kept", "removed"), `staying`, `leaving`, `left` (holders; `why`: the reason by holder,
---   for those that did not leave before), `taken` (staying holder by slot), `blocked` (leaving holder by slot),
---   `to_place` (slots)
-function M.settle(job, holders)
+-- @tparam integer now unix s
+-- @treturn table `mode` ("normal", "kept", "removed"), `staying`, `outgoing`, `leaving`, `left` (holders; `why`: the reason
+--   by holder, for those that leave), `taken` (holder that stays or goes out by slot), `blocked` (leaving holder by slot),
+--   `to_place` (slots), `wake_at` (unix s: when to look again though nothing happened; nil: never)
+function M.settle(job, holders, now)
   table.sort(holders, holder_order)
   local state = {
-    mode = job.entry and "normal" or "removed", holders = holders, staying = {}, leaving = {}, left = {}, why = {},
-    taken = {}, blocked = {}, to_place = {},
+    mode = job.entry and "normal" or "removed", holders = holders, staying = {}, outgoing = {}, leaving = {}, left = {},
+    why = {}, taken = {}, blocked = {}, to_place = {},
   }
   if job.entry and (not job.task or #job.task.unsupported > 0) then
     state.mode = "kept"
     keep_all(state)
   else
-    split(job, state)
+    split(job, state, now)
+    cut_down(job, state)
+    succession.release(job, state)
+    state.wake_at = succession.wake_at(job, state)
   end
   finish_leaving(state)
-  if state.mode == "normal" then state.to_place = slots_to_place(job.task, state.taken, state.blocked) end
+  if state.mode == "normal" then state.to_place = slots_to_place(job.task, state) end
   return state
 end
 

@@ -11,7 +11,7 @@ local function engine()
   Deltas.new(result):feed(placing.snapshot({
     nodes = {
       node("a", { capacity = { cpu = 1000 } }), node("b"), node("c", { drain = true }),
-      node("d", { local_names = { web = true } }),
+      node("d", { local_names = { web = true } }), node("e"),
     },
     tasks = {
       task("web", { replication = 2 }), task("odd", { unsupported = { "group" } }),
@@ -37,7 +37,7 @@ describe("check.violation", function()
     for text, changes in pairs({
       ["unknown host x"] = { x = {} },
       ["no such task"] = { a = { replica("other", 0) } },
-      ["more slots than its replication"] = { a = { replica("web", 2) } },
+      ["more slots than its replication"] = { a = { replica("web", 2) }, b = { replica("web", 3) }, e = { replica("web", 4) } },
       ["it is on a too"] = { a = { replica("web", 0) }, b = { replica("web", 0) } },
       ["it is on b too"] = { a = { replica("big", 2) } },
       ["the node is no choice: drain"] = { c = { replica("web", 0) } },

@@ -29,7 +29,7 @@ describe("the desk", function()
     local cluster = three_nodes()
     cluster:task("web")
     cluster:settle()
-    cluster.store:put("node/alpha", '{"drain":true}')
+    cluster.store:put("node/alpha", '{"drain":{"deadline":1}}')
     cluster.lazy = function() return true end
     cluster:turn()
     cluster.desk.model.needs_audit = true

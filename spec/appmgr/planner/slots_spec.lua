@@ -29,14 +29,19 @@ local function settle(given, holders, marks)
     item.site.marks = marks and marks[item.site.name] or {}
   end
   local task = given and given.task
-  return slots.settle({ name = "web", entry = given, task = task, kind = task and kinds.of(task) }, holders)
+  return slots.settle({ name = "web", entry = given, task = task, kind = task and kinds.of(task) }, holders, 100)
 end
 
 describe("slots of a task", function()
   for _, case in ipairs({
     { "stay where they may", entry(), { holder(0, "a"), holder(1, "b") }, staying = "0@a 1@b", leaving = "" },
-    { "leave a node that is drained", entry(), { holder(0, "a", { drain = true }), holder(1, "b") },
-      staying = "1@b", leaving = "0@a" },
+    { "leave a node whose drain has passed its deadline", entry(),
+      { holder(0, "a", { drain = true, drain_deadline = 100 }), holder(1, "b") }, staying = "1@b", leaving = "0@a" },
+    { "have any numbers that differ", entry(), { holder(3, "a"), holder(7, "b") }, staying = "3@a 7@b", leaving = "" },
+    { "that leave already leave first", entry({ replication = 1 }),
+      { holder(0, "a", nil, { leaving = true }), holder(1, "b") }, staying = "1@b", leaving = "0@a" },
+    { "stay on a node that is away for a moment", entry(), { holder(0, "a", { gone = true, drain = true }) },
+      staying = "0@a", leaving = "" },
     { "leave above the replication", entry({ replication = 1 }), { holder(1, "a"), holder(0, "b") },
       staying = "0@b", leaving = "1@a" },
     { "leave above max_per_node, the highest first", entry({ replication = 3 }),
@@ -58,7 +63,9 @@ describe("slots of a task", function()
   end
 
   it("that have to be placed are neither those that stay nor those that still leave", function()
-    local state = settle(entry({ replication = 4 }), { holder(0, "a"), holder(2, "b", { drain = true }) })
+    local state = settle(entry({ replication = 4 }), {
+      holder(0, "a"), holder(2, "b", { drain = true, drain_deadline = 1 }),
+    })
     assert.same({ 1, 3 }, state.to_place)
     assert.equal("2@b", names({ state.blocked[2] }))
   end)

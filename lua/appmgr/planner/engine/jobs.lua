@@ -5,11 +5,15 @@ local kinds = require("appmgr.planner.kind")
 local Jobs = {}
 Jobs.__index = Jobs
 
+-- Why a task is not placed now and may be placed the next time, though nothing has changed.
+local AGAIN = { policy_failed = true, start_rate = true }
+
 --- @tparam Board board
 -- @treturn Jobs `recount`: function(site) that the owner sets, for when what its tasks ask for has changed
 function Jobs.new(board)
   return setmetatable({
-    board = board, by_name = {}, due = {}, pending = {}, everywhere = {}, watching = {}, kept = {}, failed = {}, kinds = {}, apart = {},
+    board = board, by_name = {}, kinds = {}, apart = {}, held = {}, due = {}, pending = {}, kept = {}, failed = {}, timed = {},
+    everywhere = {}, watching = {},
   }, Jobs)
 end
 
@@ -135,6 +139,18 @@ function Jobs:holders(job)
   return list
 end
 
+--- Names the tasks whose replicas are not to be stopped for what operators want of them.
+-- @tparam table names set
+function Jobs:hold(names)
+  for name in pairs(self.held) do
+    if not names[name] then self:touch(name) end
+  end
+  for name in pairs(names) do
+    if not self.held[name] then self:touch(name) end
+  end
+  self.held = names
+end
+
 --- The tasks that keep apart from one.
 -- @tparam string name
 -- @treturn {Job,...} by name
@@ -151,17 +167,23 @@ end
 
 --- The tasks that have something to do, by name; from now on none has.
 -- @tparam boolean has_changed whether something changed that may make room
+-- @tparam integer now unix s
 -- @treturn {Job,...}
-function Jobs:take_due(has_changed)
+function Jobs:take_due(has_changed, now)
   local due, list = self.due, {}
   -- Whether a policy fails may depend on how busy the machine is, and it is to be heard of for as long as it does.
   add_all(due, self.failed)
+  for job, moment in pairs(self.timed) do
+    if moment <= now then due[job] = true end
+  end
   if has_changed or next(due) then
     add_all(due, self.pending)
     add_all(due, self.everywhere)
   end
   self.due = {}
-  for job in pairs(due) do list[#list + 1] = job end
+  for job in pairs(due) do
+    list[#list + 1], job.is_held = job, self.held[job.name] == true
+  end
   table.sort(list, function(a, b) return a.name < b.name end)
   return list
 end
@@ -171,16 +193,18 @@ function Jobs:note_state(job)
   local state = job.state
   self.due[job] = nil
   self.pending[job] = #state.pending > 0 or nil
-  self.failed[job] = state.cause and state.cause.code == "policy_failed" or nil
+  self.failed[job] = state.cause and AGAIN[state.cause.code]
+  self.timed[job] = state.wake_at
   self.kept[job] = state.mode == "kept" or nil
   local watched = {}
-  for _, list in ipairs({ state.leaving, state.unproven }) do
+  local placed = #state.outgoing > 0 and state.placed or {}
+  for _, list in ipairs({ state.leaving, state.unproven, state.successors or {}, placed }) do
     for _, holder in ipairs(list) do watched[#watched + 1] = holder.site end
   end
   self.watching[job] = #watched > 0 and watched or nil
   if not job.entry and job.holder_count == 0 then
     self.by_name[job.name] = nil
-    for _, set in ipairs({ self.pending, self.kept, self.failed, self.watching }) do set[job] = nil end
+    for _, set in ipairs({ self.pending, self.kept, self.failed, self.timed, self.watching }) do set[job] = nil end
   end
 end
 
@@ -197,16 +221,27 @@ function Jobs:unsettled()
 end
 
 --- Hosts whose status decides what happens next.
+-- @tparam table unreadable set of sites whose assignment cannot be read
 -- @treturn table set of names
-function Jobs:status_hosts()
+function Jobs:status_hosts(unreadable)
   local hosts = {}
   for _, sites in pairs(self.watching) do
     for _, site in ipairs(sites) do hosts[site.name] = true end
   end
-  for name, site in pairs(self.board.sites) do
-    if site.node and site.held == false then hosts[name] = true end
+  for site in pairs(unreadable) do
+    if site.node then hosts[site.name] = true end
   end
   return hosts
+end
+
+--- When time alone changes something.
+-- @treturn ?integer unix s; nil: never
+function Jobs:wake_at()
+  local first
+  for _, moment in pairs(self.timed) do
+    if not first or moment < first then first = moment end
+  end
+  return first
 end
 
 --- The order in which tasks are placed: priority, then size, then name. What is large chooses first, as what is small

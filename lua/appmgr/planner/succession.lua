@@ -1,0 +1,121 @@
+--- What has to go gives way to a successor that runs already, where that can be:
+-- a drained node's replicas, and those of a node that is away for too long.
+--
+-- Nobody has to remember who succeeds whom: what goes is on a node that is drained, and its successors are
+-- the newest slots of those that are more than the rest.
+local rollout = require("appmgr.planner.rollout")
+
+local M = {}
+
+local function stop_after_of(task)
+  local terms = task and task.on_disconnect
+  return type(terms) == "table" and terms.stop_after_seconds or nil
+end
+
+-- Until when a replica on a node that is away counts as being there; nil: for as long as the node is listed.
+local function lost_at(job, node)
+  if not node.gone or not node.grace_until then return nil end
+  local stop_after = stop_after_of(job.task)
+  local stopped_at = stop_after and (node.gone_since or 0) + stop_after or 0
+  return math.max(node.grace_until, stopped_at)
+end
+
+--- Whether a replica is given up, as its node has been away for too long.
+-- @tparam Job job
+-- @tparam holder holder
+-- @tparam integer now unix s
+-- @treturn boolean
+function M.is_lost(job, holder, now)
+  local moment = lost_at(job, holder.site.node)
+  return moment ~= nil and now >= moment
+end
+
+--- Whether a replica that has to go may wait for a successor. What must never run twice does not, as its successor
+-- would run beside it; nor does what leaves already.
+-- @tparam Job job
+-- @tparam holder holder
+-- @tparam table reason why it has to go
+-- @tparam integer now unix s
+-- @treturn boolean
+function M.waits(job, holder, reason, now)
+  local task, node = job.task, holder.site.node
+  if reason.code ~= "drain" or not task or holder.replica.leaving then return false end
+  if task.replication == "all" or stop_after_of(task) then return false end
+  return not node.drain_deadline or now < node.drain_deadline
+end
+
+local function newest_first(a, b)
+  if a.replica.since ~= b.replica.since then return a.replica.since > b.replica.since end
+  return a.replica.slot > b.replica.slot
+end
+
+-- The slots that are there because others go.
+local function successors(state, wanted)
+  local count = math.min(#state.staying, #state.staying + #state.outgoing - wanted)
+  if count <= 0 then return {} end
+  local list = table.move(state.staying, 1, #state.staying, 1, {})
+  table.sort(list, newest_first)
+  return table.move(list, 1, count, 1, {})
+end
+
+local function runs(job, holder)
+  return job.task.application.status == 0 or rollout.runs(holder, holder.replica.version)
+end
+
+local function send_away(state, count)
+  for _ = 1, math.min(count, #state.outgoing) do
+    local holder = table.remove(state.outgoing, 1)
+    state.leaving[#state.leaving + 1], state.why[holder] = holder, { code = "drain" }
+    state.taken[holder.replica.slot] = nil
+  end
+end
+
+--- Lets those go whose successors are shown to run.
+-- @tparam Job job
+-- @tparam table state see slots.settle; gets `successors`
+function M.release(job, state)
+  if #state.outgoing == 0 then return end
+  state.successors = successors(state, job.task.replication)
+  local ready = math.max(0, #state.outgoing - job.task.replication)
+  for _, holder in ipairs(state.successors) do
+    if runs(job, holder) then ready = ready + 1 end
+  end
+  send_away(state, ready)
+end
+
+--- Lets those go for whom there is no room elsewhere, unless they are to wait for it.
+-- @tparam table state see slots.settle
+-- @tparam integer count how many successors found no room
+-- @treturn {holder,...} who goes
+function M.give_up(state, count)
+  local going, kept = {}, {}
+  for _, holder in ipairs(state.outgoing) do
+    local goes = #going < count and not holder.site.node.wait_for_room
+    local list = goes and going or kept
+    list[#list + 1] = holder
+  end
+  state.outgoing = kept
+  for _, holder in ipairs(going) do
+    state.leaving[#state.leaving + 1], state.why[holder] = holder, { code = "drain" }
+    state.taken[holder.replica.slot], state.blocked[holder.replica.slot] = nil, holder
+  end
+  return going
+end
+
+--- When time alone changes what is to be done.
+-- @tparam Job job
+-- @tparam table state see slots.settle
+-- @treturn ?integer unix s; nil: never
+function M.wake_at(job, state)
+  local first
+  local function note(moment)
+    if moment and (not first or moment < first) then first = moment end
+  end
+  for _, holder in ipairs(state.outgoing) do note(holder.site.node.drain_deadline) end
+  for _, list in ipairs({ state.staying, state.leaving, state.outgoing }) do
+    for _, holder in ipairs(list) do note(lost_at(job, holder.site.node)) end
+  end
+  return first
+end
+
+return M
