@@ -73,7 +73,7 @@ local function values_of(job)
   local task = job.task
   return {
     name = task.name, replication = task.replication, priority = task.priority, max_per_node = task.max_per_node,
-    condition = record.map(task.condition), resources = record.map(job.kind.request),
+    condition = record.map(task.condition, true), resources = record.map(job.kind.request, true),
   }
 end
 

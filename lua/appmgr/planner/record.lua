@@ -33,32 +33,45 @@ function M.readable()
   return list
 end
 
---- Pairs in the order of the keys: a policy may depend on no other.
--- @tparam table values
--- @treturn function iterator
-function M.sorted_pairs(values)
+local function sorted_keys(values)
   local keys = {}
   for key in pairs(values) do keys[#keys + 1] = key end
   table.sort(keys, function(a, b)
     if math.type(a) and math.type(b) then return a < b end
     return tostring(a) < tostring(b)
   end)
+  return keys
+end
+
+local function iterate(keys, values)
   local position = 0
   return function()
     position = position + 1
     local key = keys[position]
-    return key, values[key]
+    if key ~= nil then return key, values[key] end
   end
+end
+
+--- Pairs in the order of the keys: a policy may depend on no other.
+-- @tparam table values
+-- @treturn function iterator
+function M.sorted_pairs(values)
+  return iterate(sorted_keys(values), values)
 end
 
 --- A read-only view of an open map (labels, capacity): what is absent is nil.
 -- @tparam table values seen as they are when they are read
+-- @tparam[opt] boolean is_fixed whether they never change
 -- @treturn table
-function M.map(values)
+function M.map(values, is_fixed)
+  local keys
   return setmetatable({}, {
     __index = values,
     __newindex = refuse_write,
-    __pairs = function() return M.sorted_pairs(values) end,
+    __pairs = function()
+      if not is_fixed or not keys then keys = sorted_keys(values) end
+      return iterate(keys, values)
+    end,
     __metatable = "map",
   })
 end

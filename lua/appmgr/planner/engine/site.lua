@@ -52,8 +52,8 @@ function Site:introduce(policy, position)
   if not policy then return end
   local node = self.node
   self.record, self.visible = policy.new_node(setmetatable({
-    name = node.name, labels = record.map(node.labels), capacity = record.map(node.capacity),
-    load = record.map(node.load or {}),
+    name = node.name, labels = record.map(node.labels, true), capacity = record.map(node.capacity, true),
+    load = record.map(node.load or {}, true),
   }, { __index = function(_, key) return key == "position" and position(self) or nil end }))
   local visible, reads = self.visible, policy.reads
   visible.replicas = reads["node.replicas"] and self.replicas or nil
