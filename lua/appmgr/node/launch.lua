@@ -187,18 +187,21 @@ function M.for_run(definition, run)
   return made
 end
 
---- The spawn of a health check's command: as the application is run, but once and briefly. The keeper runs it, so that an
--- agent that dies leaves nothing running that nobody would end.
+--- What a check has none of, of all that is the application's: it is one run, and nobody looks at what it writes.
+local NOT_OF_A_CHECK = {
+  "tag", "restart", "lease_ms", "output_path", "ready_fd", "init_argv", "init_timeout_ms", "fini_argv", "fini_timeout_ms",
+}
+
+--- The spawn of a health check's command: as the application is run, with all that limits it, but once and briefly. The
+-- keeper runs it, so that an agent that dies leaves nothing running that nobody would end.
 -- @tparam table definition of an application whose check is a command
 -- @treturn table for the keeper's client
 function M.check_spawn(definition)
   local spawn, check = definition:spawn(), definition.application.check
-  return {
-    id = M.check_id(spawn.id), argv = check.argv, env = spawn.env, working_dir = spawn.working_dir,
-    user = spawn.user, nice = spawn.nice, umask = spawn.umask, open_files = spawn.open_files,
-    no_new_privs = spawn.no_new_privs, is_local = spawn.is_local, run_timeout_ms = check.timeout_ms,
-    stop_signal = 9, stop_timeout_ms = 0,
-  }
+  for _, name in ipairs(NOT_OF_A_CHECK) do spawn[name] = nil end
+  spawn.id, spawn.argv, spawn.run_timeout_ms = M.check_id(spawn.id), check.argv, check.timeout_ms
+  spawn.stop_signal, spawn.stop_timeout_ms = 9, 0
+  return spawn
 end
 
 --- The instance id of an application's check.

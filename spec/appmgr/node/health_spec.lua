@@ -85,13 +85,21 @@ describe("the health of applications", function()
   end)
 
   it("is found out by a command of the application's own kind", function()
-    local id = start({ health_check_cmd = "look -e /x", user = "www", working_dir = "/srv", env = { A = "1" } })
+    local id = start({
+      health_check_cmd = "look -e /x", user = "www", working_dir = "/srv", env = { A = "1" }, nice = 3, no_new_privs = true,
+      init_command = "prepare", fini_command = "tidy", ready = "fd", limits = { open_files = 99 },
+    })
     timer.advance(2500)
     local spawn = keeper.records[id .. ".check"].spec
     assert.same({ "look", "-e", "/x" }, spawn.argv)
     assert.same({ "www", "/srv", 5000 }, { spawn.user, spawn.working_dir, spawn.run_timeout_ms })
     assert.same(keeper.records[id].spec.env, spawn.env)
-    assert.is_nil(spawn.restart)
+    assert.same({ 3, 99, true, true, 9 }, {
+      spawn.nice, spawn.open_files, spawn.no_new_privs, spawn.is_local, spawn.stop_signal,
+    })
+    for _, name in ipairs({ "restart", "tag", "output_path", "init_argv", "fini_argv", "ready_fd" }) do
+      assert.is_nil(spawn[name], name)
+    end
   end)
 
   it("is bad after so many failures in a row, and good again after so many successes", function()
