@@ -8,7 +8,7 @@
  *   client:update(id, {tag=, stop_signal=, stop_timeout_ms=, restart=, lease_ms=})
  *   client:renew(at_ms)   leases run from that moment of CLOCK_BOOTTIME
  *   client:stop(id)   client:forget(id)   client:signal(id, number)   client:acknowledge(sequence)
- *   client:end_run(id)    stop signal and timeout; then as if it had ended by itself
+ *   client:end_run(id, why)   stop signal and timeout; then as if it had ended by itself, with `why` as its error
  *   client:set_ready(id, starts)   the run of that number is ready
  *   restart = {enabled=, attempts=, interval_ms=, delay_ms=, max_delay_ms=, reset_ms=}
  *     → true | nil, err: not connected (everything is listed again later), or too large for the keeper
@@ -438,7 +438,7 @@ static int end_run(lua_State *L)
 {
     struct lua_process *object = check_client(L);
 
-    return answer(L, process_end_run(object->client, check_id(L, luaL_checkstring(L, 2))));
+    return answer(L, process_end_run(object->client, check_id(L, luaL_checkstring(L, 2)), luaL_checkstring(L, 3)));
 }
 
 static int set_ready(lua_State *L)

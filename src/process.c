@@ -376,9 +376,14 @@ int process_stop(struct process_client *client, const char *id)
     return request(client, WIRE_STOP, id, WIRE_TAG_NONE, 0);
 }
 
-int process_end_run(struct process_client *client, const char *id)
+int process_end_run(struct process_client *client, const char *id, const char *why)
 {
-    return request(client, WIRE_END_RUN, id, WIRE_TAG_NONE, 0);
+    struct wire_writer *writer = begin(client, WIRE_END_RUN, id);
+
+    if (!writer)
+        return -ENOTCONN;
+    wire_put_text(writer, WIRE_TAG_ERROR, why);
+    return keeper_link_end(client->link);
 }
 
 int process_set_ready(struct process_client *client, const char *id, uint64_t starts)

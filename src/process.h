@@ -63,8 +63,9 @@ struct process_client *process_open(const char *keeper_path, const char *state_d
 int process_spawn(struct process_client *client, const struct process_spec *spec);
 int process_update(struct process_client *client, const struct process_spec *spec);
 int process_stop(struct process_client *client, const char *id);
-/* Ends a run: the keeper goes on as if it had ended by itself, stop signal and timeout are as for a stop. */
-int process_end_run(struct process_client *client, const char *id);
+/* Ends a run: the keeper goes on as if it had ended by itself, stop signal and timeout are as for a stop. `why` is what its
+ * record shows as error until it runs again. */
+int process_end_run(struct process_client *client, const char *id, const char *why);
 /* Says that the run number `starts` is ready, where something else than the application knows. */
 int process_set_ready(struct process_client *client, const char *id, uint64_t starts);
 int process_forget(struct process_client *client, const char *id);

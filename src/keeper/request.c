@@ -129,8 +129,14 @@ static int stop(struct connection *connection, const struct wire_message *messag
     return hand_on(connection, message, CHILD_STOP);
 }
 
+/* Why a run is ended is kept as what failed, until a run begins that nobody ends. */
 static int end_run(struct connection *connection, const struct wire_message *message)
 {
+    struct child *child = table_find(wire_text(message, WIRE_TAG_ID));
+    const char *why = wire_text(message, WIRE_TAG_ERROR);
+
+    if (child && child->state == CHILD_RUNNING && why)
+        snprintf(child->failure, sizeof child->failure, "%s", why);
     return hand_on(connection, message, CHILD_END_RUN);
 }
 

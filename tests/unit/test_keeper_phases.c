@@ -105,7 +105,12 @@ static void an_end_that_is_asked_for_leads_to_a_restart(void **state)
     end(&agent);
     expect(&agent, WIRE_STARTED, "a");
     first = pid_in("pid");
-    say(&agent, WIRE_END_RUN, "a");
+    begin(WIRE_END_RUN, "a");
+    wire_put_text(&writer, WIRE_TAG_ERROR, "was too slow");
+    end(&agent);
+    rejoin();
+    expect(&agent, WIRE_CHILD, "a");
+    assert_string_equal(wire_text(&message, WIRE_TAG_ERROR), "was too slow");
     expect(&agent, WIRE_EXITED, "a");
     assert_int_equal(number(WIRE_TAG_EXIT_SIGNAL), SIGKILL);
     assert_int_equal(number(WIRE_TAG_NEXT), WIRE_NEXT_RESTART);

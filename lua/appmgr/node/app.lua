@@ -274,7 +274,7 @@ function App:end_run(why)
   local keeper = self.keeper()
   if not keeper then return false end
   self.error = why
-  keeper:end_run(self.id)
+  keeper:end_run(self.id, why)
   self.on_change(self)
   return true
 end
