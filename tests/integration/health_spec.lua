@@ -36,6 +36,7 @@ describe("an application that is looked after", function()
 
   setup(function()
     test = harness.open()
+    uv.fs_chmod(test.dir, 493)
     well, order, port = test.dir .. "/well", test.dir .. "/order", serve()
     process.spit(well, "")
     local check = {interval_seconds = 0.2, unhealthy_threshold = 2}
@@ -47,6 +48,8 @@ describe("an application that is looked after", function()
       {name = "cmd", command = test:sleeper("cmd"), health_check = with{cmd = "test -e " .. well}, env = {SECRET = "s3cr3t"}},
       {name = "renewed", command = test:sleeper("renewed"), health_check = with{cmd = "test -e " .. well, restart = true},
         restart = {delay_seconds = 0, max_delay_seconds = 0}},
+      {name = "nobody", command = test:sleeper("nobody"), user = "nobody", working_dir = "/usr", env = {KEY = "s3cr3t"},
+        health_check = with{cmd = [[test "$(id -un) $PWD $KEY $APPMGR_NODE" = "nobody /usr s3cr3t alpha"]]}},
       {name = "http", command = test:sleeper("http"), health_check = with{http = "http://127.0.0.1:" .. port .. "/health"}},
       {name = "tcp", command = test:sleeper("tcp"), health_check = with{tcp = port}},
       {name = "told", command = "sleep 0.5; echo >&4; exec " .. test:sleeper("told"), ready = "fd", ready_fd = 4},
@@ -81,7 +84,12 @@ describe("an application that is looked after", function()
     sick("http", "cannot connect: Connection refused")
     sick("tcp", "cannot connect: Connection refused")
     has(alpha:cli("app", "ls").stdout, "unhealthy: health check exited with 1")
+    has(alpha:cli("status").stdout, "of those that run unhealthy")
     assert.is_nil(alpha:log():find("s3cr3t", 1, true))
+  end)
+
+  it("is looked at by its own user, in its folder and environment", function()
+    wait_for_row(alpha, "nobody", "is well", is_well)
   end)
 
   it("is ended and started anew where that is asked for, by the keeper's rules", function()

@@ -49,6 +49,15 @@ local function count_states(rows)
   return states
 end
 
+--- How many run and are not well.
+local function count_unhealthy(rows)
+  local count = 0
+  for _, row in ipairs(rows) do
+    if row.state == "running" and row.health == 1 then count = count + 1 end
+  end
+  return count
+end
+
 --- What `appmgr status` shows.
 -- @tparam table agent
 -- @tparam integer now_ms of core.timer
@@ -64,7 +73,7 @@ function M.status(agent, now_ms)
     cluster = M.cluster(agent, now_ms),
     policy = agent.policy_source.policy.name,
     leading = agent.leader and agent.leader:status(),
-    applications = { total = #rows, states = count_states(rows) },
+    applications = { total = #rows, states = count_states(rows), unhealthy = count_unhealthy(rows) },
     problems = json.array(agent.problems:list()),
   }
 end

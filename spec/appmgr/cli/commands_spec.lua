@@ -26,7 +26,7 @@ describe("status", function()
   local STATUS = {
     node = "alpha", version = "0.1.0", pid = 7, uptime_seconds = 65, state_dir = "/s",
     cluster = { consul = true, leader = "alpha", is_leader = true, id = "c-1", session = { id = "s-1", lease_seconds = 9 } },
-    applications = { total = 3, states = { running = 2, backoff = 1 } },
+    applications = { total = 3, states = { running = 2, backoff = 1 }, unhealthy = 1 },
     problems = { { key = "x", text = "something is wrong", since = 0 } },
   }
 
@@ -35,7 +35,7 @@ describe("status", function()
     assert.equal(0, result.code)
     has(result.out, "agent         0.1.0, pid 7, up 1 min 5 s")
     has(result.out, "leader        alpha (this node)")
-    has(result.out, "applications  2 running, 1 backoff")
+    has(result.out, "applications  2 running, 1 backoff; 1 of those that run unhealthy")
     has(result.out, "something is wrong")
   end)
 

@@ -6,7 +6,8 @@ local views = require("appmgr.control.views")
 
 local function new_agent()
   local rows = {
-    { name = "a", state = "running", env = { K = "(hidden)" } }, { name = "b", state = "running" }, { name = "c", state = "failed" },
+    { name = "a", state = "running", env = { K = "(hidden)" } }, { name = "b", state = "running", health = 1 },
+    { name = "c", state = "failed" },
   }
   return {
     node = "alpha", version = "0.1.0", pid = 7, started_ms = 1000, state_dir = "/s",
@@ -37,7 +38,7 @@ describe("views", function()
         node = "alpha", consul = true, prefix = "appmgr", id = "c-1", leader = "alpha", is_leader = true,
         session = { id = "s-1", lease_seconds = 10 },
       },
-      applications = { total = 3, states = { running = 2, failed = 1 } },
+      applications = { total = 3, states = { running = 2, failed = 1 }, unhealthy = 1 },
       problems = {},
     }, views.status(new_agent(), 10000))
   end)

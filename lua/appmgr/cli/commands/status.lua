@@ -21,7 +21,9 @@ local function describe_applications(applications)
     rest[state] = nil
   end
   for state in pairs(rest) do parts[#parts + 1] = ("%d %s"):format(applications.states[state], state) end
-  return #parts > 0 and table.concat(parts, ", ") or "none"
+  local text = #parts > 0 and table.concat(parts, ", ") or "none"
+  local unhealthy = applications.unhealthy or 0
+  return unhealthy > 0 and ("%s; %d of those that run unhealthy"):format(text, unhealthy) or text
 end
 
 local function describe_leader(cluster)
