@@ -124,6 +124,9 @@ VERBS["check-session"] = function(store, kv)
   if not entry then return "failed to check session, key doesn't exist" end
   if entry.session ~= kv.Session then return "failed session check" end
 end
+VERBS["check-not-exists"] = function(store, kv)
+  if store.keys[kv.Key] then return ('key "%s" exists'):format(kv.Key) end
+end
 VERBS.cas = function(store, kv, value)
   if not store:put(kv.Key, value, { cas = kv.Index or 0 }) then return "index is stale" end
 end
@@ -163,7 +166,7 @@ function Store:transact(request)
       self.keys, self.index, self.dirty = before, index, false
       return request.reply(409, core.json.encode({ Errors = { { OpIndex = i - 1, What = refusal } } }))
     end
-    if not entries and not kv.Verb:find("^delete") and kv.Verb ~= "check-session" then entries = self:select(kv.Key) end
+    if not entries and not kv.Verb:find("^delete") and not kv.Verb:find("^check") then entries = self:select(kv.Key) end
     for _, entry in ipairs(entries or {}) do
       local shown = entry_json(entry)
       if not kv.Verb:find("^get") then shown.Value = nil end

@@ -94,6 +94,9 @@ local VERBS = {
     local entry = self.keys[key]
     if not entry or entry.session ~= operation.Session then return "failed session check for key" end
   end,
+  ["check-not-exists"] = function(self, _, key)
+    if self.keys[key] then return ("key %q exists"):format(key) end
+  end,
   cas = function(self, operation, key)
     local entry = self.keys[key]
     if (entry and entry.index or 0) ~= operation.Index then return "index is stale" end

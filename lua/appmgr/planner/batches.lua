@@ -80,6 +80,8 @@ local function add_change(builder, change)
     return
   end
   local unit = {}
+  -- A node that has come back in this very moment counts on what its assignment says.
+  if change.absent then unit[1] = { text = encode(builder.deps, "check-not-exists", change.absent), effect = false } end
   if change.index then
     local effect = { kind = "assignment_gone", host = host }
     unit[#unit + 1] = builder:delete("delete-cas", "assignment/" .. host, effect, change.index)

@@ -180,7 +180,7 @@ local function work_of(self, header, snapshot, engine, result)
   end
   return {
     founding = founding, versions = missing_versions(self, snapshot, engine, result),
-    changes = diff.changes(result.changes, snapshot.nodes, holdings, snapshot.unreadable, self.deps.json),
+    changes = diff.changes(result.changes, snapshot, holdings, self.deps.json),
     old_versions = versions.old(engine, result.changes, holdings),
   }
 end

@@ -77,16 +77,16 @@ end
 
 --- The changes that make the store say what was decided.
 -- @tparam table decided replicas by host, for the hosts whose content changes
--- @tparam {node,...} nodes the live ones
+-- @tparam table snapshot see Model:snapshot: `nodes`, `unreadable` (must not be written yet), `unheld`
 -- @tparam Holdings holdings
--- @tparam table unreadable set of hosts that must not be written yet
 -- @tparam table json appmgr.json
 -- @treturn {table,...} stops before starts: `kind` ("set" or "delete"), `host`,
 --   `index` (for check-and-set; nil when there is no assignment to delete),
---   and for "set": `replicas`, `text`, `names`
-function M.changes(decided, nodes, holdings, unreadable, json)
-  local list, live = {}, {}
-  for _, node in ipairs(nodes) do
+--   for "set": `replicas`, `text`, `names`; for "delete": `topology` (there is one), `absent` (the key of `live/` whose
+--   absence it was decided from)
+function M.changes(decided, snapshot, holdings, json)
+  local list, live, unreadable = {}, {}, snapshot.unreadable
+  for _, node in ipairs(snapshot.nodes) do
     local host = node.name
     live[host] = true
     if not unreadable[host] and (decided[host] or not holdings.in_step[host]) then
@@ -96,7 +96,12 @@ function M.changes(decided, nodes, holdings, unreadable, json)
   for host, stored in pairs(gone_hosts(live, holdings)) do
     if not unreadable[host] then
       local has_topology = holdings.topology[host] ~= nil
-      list[#list + 1] = { kind = "delete", host = host, index = stored.index, topology = has_topology, rank = 1 }
+      -- A key that no session holds is nobody's, and is no reason to keep anything.
+      local key = "live/" .. host
+      list[#list + 1] = {
+        kind = "delete", host = host, index = stored.index, topology = has_topology, rank = 1,
+        absent = not snapshot.unheld[key] and key or nil,
+      }
     end
   end
   table.sort(list, function(a, b)

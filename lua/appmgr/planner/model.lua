@@ -151,7 +151,8 @@ end
 --- What the engine decides on. Nothing in it may be changed, but `nodes`.
 -- @tparam integer now unix s
 -- @treturn table `now`, `tasks`, `nodes`, `held` (replicas by host),
---   `assignment_index` (by host), `marks` (see holdings.mark), `unreadable` (set of hosts)
+--   `assignment_index` (by host), `marks` (see holdings.mark), `unreadable` (set of hosts), `unheld` (set of keys of
+--   `live/` that no session holds)
 function Model:snapshot(now)
   local nodes = self.nodes:list()
   guard.mark_strangers(self, nodes)
@@ -165,6 +166,7 @@ function Model:snapshot(now)
   return {
     now = now, tasks = self.tasks:list(), nodes = nodes, held = self.holdings.decided,
     assignment_index = assignment_index, marks = self.holdings.marks, unreadable = unreadable,
+    unheld = self.nodes.unheld,
   }
 end
 

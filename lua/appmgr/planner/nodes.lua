@@ -12,7 +12,7 @@ Nodes.__index = Nodes
 -- @treturn Nodes
 function Nodes.new(deps)
   return setmetatable({
-    json = deps.json, live = {}, intents = {}, status = {}, bad_keys = { live = {}, node = {} },
+    json = deps.json, live = {}, intents = {}, status = {}, unheld = {}, bad_keys = { live = {}, node = {} },
     live_read = false, intents_read = false,
   }, Nodes)
 end
@@ -68,7 +68,10 @@ end
 --- Takes a listing of `live/`. A key that no session holds is nobody's.
 -- @tparam {entry,...} entries see listing.read
 function Nodes:feed_live(entries)
-  self.live_read = true
+  self.live_read, self.unheld = true, {}
+  for _, entry in ipairs(entries) do
+    if not entry.session then self.unheld[entry.key] = true end
+  end
   self.live, self.bad_keys.live = update(self.live, entries,
     function(text) return read_live(text, self.json) end,
     function(entry) return entry.session ~= nil end)

@@ -70,7 +70,7 @@ function M.run(model, snapshot, load, limits, json)
   local result, engine = Deltas.decide_once(snapshot, (load()), { limits = limits })
   wrong = check.violation(engine, result.changes)
   if wrong then return { ok = false, error = wrong } end
-  local changes = diff.changes(result.changes, snapshot.nodes, model.holdings, snapshot.unreadable, json)
+  local changes = diff.changes(result.changes, snapshot, model.holdings, json)
   local elsewhere, replicas = fresh.elsewhere(snapshot.held, first.changes)
   return {
     ok = true, changes = #changes, summary = json.array(diff.summary(changes, model.holdings, MAX_LINES)),

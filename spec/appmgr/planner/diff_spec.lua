@@ -24,10 +24,10 @@ local function holdings(by_host)
 end
 
 --- What has to be written when the hosts that are alive shall hold this.
-local function changes(desired, held, unreadable)
+local function changes(desired, held, unreadable, unheld)
   local nodes = {}
   for host in pairs(desired) do nodes[#nodes + 1] = { name = host } end
-  return diff.changes(desired, nodes, held, unreadable or {}, json)
+  return diff.changes(desired, { nodes = nodes, unreadable = unreadable or {}, unheld = unheld or {} }, held, json)
 end
 
 local function short(list)
@@ -50,6 +50,12 @@ describe("the difference between a decision and the store", function()
       assert.same(case[4], short(changes(case[3], holdings(case[2]))))
     end)
   end
+
+  it("is a host that is gone as long as it is", function()
+    local held = holdings({ a = { replica(0) } })
+    assert.equal("live/a", changes({}, held)[1].absent)
+    assert.is_nil(changes({}, held, nil, { ["live/a"] = true })[1].absent)
+  end)
 
   it("names the index that it was made from, 0 where there was nothing", function()
     local held = holdings({ a = { replica(0) } })
