@@ -1,20 +1,24 @@
 /*
  * core.process: glue for process.c, the keeper's client.
  *
- *   open{keeper_path=, state_dir=, on_ready=fn(list), on_event=fn(event), on_lost=fn(reason)} → client | nil, err
+ *   open{keeper_path=, state_dir=, on_ready=fn(list, keeper), on_event=fn(event), on_lost=fn(reason)} → client | nil, err
  *   client:spawn{id=, argv={…}, env={"K=V",…}, tag=, working_dir=, user=, stop_signal=, stop_timeout_ms=, restart=,
  *                output_path=, max_output_bytes=, nice=, umask=, open_files=, no_new_privs=, lease_ms=, is_local=,
- *                init_argv=, init_timeout_ms=, fini_argv=, fini_timeout_ms=, ready_fd=, run_timeout_ms=}
- *   client:update(id, {tag=, stop_signal=, stop_timeout_ms=, restart=, lease_ms=})
+ *                init_argv=, init_timeout_ms=, fini_argv=, fini_timeout_ms=, ready_fd=, run_timeout_ms=,
+ *                limits=, capabilities=}
+ *   client:update(id, {tag=, stop_signal=, stop_timeout_ms=, restart=, lease_ms=, limits=})
  *   client:renew(at_ms)   leases run from that moment of CLOCK_BOOTTIME
  *   client:stop(id)   client:forget(id)   client:signal(id, number)   client:acknowledge(sequence)
  *   client:end_run(id, why)   stop signal and timeout; then as if it had ended by itself, with `why` as its error
  *   client:set_ready(id, starts)   the run of that number is ready
+ *   limits = {memory_bytes=, swap_bytes=, virtual_bytes=, cpu_weight=, cpu_percent=, pids=}; what is missing is no limit
+ *   capabilities = mask of 1 << number: exactly these
  *   restart = {enabled=, attempts=, interval_ms=, delay_ms=, max_delay_ms=, reset_ms=}
  *     → true | nil, err: not connected (everything is listed again later), or too large for the keeper
  *   client:shutdown(fn)   stops all, fn(true) when the keeper has ended
  *   client:close()        disconnects; keeper and children stay
  *
+ * `keeper` says how children are contained: {cgroup=} the directory of their cgroups, or {error=} why there are none.
  * Records and events are tables with the fields that the keeper sent, under the names in `fields`.
  */
 #include "core_modules.h"
@@ -65,6 +69,9 @@ static const struct {
     {WIRE_TAG_RAN_MS, NUMBER, "ran_ms", true},
     {WIRE_TAG_PHASE, PHASE, "phase", false},
     {WIRE_TAG_READY, FLAG, "ready", false},
+    {WIRE_TAG_CGROUP, TEXT, "cgroup", false},
+    {WIRE_TAG_ENFORCED, TEXT, "enforced", false},
+    {WIRE_TAG_OUT_OF_MEMORY, FLAG, "out_of_memory", true},
 };
 
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
@@ -118,6 +125,7 @@ static const char *event_name(unsigned type)
     case WIRE_GAVE_UP: return "gave_up";
     case WIRE_PHASE: return "phase";
     case WIRE_READY: return "ready";
+    case WIRE_LIMITED: return "limited";
     default: return "error";
     }
 }
@@ -176,7 +184,9 @@ static int call_on_ready(lua_State *L)
     else
         lua_rawgeti(L, LUA_REGISTRYINDEX, call->object->list);
     script_release(L, &call->object->list);
-    lua_call(L, 1, 0);
+    lua_createtable(L, 0, 1);
+    set_fields(L, call->message, false, true);
+    lua_call(L, 2, 0);
     return 0;
 }
 
@@ -217,9 +227,9 @@ static void on_child(const struct wire_message *child, void *data)
     call_lua(data, call_on_child, child, NULL, "process: listing");
 }
 
-static void on_ready(void *data)
+static void on_ready(const struct wire_message *end, void *data)
 {
-    call_lua(data, call_on_ready, NULL, NULL, "process: on_ready");
+    call_lua(data, call_on_ready, end, NULL, "process: on_ready");
 }
 
 static void on_event(const struct wire_message *event, void *data)
@@ -314,8 +324,40 @@ static const struct process_restart *restart_field(lua_State *L, int table, stru
     return restart;
 }
 
+static uint64_t limit_field(lua_State *L, int table, const char *name)
+{
+    bool found;
+    uint64_t value = number_field(L, table, name, &found);
+
+    return found ? value : PROCESS_NO_LIMIT;
+}
+
+/* Returns NULL when there are no limits in the table. */
+static const struct process_limits *limits_field(lua_State *L, int table, struct process_limits *limits)
+{
+    if (lua_getfield(L, table, "limits") == LUA_TNIL) {
+        lua_pop(L, 1);
+        return NULL;
+    }
+    luaL_checktype(L, -1, LUA_TTABLE);
+    int values = lua_gettop(L);
+    *limits = (struct process_limits){
+        .memory_bytes = limit_field(L, values, "memory_bytes"), .swap_bytes = limit_field(L, values, "swap_bytes"),
+        .virtual_bytes = limit_field(L, values, "virtual_bytes"), .cpu_weight = limit_field(L, values, "cpu_weight"),
+        .cpu_percent = limit_field(L, values, "cpu_percent"), .pids = limit_field(L, values, "pids"),
+    };
+    lua_pop(L, 1);
+    return limits;
+}
+
+/* What a spec borrows for the time of the call. */
+struct policy {
+    struct process_restart restart;
+    struct process_limits limits;
+};
+
 /* What an update may change. */
-static void read_policy(lua_State *L, int table, struct process_spec *spec, struct process_restart *restart)
+static void read_policy(lua_State *L, int table, struct process_spec *spec, struct policy *policy)
 {
     uint64_t stop_signal = number_field(L, table, "stop_signal", NULL);
 
@@ -325,7 +367,8 @@ static void read_policy(lua_State *L, int table, struct process_spec *spec, stru
     spec->tag = text_field(L, table, "tag");
     spec->stop_timeout_ms = number_field(L, table, "stop_timeout_ms", &spec->has_stop_timeout);
     spec->lease_ms = number_field(L, table, "lease_ms", &spec->has_lease);
-    spec->restart = restart_field(L, table, restart);
+    spec->restart = restart_field(L, table, &policy->restart);
+    spec->limits = limits_field(L, table, &policy->limits);
 }
 
 /* What of a process only a new one can have otherwise, beside its command. */
@@ -347,6 +390,7 @@ static void read_settings(lua_State *L, int table, struct process_spec *spec)
     lua_pop(L, 3);
     spec->umask = number_field(L, table, "umask", &spec->has_umask);
     spec->open_files = number_field(L, table, "open_files", NULL);
+    spec->capabilities = number_field(L, table, "capabilities", &spec->has_capabilities);
 }
 
 /* The same, or NULL where there is no such field. */
@@ -398,12 +442,12 @@ static int answer(lua_State *L, int status)
 static int spawn(lua_State *L)
 {
     struct lua_process *object = check_client(L);
-    struct process_restart restart = {0};
+    struct policy policy = {0};
     struct process_spec spec = {0};
 
     luaL_checktype(L, 2, LUA_TTABLE);
     spec.id = check_id(L, text_field(L, 2, "id"));
-    read_policy(L, 2, &spec, &restart);
+    read_policy(L, 2, &spec, &policy);
     spec.arguments = texts_field(L, 2, "argv");
     spec.environment = texts_field(L, 2, "env");
     luaL_argcheck(L, spec.arguments[0], 2, "argv is empty");
@@ -419,11 +463,11 @@ static int spawn(lua_State *L)
 static int update(lua_State *L)
 {
     struct lua_process *object = check_client(L);
-    struct process_restart restart = {0};
+    struct policy policy = {0};
     struct process_spec spec = {.id = check_id(L, luaL_checkstring(L, 2))};
 
     luaL_checktype(L, 3, LUA_TTABLE);
-    read_policy(L, 3, &spec, &restart);
+    read_policy(L, 3, &spec, &policy);
     return answer(L, process_update(object->client, &spec));
 }
 

@@ -113,12 +113,12 @@ static void handle_welcome(struct process_client *client, const struct wire_mess
     send_simple(client, client->ending ? WIRE_SHUTDOWN : WIRE_LIST);
 }
 
-static void handle_list_end(struct process_client *client)
+static void handle_list_end(struct process_client *client, const struct wire_message *message)
 {
     client->ready = true;
     client->retry_ms = FIRST_RETRY_MS;
     client->reason[0] = '\0';
-    client->callbacks.on_ready(client->data);
+    client->callbacks.on_ready(message, client->data);
 }
 
 /* An exit that was passed on comes again when its acknowledgement was lost with the connection. */
@@ -144,9 +144,10 @@ static int handle_message(struct process_client *client, const struct wire_messa
     switch (message->type) {
     case WIRE_WELCOME: handle_welcome(client, message); break;
     case WIRE_CHILD: client->callbacks.on_child(message, client->data); break;
-    case WIRE_LIST_END: handle_list_end(client); break;
+    case WIRE_LIST_END: handle_list_end(client, message); break;
     case WIRE_STARTED: case WIRE_EXITED: case WIRE_SPAWN_FAILED: case WIRE_STOPPING: case WIRE_STOPPED:
-    case WIRE_GAVE_UP: case WIRE_ERROR: case WIRE_PHASE: case WIRE_READY: handle_event(client, message); break;
+    case WIRE_GAVE_UP: case WIRE_ERROR: case WIRE_PHASE: case WIRE_READY: case WIRE_LIMITED:
+        handle_event(client, message); break;
     default: break; /* WIRE_BYE: the end of the connection follows; a later version's: not for us */
     }
     return 0;
@@ -294,6 +295,23 @@ static void put_restart(struct wire_writer *writer, const struct process_restart
     put_optional(writer, WIRE_TAG_RESTART_RESET_MS, restart->reset_ms);
 }
 
+static void put_limit(struct wire_writer *writer, enum wire_tag tag, uint64_t value)
+{
+    if (value != PROCESS_NO_LIMIT)
+        wire_put_number(writer, tag, value);
+}
+
+static void put_limits(struct wire_writer *writer, const struct process_limits *limits)
+{
+    wire_put_number(writer, WIRE_TAG_LIMITS, 1);
+    put_limit(writer, WIRE_TAG_MEMORY_BYTES, limits->memory_bytes);
+    put_limit(writer, WIRE_TAG_SWAP_BYTES, limits->swap_bytes);
+    put_limit(writer, WIRE_TAG_VIRTUAL_BYTES, limits->virtual_bytes);
+    put_limit(writer, WIRE_TAG_CPU_WEIGHT, limits->cpu_weight);
+    put_limit(writer, WIRE_TAG_CPU_PERCENT, limits->cpu_percent);
+    put_limit(writer, WIRE_TAG_PIDS, limits->pids);
+}
+
 static void put_policy(struct wire_writer *writer, const struct process_spec *spec)
 {
     wire_put_text(writer, WIRE_TAG_LABEL, spec->tag);
@@ -304,6 +322,8 @@ static void put_policy(struct wire_writer *writer, const struct process_spec *sp
         wire_put_number(writer, WIRE_TAG_LEASE_MS, spec->lease_ms);
     if (spec->restart)
         put_restart(writer, spec->restart);
+    if (spec->limits)
+        put_limits(writer, spec->limits);
 }
 
 static void put_texts(struct wire_writer *writer, enum wire_tag tag, const char *const *texts)
@@ -320,6 +340,8 @@ static void put_settings(struct wire_writer *writer, const struct process_spec *
         wire_put_number(writer, WIRE_TAG_UMASK, spec->umask);
     put_optional(writer, WIRE_TAG_OPEN_FILES, spec->open_files);
     put_optional(writer, WIRE_TAG_NO_NEW_PRIVS, spec->no_new_privs);
+    if (spec->has_capabilities)
+        wire_put_number(writer, WIRE_TAG_CAPABILITIES, spec->capabilities);
 }
 
 static void put_phases(struct wire_writer *writer, const struct process_spec *spec)

@@ -19,7 +19,7 @@ struct process_client;
  */
 struct process_callbacks {
     void (*on_child)(const struct wire_message *child, void *data);  /* WIRE_CHILD, for each before on_ready */
-    void (*on_ready)(void *data);
+    void (*on_ready)(const struct wire_message *end, void *data);    /* WIRE_LIST_END */
     void (*on_event)(const struct wire_message *event, void *data);  /* WIRE_STARTED … WIRE_GAVE_UP, WIRE_PHASE, WIRE_READY, WIRE_ERROR */
     void (*on_lost)(const char *reason, void *data);                 /* each new reason once */
     void (*on_ended)(void *data);                                    /* after process_shutdown: the keeper has ended */
@@ -29,6 +29,16 @@ struct process_callbacks {
 struct process_restart {
     bool enabled, limited;      /* limited: at most `attempts` within interval_ms */
     uint64_t attempts, interval_ms, delay_ms, max_delay_ms, reset_ms;
+};
+
+/* What an application and all it starts may use together; PROCESS_NO_LIMIT where there is none. */
+#define PROCESS_NO_LIMIT UINT64_MAX
+
+struct process_limits {
+    uint64_t memory_bytes, swap_bytes, virtual_bytes;
+    uint64_t cpu_weight;    /* 1 to 10000, 100 where nothing is said */
+    uint64_t cpu_percent;   /* of one processor */
+    uint64_t pids;
 };
 
 struct process_spec {
@@ -49,6 +59,9 @@ struct process_spec {
     bool has_stop_timeout;
     uint64_t stop_timeout_ms;
     const struct process_restart *restart;  /* NULL: no restart, or as it is */
+    const struct process_limits *limits;    /* NULL: none, or as they are */
+    bool has_capabilities;                  /* exactly `capabilities`, a mask of 1 << number */
+    uint64_t capabilities;
 };
 
 /*

@@ -19,6 +19,8 @@ static enum kind kind_of(unsigned tag)
     case WIRE_TAG_OUTPUT_PATH:
     case WIRE_TAG_STEP:
     case WIRE_TAG_ERROR:
+    case WIRE_TAG_CGROUP:
+    case WIRE_TAG_ENFORCED:
         return KIND_TEXT;
     default:
         return KIND_NUMBER;

@@ -35,12 +35,14 @@ enum wire_type {
     WIRE_RENEW,
     /* from the keeper */
     WIRE_WELCOME = 64, WIRE_CHILD, WIRE_LIST_END, WIRE_STARTED, WIRE_EXITED, WIRE_SPAWN_FAILED, WIRE_STOPPING,
-    WIRE_STOPPED, WIRE_GAVE_UP, WIRE_ERROR, WIRE_BYE, WIRE_PHASE, WIRE_READY,
+    WIRE_STOPPED, WIRE_GAVE_UP, WIRE_ERROR, WIRE_BYE, WIRE_PHASE, WIRE_READY, WIRE_LIMITED,
     /* keeper and logger */
     WIRE_OUTPUT_OPEN = 128, WIRE_OUTPUT_DONE, WIRE_OUTPUT_ERROR,
 };
 
-/* The numbers are the protocol: append only. WIRE_TAG_NICE is the nice value plus WIRE_NICE_BIAS: no number is negative. */
+/* The numbers are the protocol: append only. WIRE_TAG_LIMITS says that limits are given: those whose tags are missing are
+ * none then. WIRE_TAG_CGROUP is the directory of the cgroup that a child is in; without one it is contained by its session.
+ * WIRE_TAG_NICE is the nice value plus WIRE_NICE_BIAS: no number is negative. */
 enum wire_tag {
     WIRE_TAG_NONE,
     WIRE_TAG_VERSION, WIRE_TAG_OLDEST, WIRE_TAG_ROLE, WIRE_TAG_PID, WIRE_TAG_INSTANCE, WIRE_TAG_ID,
@@ -54,6 +56,8 @@ enum wire_tag {
     WIRE_TAG_RAN_MS, WIRE_TAG_INIT_ARGUMENT, WIRE_TAG_INIT_TIMEOUT_MS, WIRE_TAG_FINI_ARGUMENT, WIRE_TAG_FINI_TIMEOUT_MS,
     WIRE_TAG_READY_FD, WIRE_TAG_READY, WIRE_TAG_RUN_TIMEOUT_MS, WIRE_TAG_PHASE,
     WIRE_TAG_LEASE_MS, WIRE_TAG_RENEWED_MS, WIRE_TAG_LOCAL,
+    WIRE_TAG_LIMITS, WIRE_TAG_MEMORY_BYTES, WIRE_TAG_SWAP_BYTES, WIRE_TAG_VIRTUAL_BYTES, WIRE_TAG_CPU_WEIGHT,
+    WIRE_TAG_CPU_PERCENT, WIRE_TAG_PIDS, WIRE_TAG_CAPABILITIES, WIRE_TAG_CGROUP, WIRE_TAG_ENFORCED, WIRE_TAG_OUT_OF_MEMORY,
     WIRE_TAG_LIMIT
 };
 

@@ -4,18 +4,20 @@
 -- `content` of a task. Reading it never changes it: the text that an operator
 -- wrote is what gets hashed and stored as a version.
 local amounts = require("appmgr.amounts")
+local capabilities = require("appmgr.capabilities")
 local command = require("appmgr.command")
 local fields = require("appmgr.fields")
 local life_fields = require("appmgr.life_fields")
 local names = require("appmgr.names")
+local resource_limit = require("appmgr.resource_limit")
 local when_fields = require("appmgr.when.fields")
 
 local M = {}
 
 --- Fields whose change needs a new process; all others apply in place.
 M.PROCESS_FIELDS = {
-  "command", "user", "working_dir", "env", "nice", "umask", "limits", "no_new_privs", "init_command", "init_timeout",
-  "fini_command", "fini_timeout", "ready_fd", "restarted_at",
+  "command", "user", "working_dir", "env", "nice", "umask", "limits", "no_new_privs", "capabilities", "init_command",
+  "init_timeout", "fini_command", "fini_timeout", "ready_fd", "restarted_at",
 }
 
 local DEFAULTS = {
@@ -148,11 +150,12 @@ local SCHEMA = {
     umask = read_umask,
     limits = read_limits,
     no_new_privs = read_boolean,
+    capabilities = capabilities.read,
+    resource_limit = resource_limit.read,
     resources = amounts.read,
     comments = fields.text(),
     description = fields.text(),
   },
-  later = { resource_limit = true },
 }
 for _, readers in ipairs({ when_fields.READERS, life_fields.READERS }) do
   for name, reader in pairs(readers) do SCHEMA.fields[name] = reader end
@@ -172,7 +175,8 @@ end
 --   `working_dir`, `env` (table, maybe empty), `status` 0 or 1, `cache_lines`,
 --   `stop_signal` (number), `stop_timeout` (s), `restart` (`attempts` or nil,
 --   `interval_seconds`, `delay_seconds`, `max_delay_seconds`), `nice`,
---   `umask` (number), `limits` (`open_files`; nil when it sets none), `no_new_privs` (true or nil), `resources` (what it
+--   `umask` (number), `limits` (`open_files`; nil when it sets none), `no_new_privs` (true or nil), `capabilities` (names),
+--   `resource_limit` (limits by name; nil when it sets none), `resources` (what it
 --   uses, by name; nil when it does not say), `comments`, `description`, `reload_signal` (number), what
 --   life_fields.complete adds, the fields that say when it runs as written, and `when`, the plan they come to (see
 --   when/fields.lua; nil when it simply runs)
@@ -202,6 +206,7 @@ function M.read(document)
   -- What says nothing is absent: no new process because it was written out.
   if application.limits and not next(application.limits) then application.limits = nil end
   application.no_new_privs = application.no_new_privs or nil
+  if application.resource_limit and not next(application.resource_limit) then application.resource_limit = nil end
   return application, findings
 end
 

@@ -92,6 +92,10 @@ local function find_refusal(permits, app)
   if permits.users and not permits.users[user or ""] then
     return not_allowed("user", user or "of the agent")
   end
+  -- A user that is allowed could be as good as root with them; what names no user can only give some up.
+  if permits.users and app.user and app.capabilities and #app.capabilities > 0 then
+    return not_allowed("capabilities", table.concat(app.capabilities, ", "))
+  end
   if not permits.commands then return nil end
   for _, argv in ipairs(commands_of(app)) do
     if not allows_program(permits.commands, argv[1]) then return not_allowed("command", argv[1]) end

@@ -100,10 +100,10 @@ describe("application.read", function()
 
   it("keeps a typing mistake apart from a promise it cannot keep", function()
     local app, findings = application.read({
-      command = "x", comand = 1, resource_limit = { memory_mb = 1 }, restart = { delay = 1 },
+      command = "x", comand = 1, restart = { delay = 1 },
     })
     assert.truthy(app)
-    assert.same({ "resource_limit" }, findings.unsupported)
+    assert.same({}, findings.unsupported)
     assert.equal('comand: unknown field, it has no effect; did you mean "command"?', findings.warnings[1])
     assert.truthy(findings.warnings[2]:find("restart.delay: unknown field", 1, true))
   end)
@@ -111,11 +111,10 @@ end)
 
 describe("application.read_local", function()
   it("refuses what a task would only be warned about", function()
-    local app, errors = application.read_local({ command = "x", comand = 1, resource_limit = {} })
+    local app, errors = application.read_local({ command = "x", comand = 1 })
     assert.is_nil(app)
     assert.same({
       "name: is missing", 'comand: unknown field; did you mean "command"?',
-      "resource_limit: known, but not honoured by this version; remove it",
     }, errors)
   end)
 

@@ -66,10 +66,10 @@ describe("the configuration", function()
   it("refuses applications by name", function()
     local err = errors_of([[{ "Applications": [ { "name": "a", "comand": "x" }, { "command": "x" },
       { "name": "b", "command": "x" }, { "name": "b", "command": "y" },
-      { "name": "c", "command": "x", "resource_limit": {} }, 7 ] }]])
+      { "name": "c", "command": "x", "resource_limit": 7 }, 7 ] }]])
     for _, text in ipairs({
       'Applications "a": command: is missing', 'did you mean "command"?', "Applications[2]: name: is missing",
-      'Applications "b": the name is used twice', 'Applications "c": resource_limit: known, but not honoured',
+      'Applications "b": the name is used twice', 'Applications "c": resource_limit: must be an object',
       "Applications[6]: must be an object",
     }) do
       assert.truthy(err:find(text, 1, true), text .. " is not in " .. err)

@@ -28,6 +28,15 @@ describe("what tasks may run on a node", function()
     assert.equal("user of the agent", refusal({ users = { "root" } }, { command = "x" }))
   end)
 
+  it("has no capabilities beyond those of a user that is allowed", function()
+    local document = { command = "x", user = "nobody", capabilities = { "sys_admin", "chown" } }
+    assert.is_nil(refusal({ commands = { "/bin/x" } }, { command = "x", user = "nobody", capabilities = { "chown" } }))
+    assert.equal("capabilities chown, sys_admin", refusal({ users = { "nobody" } }, document))
+    document.capabilities = {}
+    assert.is_nil(refusal({ users = { "nobody" } }, document))
+    assert.is_nil(refusal({ users = { "root" }, owner = "root" }, { command = "x", capabilities = { "chown" } }))
+  end)
+
   it("is limited to programs", function()
     local rules = { commands = { "/usr/bin/tr*", "/opt/*/bin/serve" } }
     for _, command in ipairs({ "/usr/bin/true", "/usr/bin/tr a b", "/opt/shop/bin/serve", "true", "serve --all" }) do

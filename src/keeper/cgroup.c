@@ -77,6 +77,11 @@ bool cgroup_is_open(void)
     return base_fd >= 0;
 }
 
+const char *cgroup_base(void)
+{
+    return base_fd >= 0 ? base_path : NULL;
+}
+
 const char *cgroup_why(void)
 {
     return why;

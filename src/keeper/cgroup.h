@@ -33,6 +33,9 @@ int cgroup_open_in(const char *directory, const char *name);
 /* True after a successful cgroup_open. */
 bool cgroup_is_open(void);
 
+/* The directory that all are in; NULL where none can be used. */
+const char *cgroup_base(void);
+
 /* Why cgroups are not used; "" when they are. */
 const char *cgroup_why(void);
 

@@ -10,6 +10,8 @@
 #define APPMGR_KEEPER_CHILD_H
 
 #include "../wire.h"
+#include "cgroup.h"
+#include "limits.h"
 #include "spawn.h"
 #include "watch.h"
 
@@ -68,6 +70,7 @@ struct child_spec {
 struct child_exit {
     bool known, by_signal;
     uint8_t number;         /* exit code or signal */
+    bool out_of_memory;     /* the kernel killed it, or some of it, at its memory limit */
     uint64_t at_us;         /* wall clock */
     uint64_t ran_ms;        /* by a clock that nobody sets */
 };
@@ -83,6 +86,7 @@ struct child {
     uint64_t stop_timeout_ms;
     uint64_t lease_ms;      /* how long it runs without a renewal, see lease.h; 0: for ever */
     struct child_restart restart;
+    struct limits limits;
 
     enum child_state state;
     enum child_phase phase;        /* what `pid` is, or was last */
@@ -107,6 +111,10 @@ struct child {
     char failure_step[8];
     char failure[640];             /* why it last could not be started, or its fini command failed; "" when all went well */
     bool in_sweep, alive_in_sweep; /* used by sweep.c alone */
+    struct cgroup_watch emptiness; /* these four are used by containment.c alone */
+    bool in_cgroup;
+    unsigned limits_in_cgroup;     /* as limits_apply returns them */
+    uint64_t oom_kills;            /* how many there had been when it was started */
 };
 
 /* What a child's actions do to the world. */
@@ -141,7 +149,7 @@ enum wire_phase child_wire_phase(const struct child *child);
  * when it asks for nothing valid or memory is out; owned by the caller. */
 struct child_spec *child_spec_new(const struct wire_message *message, const char *marker, const char **why);
 
-/* Takes tag, stop signal and timeout, lease, restart policy and readiness from a WIRE_SPAWN or WIRE_UPDATE; what the message does not
+/* Takes tag, stop signal and timeout, lease, restart policy, limits and readiness from a WIRE_SPAWN or WIRE_UPDATE; what the message does not
  * hold stays as it is. Returns NULL, or why it was refused (nothing is changed then). */
 const char *child_update(struct child *child, const struct wire_message *message);
 

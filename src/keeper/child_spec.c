@@ -67,6 +67,8 @@ static const char *read_settings(const struct wire_message *message, struct spaw
         .has_umask = wire_has(message, WIRE_TAG_UMASK), .umask = (mode_t)mask,
         .open_files = wire_number(message, WIRE_TAG_OPEN_FILES, 0),
         .no_new_privs = wire_number(message, WIRE_TAG_NO_NEW_PRIVS, 0) != 0,
+        .has_capabilities = wire_has(message, WIRE_TAG_CAPABILITIES),
+        .capabilities = wire_number(message, WIRE_TAG_CAPABILITIES, 0),
     };
     return NULL;
 }
@@ -163,6 +165,18 @@ static void update_restart(struct child_restart *restart, const struct wire_mess
     restart->reset_ms = duration(message, WIRE_TAG_RESTART_RESET_MS, 10000);
 }
 
+static void update_limits(struct limits *limits, const struct wire_message *message)
+{
+    static const enum wire_tag tags[LIMIT_COUNT] = {
+        [LIMIT_MEMORY] = WIRE_TAG_MEMORY_BYTES, [LIMIT_SWAP] = WIRE_TAG_SWAP_BYTES,
+        [LIMIT_VIRTUAL] = WIRE_TAG_VIRTUAL_BYTES, [LIMIT_CPU_WEIGHT] = WIRE_TAG_CPU_WEIGHT,
+        [LIMIT_CPU_MAX] = WIRE_TAG_CPU_PERCENT, [LIMIT_PIDS] = WIRE_TAG_PIDS,
+    };
+
+    for (unsigned i = 0; i < LIMIT_COUNT; i++)
+        limits->value[i] = wire_number(message, tags[i], LIMIT_NONE);
+}
+
 const char *child_update(struct child *child, const struct wire_message *message)
 {
     uint64_t stop_signal = wire_number(message, WIRE_TAG_STOP_SIGNAL, (uint64_t)child->stop_signal);
@@ -184,6 +198,8 @@ const char *child_update(struct child *child, const struct wire_message *message
     child->lease_ms = duration(message, WIRE_TAG_LEASE_MS, child->lease_ms);
     if (wire_has(message, WIRE_TAG_RESTART_ENABLED))
         update_restart(&child->restart, message);
+    if (wire_has(message, WIRE_TAG_LIMITS))
+        update_limits(&child->limits, message);
     /* Said of one run: by now it may be another. */
     if (wire_number(message, WIRE_TAG_READY, 0) == child->starts && child->state == CHILD_RUNNING)
         child->ready = true;

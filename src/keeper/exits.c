@@ -21,7 +21,8 @@ uint64_t exits_add(struct child *child)
     }
     *record_of(end) = (struct exit_record){
         .child = child, .at_us = last->at_us, .started_at_us = child->started_at_us, .ran_ms = last->ran_ms,
-        .delay_ms = child->delay_ms, .pid = child->pid, .number = last->number, .by_signal = last->by_signal, .next_step = (uint8_t)child->next_step,
+        .delay_ms = child->delay_ms, .pid = child->pid, .number = last->number, .by_signal = last->by_signal,
+        .out_of_memory = last->out_of_memory, .next_step = (uint8_t)child->next_step,
     };
     return end++;
 }

@@ -15,7 +15,7 @@ struct exit_record {
     uint64_t at_us, started_at_us, ran_ms, delay_ms;
     pid_t pid;
     uint8_t number;
-    bool by_signal;
+    bool by_signal, out_of_memory;
     uint8_t next_step;      /* enum wire_next */
 };
 

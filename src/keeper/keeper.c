@@ -1,4 +1,5 @@
 #include "keeper.h"
+#include "containment.h"
 #include "exits.h"
 #include "lease.h"
 #include "output.h"
@@ -71,6 +72,8 @@ static const char *subject(const struct child *child, enum spawn_step step)
     case SPAWN_USER: path = spec->user; break;
     case SPAWN_CHDIR: path = spec->working_dir; break;
     case SPAWN_NICE: snprintf(number, sizeof number, "%d", spec->settings.nice); return number;
+    case SPAWN_CGROUP: return "cgroup.procs";
+    case SPAWN_CAPABILITIES: return "capabilities";
     case SPAWN_LIMITS: snprintf(number, sizeof number, "open_files %ju", (uintmax_t)spec->settings.open_files); return number;
     case SPAWN_READY: snprintf(number, sizeof number, "ready_fd %d", spec->ready_fd); return number;
     }
@@ -91,6 +94,8 @@ static void fail(struct child *child, enum spawn_step step, int error)
         hint = " (not found in PATH)";
     else if (step == SPAWN_LIMITS && error == EPERM)
         hint = " (more than the keeper's own hard limit, or than fs.nr_open)";
+    else if (step == SPAWN_CAPABILITIES && error == EPERM)
+        hint = " (only a keeper that is root and has them itself can give them)";
     snprintf(child->failure_step, sizeof child->failure_step, "%s", spawn_step_name(step));
     snprintf(child->failure, sizeof child->failure, "%s%s: %s %.400s: %s%s", commands[child->phase],
              strerrorname_np(error), child->failure_step, path, reason, hint);
@@ -163,8 +168,11 @@ static void start_child(struct child *child)
     }
     if (!result.error && child->phase == CHILD_MAIN && child->spec->ready_fd)
         open_ready(child, &request, &result);
-    if (!result.error)
+    if (!result.error) {
+        containment_begin(child, &request);
         spawn_process(&request, &result);
+        containment_begun(&request);
+    }
     if (request.ready_number)
         close(request.ready_fd);
     if (stream) {
@@ -194,11 +202,6 @@ static void start_some(void)
 
 /* --- effects --- */
 
-static bool signal_group(struct child *child, int number)
-{
-    return child->pid > 0 && kill(-child->pid, number) == 0;
-}
-
 static void arm(struct child *child)
 {
     if (child->deadline_ms && (!next_deadline_ms || child->deadline_ms < next_deadline_ms))
@@ -219,11 +222,12 @@ static void forget(struct child *child)
 {
     ready_close(child);
     exits_drop_child(child);
+    containment_forget(child);
     table_remove(child);
 }
 
 const struct child_effects keeper_effects = {
-    .now_ms = watch_now_ms, .start = enqueue, .unstart = unqueue, .signal = signal_group, .drain = sweep_add,
+    .now_ms = watch_now_ms, .start = enqueue, .unstart = unqueue, .signal = containment_signal, .drain = containment_drain,
     .arm = arm, .release = release_pid, .tell = tell_event, .refuse = refuse, .forget = forget,
 };
 
@@ -269,6 +273,7 @@ static void handle_exit(pid_t pid, const siginfo_t *info)
     if (child->phase == CHILD_MAIN) {
         ready_close(child);
         exit.ran_ms = watch_now_ms() - child->started_ms;
+        exit.out_of_memory = containment_ran_out_of_memory(child);
         child->last_exit = exit;
     } else {
         child->phase_exit = exit;
@@ -374,6 +379,8 @@ int keeper_open(const struct keeper_options *options, const char **what)
     *what = "/proc";
     if ((error = sweep_open()) != 0)
         return error;
+    containment_open(marker);
+    containment_tidy();
     sweep_leftovers(marker);
     *what = "event loop";
     if ((error = watch_open()) != 0 || (error = open_signals()) != 0)
@@ -435,6 +442,7 @@ void keeper_run(void)
         server_flush();
     }
     output_finish();
+    containment_close();
     tell_bye();
     server_close();
 }

@@ -75,16 +75,14 @@ static void set(pid_t pid, int resource, uint64_t value)
 {
     struct rlimit limit = {value, value};
 
-    if (value == LIMIT_NONE)
-        limit = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
-    prlimit(pid, (__rlimit_resource_t)resource, &limit, NULL);
+    if (value != LIMIT_NONE)
+        prlimit(pid, (__rlimit_resource_t)resource, &limit, NULL);
 }
 
 void limits_set(const struct limits *limits, unsigned in_cgroup, bool is_root, pid_t pid)
 {
     set(pid, RLIMIT_AS, limits_address_space(limits));
-    if (!is_root)
-        set(pid, RLIMIT_NPROC, limits_processes(limits, in_cgroup, is_root));
+    set(pid, RLIMIT_NPROC, limits_processes(limits, in_cgroup, is_root));
 }
 
 /* What to say of a limit that no cgroup keeps. */

@@ -38,7 +38,8 @@ unsigned limits_apply(const struct limits *limits, int cgroup_fd);
 uint64_t limits_address_space(const struct limits *limits);
 uint64_t limits_processes(const struct limits *limits, unsigned in_cgroup, bool is_root);
 
-/* The same for a process that runs already; what it starts from now on inherits them. */
+/* The same for a process that runs already; what it starts from now on inherits them. One that is lifted stays for the life
+ * of the process. */
 void limits_set(const struct limits *limits, unsigned in_cgroup, bool is_root, pid_t pid);
 
 /* How each limit is kept, a line each: "memory_mb cgroup\npids not enforced: no pids controller here\n". */

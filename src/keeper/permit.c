@@ -203,6 +203,12 @@ static const char *check_commands(const struct child_spec *spec, enum child_phas
     return why ? why : check_command(spec, phase);
 }
 
+/* A user that is allowed could be as good as root with them; what names no user can only give some up. */
+static bool adds_capabilities(const struct child_spec *spec)
+{
+    return spec->user && spec->settings.has_capabilities && spec->settings.capabilities;
+}
+
 const char *permit_check(const struct child_spec *spec, enum child_phase phase, const char **program)
 {
     struct verdict verdict = {0};
@@ -220,6 +226,8 @@ const char *permit_check(const struct child_spec *spec, enum child_phase phase, 
         return "not allowed to tasks here: the node takes none (Tasks.enabled)";
     if (verdict.limits_users && !verdict.has_user)
         return refuse("user", spec->user ? spec->user : "of the agent", " (Tasks.users)");
+    if (verdict.limits_users && adds_capabilities(spec))
+        return refuse("capabilities", "beyond those of its user", ", where Tasks.users limits users");
     if (!verdict.limits_commands)
         return NULL;
     *program = found;

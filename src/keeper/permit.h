@@ -7,7 +7,7 @@
  *
  *   appmgr permit 1
  *   no-tasks              nothing may be started
- *   users                 only users that follow
+ *   users                 only users that follow, and no capabilities beyond theirs
  *   own-user              who names no user, and so runs as the keeper's own
  *   user NAME             as written in the task
  *   commands              only programs that follow

@@ -1,4 +1,5 @@
 /* What clients ask for: one handler a frame type, and which roles may ask it. */
+#include "containment.h"
 #include "exits.h"
 #include "keeper.h"
 #include "lease.h"
@@ -110,6 +111,10 @@ static int update(struct connection *connection, const struct wire_message *mess
     const char *why = child ? child_update(child, message) : "is not known to the keeper";
 
     lease_changed();
+    if (!why && wire_has(message, WIRE_TAG_LIMITS)) {
+        containment_limit(child);
+        tell_event(child, WIRE_LIMITED);
+    }
     return why ? refuse(connection, id, why) : 0;
 }
 

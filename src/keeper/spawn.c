@@ -1,4 +1,6 @@
 #include "spawn.h"
+#include "capabilities.h"
+#include "clone_into.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +22,7 @@
 static struct {
     const struct spawn_request *request;
     struct spawn_result result;
+    bool joins;             /* the child goes into the cgroup by itself */
     pid_t parent;
     char candidate[PATH_MAX];
     char stack[32 << 10] __attribute__((aligned(64)));
@@ -47,14 +50,52 @@ ON_FOREIGN_STACK static void reset_oom_score(void)
     }
 }
 
+/* Where the kernel cannot bear a child in a cgroup: nothing may come of it before it is there. */
+ON_FOREIGN_STACK static void join(int cgroup_fd)
+{
+    int fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, "0", 1) != 1)
+        give_up(SPAWN_CGROUP);
+    close(fd);
+}
+
 /* System calls and not glibc's setuid and friends, which would signal the threads of the process whose memory
  * this is. */
 ON_FOREIGN_STACK static void become(const struct spawn_user *user)
 {
+    if (!user)
+        return;
     if (syscall(SYS_setgroups, user->group_count, user->groups) != 0 ||
         syscall(SYS_setresgid, user->gid, user->gid, user->gid) != 0 ||
         syscall(SYS_setresuid, user->uid, user->uid, user->uid) != 0)
         give_up(SPAWN_USER);
+}
+
+/* Another user than root has no capabilities but those that it was given: not even such as a program that is made for it
+ * could pick up. */
+ON_FOREIGN_STACK static void change_user(const struct spawn_request *request)
+{
+    const struct spawn_settings *settings = &request->settings;
+    bool is_other = request->user && request->user->uid != 0;
+
+    if (settings->has_capabilities && capabilities_bound(settings->capabilities) != 0)
+        give_up(SPAWN_CAPABILITIES);
+    become(request->user);
+    if ((settings->has_capabilities || is_other) &&
+        capabilities_take(settings->has_capabilities ? settings->capabilities : 0) != 0)
+        give_up(SPAWN_CAPABILITIES);
+}
+
+/* Last, and as the user that the child is now: a change of user counts its processes. */
+ON_FOREIGN_STACK static void limit(const struct spawn_request *request)
+{
+    struct rlimit memory = {request->address_space, request->address_space};
+    struct rlimit processes = {request->processes, request->processes};
+
+    if ((memory.rlim_cur && syscall(SYS_prlimit64, 0, RLIMIT_AS, &memory, NULL) != 0) ||
+        (processes.rlim_cur && syscall(SYS_prlimit64, 0, RLIMIT_NPROC, &processes, NULL) != 0))
+        give_up(SPAWN_LIMITS);
 }
 
 /* While the child is still who its parent is: a lower nice value and a higher limit may need that. */
@@ -134,14 +175,16 @@ ON_FOREIGN_STACK static int child_main(void *unused)
     sigset_t none;
 
     (void)unused;
+    if (shared.joins)
+        join(request->cgroup_fd);
     setsid();
     if (request->reset_oom)
         reset_oom_score();
     if (dup2(request->input_fd, 0) < 0 || dup2(request->output_fd, 1) < 0 || dup2(request->output_fd, 2) < 0)
         give_up(SPAWN_OUTPUT);
     apply_settings(request);
-    if (request->user)
-        become(request->user);
+    change_user(request);
+    limit(request);
     if (request->working_dir && chdir(request->working_dir) != 0)
         give_up(SPAWN_CHDIR);
     /* After the change of user, which clears it; the parent may have ended before. */
@@ -157,6 +200,18 @@ ON_FOREIGN_STACK static int child_main(void *unused)
     give_up(SPAWN_EXEC);
 }
 
+static pid_t begin(int cgroup_fd)
+{
+    pid_t pid = cgroup_fd ? clone_into(cgroup_fd, child_main, shared.stack, sizeof shared.stack) : -1;
+
+    if (pid >= 0 || (cgroup_fd && errno != ENOSYS))
+        return pid;
+    shared.joins = cgroup_fd != 0;
+    pid = clone(child_main, shared.stack + sizeof shared.stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+    shared.joins = false;
+    return pid;
+}
+
 int spawn_process(const struct spawn_request *request, struct spawn_result *result)
 {
     pid_t pid;
@@ -164,7 +219,7 @@ int spawn_process(const struct spawn_request *request, struct spawn_result *resu
     shared.request = request;
     shared.result = (struct spawn_result){0};
     shared.parent = getpid();
-    pid = clone(child_main, shared.stack + sizeof shared.stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+    pid = begin(request->cgroup_fd);
     if (pid < 0) {
         *result = (struct spawn_result){.step = SPAWN_FORK, .error = errno};
         return -1;
@@ -181,7 +236,7 @@ int spawn_process(const struct spawn_request *request, struct spawn_result *resu
 
 const char *spawn_step_name(enum spawn_step step)
 {
-    static const char *const names[] = {"fork", "output", "user", "chdir", "exec", "nice", "limits", "ready"};
+    static const char *const names[] = {"fork", "output", "user", "chdir", "exec", "nice", "limits", "ready", "cgroup", "caps"};
 
     return names[step];
 }

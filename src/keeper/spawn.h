@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -26,6 +27,8 @@ struct spawn_settings {
     int nice;
     mode_t umask;                   /* else 022 */
     rlim_t open_files;              /* RLIMIT_NOFILE, soft and hard; 0: `files` of the request */
+    bool has_capabilities;          /* exactly `capabilities` (a mask), and nothing it starts gains more */
+    uint64_t capabilities;
 };
 
 struct spawn_request {
@@ -37,13 +40,16 @@ struct spawn_request {
     int input_fd, output_fd;        /* become 0, and 1 and 2; every other descriptor must be close-on-exec */
     int ready_fd, ready_number;     /* ready_fd becomes ready_number, from 3 on; ready_number 0: none is handed over */
     int death_signal;               /* sent to the child when the parent ends; 0: none */
+    int cgroup_fd;                  /* directory of the cgroup that the child is born in; 0: that of its parent */
+    rlim_t address_space, processes; /* RLIMIT_AS and RLIMIT_NPROC, soft and hard; 0: as its parent's */
     bool reset_oom;                 /* give the child the default oom_score_adj */
     struct rlimit files;            /* RLIMIT_NOFILE of the child */
     struct spawn_settings settings;
 };
 
 enum spawn_step {
-    SPAWN_FORK, SPAWN_OUTPUT, SPAWN_USER, SPAWN_CHDIR, SPAWN_EXEC, SPAWN_NICE, SPAWN_LIMITS, SPAWN_READY
+    SPAWN_FORK, SPAWN_OUTPUT, SPAWN_USER, SPAWN_CHDIR, SPAWN_EXEC, SPAWN_NICE, SPAWN_LIMITS, SPAWN_READY,
+    SPAWN_CGROUP, SPAWN_CAPABILITIES
 };
 
 struct spawn_result {
@@ -55,7 +61,7 @@ struct spawn_result {
 /* Starts `request`. Returns 0 and a pid, or -1 with step and errno in `result`. A child that failed is reaped. */
 int spawn_process(const struct spawn_request *request, struct spawn_result *result);
 
-/* The word for a step: "exec", "chdir", "user", "output", "fork", "nice", "limits", "ready". */
+/* The word for a step: "exec", "chdir", "user", "output", "fork", "nice", "limits", "ready", "cgroup", "caps". */
 const char *spawn_step_name(enum spawn_step step);
 
 /* Looks `name` up (a user name, a number, or number:number) with its supplementary groups. Returns 0 or an

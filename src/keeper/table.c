@@ -61,6 +61,7 @@ struct child *table_add(const char *id, const struct child_effects *effects)
     child->ready_watch.fd = -1;
     child->stop_signal = SIGTERM;
     child->stop_timeout_ms = 10000;
+    limits_clear(&child->limits);
     child->next_by_id = *bucket;
     *bucket = child;
     child->previous = last;

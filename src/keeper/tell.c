@@ -1,14 +1,16 @@
 #include "tell.h"
+#include "containment.h"
 #include "exits.h"
 #include "table.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
 /* Room for the largest frame: a child with its tag, id and error. */
-static uint8_t buffer[WIRE_LABEL_MAX + 4096];
+static uint8_t buffer[WIRE_LABEL_MAX + PATH_MAX + 4096];
 static struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
 
 static void begin(enum wire_type type, const char *id)
@@ -43,6 +45,13 @@ static void begin_exit(uint64_t sequence)
     wire_put_number(&writer, WIRE_TAG_PID, (uint64_t)record->pid);
     wire_put_number(&writer, WIRE_TAG_NEXT, record->next_step);
     wire_put_number(&writer, WIRE_TAG_DELAY_MS, record->delay_ms);
+    if (record->out_of_memory)
+        wire_put_number(&writer, WIRE_TAG_OUT_OF_MEMORY, 1);
+}
+
+static void put_limits(const struct child *child)
+{
+    wire_put_text(&writer, WIRE_TAG_ENFORCED, containment_limits(child));
 }
 
 static void put_start(const struct child *child)
@@ -50,6 +59,8 @@ static void put_start(const struct child *child)
     wire_put_number(&writer, WIRE_TAG_PID, child->ended || child->phase != CHILD_MAIN ? 0 : (uint64_t)child->pid);
     wire_put_number(&writer, WIRE_TAG_STARTED_AT_US, child->started_at_us);
     wire_put_number(&writer, WIRE_TAG_STARTS, child->starts);
+    wire_put_text(&writer, WIRE_TAG_CGROUP, containment_cgroup(child));
+    put_limits(child);
 }
 
 static void put_phase(const struct child *child)
@@ -68,6 +79,8 @@ void tell_event(struct child *child, enum wire_type type)
     begin(type, child->id);
     if (type == WIRE_STARTED)
         put_start(child);
+    if (type == WIRE_LIMITED)
+        put_limits(child);
     if (type == WIRE_PHASE)
         put_phase(child);
     if (type == WIRE_READY)
@@ -129,6 +142,8 @@ static void tell_child(struct connection *connection, const struct child *child)
         wire_put_number(&writer, child->last_exit.by_signal ? WIRE_TAG_EXIT_SIGNAL : WIRE_TAG_EXIT_CODE,
                         child->last_exit.number);
         wire_put_number(&writer, WIRE_TAG_EXIT_AT_US, child->last_exit.at_us);
+        if (child->last_exit.out_of_memory)
+            wire_put_number(&writer, WIRE_TAG_OUT_OF_MEMORY, 1);
     }
     wire_put_text(&writer, WIRE_TAG_ERROR, child->failure[0] ? child->failure : NULL);
     send_to(connection, true);
@@ -137,11 +152,15 @@ static void tell_child(struct connection *connection, const struct child *child)
 void tell_all(struct connection *connection)
 {
     uint64_t lost = connection->role == WIRE_ROLE_CONTROLLER ? exits_take_lost() : 0;
+    const char *why;
     char text[96];
 
     for (const struct child *child = table_first(); child; child = child->next)
         tell_child(connection, child);
     begin(WIRE_LIST_END, NULL);
+    wire_put_text(&writer, WIRE_TAG_CGROUP, containment_base(&why));
+    if (*why)
+        wire_put_text(&writer, WIRE_TAG_ERROR, why);
     send_to(connection, true);
     if (lost > 0) {
         snprintf(text, sizeof text, "%" PRIu64 " exits were not kept: nobody took them for too long", lost);

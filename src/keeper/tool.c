@@ -69,9 +69,9 @@ static void print_child(const struct wire_message *child)
     const char *state = wire_state_name(wire_number(child, WIRE_TAG_STATE, 0));
     const char *error = wire_text(child, WIRE_TAG_ERROR);
 
-    printf("%-24s %-9s %8" PRIu64 " %7" PRIu64 "  %s\n", wire_has(child, WIRE_TAG_ID) ? wire_text(child, WIRE_TAG_ID) : "?",
+    printf("%-36s %-9s %8" PRIu64 " %7" PRIu64 "  %-9s  %s\n", wire_has(child, WIRE_TAG_ID) ? wire_text(child, WIRE_TAG_ID) : "?",
            state ? state : "?", wire_number(child, WIRE_TAG_PID, 0), wire_number(child, WIRE_TAG_STARTS, 0),
-           error ? error : "");
+           wire_has(child, WIRE_TAG_CGROUP) ? "cgroup" : wire_number(child, WIRE_TAG_PID, 0) ? "session" : "-", error ? error : "");
 }
 
 int tool_list(const char *directory, int directory_fd)
@@ -83,7 +83,7 @@ int tool_list(const char *directory, int directory_fd)
     if (fd < 0)
         return 1;
     say(fd, WIRE_LIST);
-    printf("%-24s %-9s %8s %7s  %s\n", "ID", "STATE", "PID", "STARTS", "ERROR");
+    printf("%-36s %-9s %8s %7s  %-9s  %s\n", "ID", "STATE", "PID", "STARTS", "CONTAINED", "ERROR");
     while (next(fd, &used, &message)) {
         if (message.type == WIRE_CHILD)
             print_child(&message);

@@ -49,9 +49,9 @@ describe("an agent refuses", function()
     }}), {"LogLevel", "url", "session_TTL", "report_interval", "../up", "twice", "command"})
   end)
 
-  it("fields that it knows but cannot honour", function()
-    local limited = {name = "x", command = "true", resource_limit = {memory_mb = 1}}
-    refused(test:agent("alpha", {config = {Applications = {limited}}}), {"resource_limit"})
+  it("limits and capabilities that are none", function()
+    local limited = {name = "x", command = "true", resource_limit = {memory_mb = 0, swap = 1}, capabilities = {"fly"}}
+    refused(test:agent("alpha", {config = {Applications = {limited}}}), {"resource_limit.memory_mb", "swap_mb", '"fly"'})
   end)
 
   it("a node name that could be no key", function()

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* --- where --- */
@@ -386,6 +387,23 @@ static void test_a_keeper_that_stepped_aside_finds_its_home_again(void **state)
     assert_string_equal(base, path);
 }
 
+static void test_the_cgroup_above_is_the_home_where_that_is_delegated(void **state)
+{
+    char path[128], base[128], expected[128];
+    int fd;
+
+    if (setxattr(copy, "user.delegate", "1", 1, 0) != 0) {
+        printf("skipped: no extended attributes in /tmp: %s\n", strerror(errno));
+        skip();
+    }
+    snprintf(path, sizeof path, "%s/base", copy);
+    fd = cgroup_home_open(path, "name", base, sizeof base);
+    assert_true(fd >= 0);
+    close(fd);
+    snprintf(expected, sizeof expected, "%s/name", copy);
+    assert_string_equal(base, expected);
+}
+
 static void test_no_threaded_hierarchy_is_used(void **state)
 {
     put("base/cgroup.type", "domain invalid\n");
@@ -522,6 +540,7 @@ int main(void)
     const struct CMUnitTest controllers[] = {
         cmocka_unit_test_setup_teardown(test_controllers_are_handed_on, make_copy, drop_copy),
         cmocka_unit_test_setup_teardown(test_a_keeper_that_stepped_aside_finds_its_home_again, make_copy, drop_copy),
+        cmocka_unit_test_setup_teardown(test_the_cgroup_above_is_the_home_where_that_is_delegated, make_copy, drop_copy),
         cmocka_unit_test_setup_teardown(test_no_threaded_hierarchy_is_used, make_copy, drop_copy),
         cmocka_unit_test_setup_teardown(test_limits_are_written, make_copy, drop_copy),
         cmocka_unit_test_setup_teardown(test_limits_are_lifted, make_copy, drop_copy),

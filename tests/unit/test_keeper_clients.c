@@ -250,7 +250,7 @@ static void it_can_be_listed_and_stopped_without_an_agent(void **state)
 
     close(agent.fd);
     assert_int_equal(run("ls"), 0);
-    assert_non_null(strstr(contents("said"), "web.0                    running"));
+    assert_non_null(strstr(contents("said"), "web.0                                running"));
     assert_int_equal(run("stop"), 0);
     assert_false(is_alive(pid));
     assert_int_equal(wait_keeper(), 0);

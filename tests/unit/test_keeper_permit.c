@@ -13,6 +13,15 @@ static void write_permit(const char *text)
     chmod(in_directory("permit"), 0600);
 }
 
+static void is_asked_with_capabilities(const char *user, uint64_t capabilities)
+{
+    begin(WIRE_SPAWN, "capable");
+    wire_put_text(&writer, WIRE_TAG_ARGUMENT, "/bin/true");
+    wire_put_text(&writer, WIRE_TAG_USER, user);
+    wire_put_number(&writer, WIRE_TAG_CAPABILITIES, capabilities);
+    end(&agent);
+}
+
 /* A task's start, with what differs: NULL where nothing does. */
 static void ask(const char *program, const char *user, const char *variable)
 {
@@ -53,6 +62,15 @@ static void a_file_that_limits_nothing_allows_all(void **state)
 {
     write_permit("appmgr permit 1\nend\n");
     is_allowed("true", NULL);
+}
+
+static void an_allowed_user_gets_no_capabilities(void **state)
+{
+    write_permit("appmgr permit 1\nusers\nuser 0\nend\n");
+    is_asked_with_capabilities("0", 1 << 21);
+    expect(&agent, WIRE_SPAWN_FAILED, "capable");
+    assert_non_null(strstr(wire_text(&message, WIRE_TAG_ERROR), "capabilities beyond those of its user"));
+    is_allowed("/bin/true", "0");
 }
 
 static void a_node_may_take_no_tasks(void **state)
@@ -190,6 +208,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_that_limits_nothing_allows_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_may_take_no_tasks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(its_own_applications_are_not_concerned, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_allowed_user_gets_no_capabilities, set_up, tear_down),
         cmocka_unit_test_setup_teardown(users_are_limited_as_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(commands_are_compared_as_they_will_be_executed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_commands_before_and_after_are_commands, set_up, tear_down),

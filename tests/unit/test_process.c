@@ -26,7 +26,7 @@ static void on_child(const struct wire_message *child, void *data)
     note("child", wire_text(child, WIRE_TAG_ID));
 }
 
-static void on_ready(void *data) { note("ready", NULL); }
+static void on_ready(const struct wire_message *end, void *data) { note("ready", NULL); }
 static void on_ended(void *data) { note("ended", NULL); }
 
 static void on_lost(const char *reason, void *data)

@@ -178,10 +178,11 @@ local function shown_run(run, now)
   return {
     start_time = time_text(run.started or run.failed), end_time = time_text(run.ended), ran_seconds = seconds_of(run, now),
     pid = run.pid, code = run.code, signal = run.signal, error = run.error, next = run.next,
+    out_of_memory = run.out_of_memory,
   }
 end
 
---- app.history {name, count} → [{start_time, end_time, ran_seconds, pid, code, signal, error, next}], oldest first
+--- app.history {name, count} → [{start_time, end_time, ran_seconds, pid, code, signal, out_of_memory, error, next}], oldest first
 --
 -- A run without `end_time` and `error` is the one that runs. `next` says what the keeper did then: restart, stop (the
 -- run ended because it was asked to), none.

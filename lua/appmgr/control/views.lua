@@ -73,6 +73,7 @@ function M.status(agent, now_ms)
     cluster = M.cluster(agent, now_ms),
     policy = agent.policy_source.policy.name,
     leading = agent.leader and agent.leader:status(),
+    containment = agent.apps:containment_level(),
     applications = { total = #rows, states = count_states(rows), unhealthy = count_unhealthy(rows) },
     problems = json.array(agent.problems:list()),
   }

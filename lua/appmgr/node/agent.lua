@@ -162,8 +162,8 @@ local function open_keeper(self)
   local apps = self.apps
   local keeper, err = self.core.process.open({
     keeper_path = self.core.runtime.keeper_path, state_dir = self.state_dir,
-    on_ready = function(list)
-      apps:keeper_ready(list)
+    on_ready = function(list, containment)
+      apps:keeper_ready(list, containment)
       if self.is_ready then return end
       self.is_ready = true
       notify(self, "READY=1")

@@ -46,6 +46,7 @@ function command.update(app, keeper)
   local spawn = wanted:spawn()
   keeper:update(app.id, {
     tag = spawn.tag, stop_signal = spawn.stop_signal, stop_timeout_ms = spawn.stop_timeout_ms, restart = spawn.restart,
+    limits = spawn.limits,
     lease_ms = spawn.lease_ms or 0,
   })
 end
@@ -240,6 +241,7 @@ function App:adopt(item, tag)
   self.pid, self.started_at, self.starts = item.pid, item.started_at, item.starts or 0
   self.last_exit, self.error = item.last_exit, item.error
   self.is_ready, self.phase, self.health = item.ready == true, item.phase, nil
+  self.cgroup, self.enforced = item.cgroup, item.enforced
   local ended_at = item.state == "backoff" and item.last_exit and item.last_exit.at
   self.next_start_at = ended_at and item.delay_ms and ended_at + item.delay_ms / 1000 or nil
   self.state = state_of(item, self.mode, tag.run)
@@ -301,7 +303,13 @@ end
 -- What an event of the keeper leaves behind, whatever the state.
 local note = {}
 
+--- The end of a run as it is shown.
+local function exit_of(event)
+  return { code = event.code, signal = event.signal, at = event.at, out_of_memory = event.out_of_memory }
+end
+
 function note.started(app, event)
+  app.cgroup, app.enforced = event.cgroup, event.enforced
   app.pid, app.started_at, app.starts = event.pid, event.started_at, event.starts or app.starts + 1
   app.error, app.next_start_at, app.is_clearing = nil, nil, false
   app.is_ready, app.health, app.phase = false, "unknown", nil
@@ -309,7 +317,7 @@ end
 
 function note.exited(app, event)
   app.pid, app.is_ready, app.health = nil, false, nil
-  app.last_exit = { code = event.code, signal = event.signal, at = event.at }
+  app.last_exit = exit_of(event)
   app.next_start_at = event.next == "restart" and event.at and event.at + (event.delay_ms or 0) / 1000 or nil
   app.is_clearing = event.next == "none"
 end
@@ -320,6 +328,7 @@ function note.spawn_failed(app, event, now)
   app.next_start_at = event.next == "restart" and now + (event.delay_ms or 0) / 1000 or nil
 end
 
+function note.limited(app, event) app.enforced = event.enforced end
 function note.stopped(app) app.pid, app.is_clearing, app.phase = nil, false, nil end
 function note.stopping() end
 function note.gave_up(app) app.pid, app.next_start_at, app.is_clearing, app.phase = nil, nil, false, nil end
@@ -331,7 +340,7 @@ function note.phase(app, event)
 end
 
 --- What changes nothing about what is to be done.
-local IS_TOLD_ONLY = { ready = true, phase = true }
+local IS_TOLD_ONLY = { ready = true, phase = true, limited = true }
 
 --- The event of the table that an event of the keeper stands for.
 local function name_of(event)
@@ -355,7 +364,7 @@ end
 function App:handle(event, now)
   if not note[event.type] then return end
   if is_history(self, event) then
-    self.last_exit = { code = event.code, signal = event.signal, at = event.at }
+    self.last_exit = exit_of(event)
     return self.on_change(self)
   end
   local was_clearing = self.is_clearing

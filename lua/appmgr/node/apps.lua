@@ -11,6 +11,7 @@
 -- replicas and stops none.
 local App = require("appmgr.node.app")
 local launch = require("appmgr.node.launch")
+local resource_limit = require("appmgr.resource_limit")
 local row = require("appmgr.node.row")
 
 local M = {}
@@ -294,8 +295,10 @@ end
 
 --- The keeper gave its list: what it holds is taken over, what it lost is started again.
 -- @tparam table list as from core.process
-function Apps:keeper_ready(list)
+-- @tparam[opt] table containment how the keeper holds its children together: `cgroup` or `error`, from core.process
+function Apps:keeper_ready(list, containment)
   self.problems:clear("keeper")
+  self.containment = containment
   self.is_ready, self.is_connected, self.heard = false, true, {}
   if self.lease then self.lease:keeper_ready() end
   self.health:take_over(list)
@@ -347,14 +350,30 @@ function Apps:keeper_event(event)
   if app.state == "idle" and not app.is_wanted then drop_app(self, app) end
 end
 
+--- Says which limits this machine does not keep; once, until that changes.
+local function tell_limits(self, app, event)
+  local enforced = resource_limit.enforced(app.shown and app.shown.application.resource_limit, event.enforced) or {}
+  local parts = {}
+  for name, how in pairs(enforced) do
+    local why = how:match("^not enforced: (.*)")
+    if why then parts[#parts + 1] = ("%s (%s)"):format(name, why) end
+  end
+  table.sort(parts)
+  local text = #parts > 0 and table.concat(parts, ", ") or nil
+  if text and text ~= app.told_limits then self.log.warn(("%s: limits that are not enforced: %s"):format(app.name, text)) end
+  app.told_limits = text
+end
+
 --- Logs what an operator wants to find there.
 function Apps:tell(app, event)
   if event.type == "exited" and event.next ~= "stop" then
-    local how = event.signal and ("ended by signal %d"):format(event.signal) or ("exited with %s"):format(event.code)
+    local how = event.out_of_memory and "killed by the kernel: out of memory"
+      or event.signal and ("ended by signal %d"):format(event.signal) or ("exited with %s"):format(event.code)
     self.log.info(("%s: %s%s"):format(app.name, how, event.next == "restart"
       and (", started again in %g s"):format((event.delay_ms or 0) / 1000) or ""))
   elseif event.type == "started" then
     self.log.info(("%s: runs as pid %d"):format(app.name, event.pid))
+    tell_limits(self, app, event)
   elseif event.type == "spawn_failed" then
     self.log.warn(("%s: cannot be started: %s"):format(app.name, event.error))
   elseif event.type == "phase" and event.error and event.phase == "fini" then
@@ -430,6 +449,15 @@ function Apps:rows()
   local rows = {}
   for name, app in pairs(self.by_name) do rows[name] = row.of(app, self.context) end
   return rows
+end
+
+--- How what runs is held together.
+-- @treturn ?table `level` ("cgroup" or "session"), `directory` of the cgroups, or `reason` why there are none; nil while the
+--   keeper has not said it
+function Apps:containment_level()
+  local told = self.containment
+  if not told then return nil end
+  return { level = told.cgroup and "cgroup" or "session", directory = told.cgroup, reason = told.error }
 end
 
 --- Whether it is settled what runs: before that, an absent application says nothing.

@@ -88,6 +88,7 @@ function History:note(id, event, now)
     return append(self, id, {
       pid = event.pid, started = event.started_at, ended = event.at or now, ran_ms = event.ran_ms, code = event.code,
       signal = event.signal, next = event.next,
+      out_of_memory = event.out_of_memory,
     })
   end
   append(self, id, { failed = now, error = event.error and event.error:sub(1, MAX_ERROR_BYTES), next = event.next })

@@ -5,7 +5,9 @@
 -- to be told to the keeper). What the keeper is sent is made when it is sent: a
 -- node has thousands of applications, and each environment takes kilobytes.
 local application = require("appmgr.application")
+local capabilities = require("appmgr.capabilities")
 local port_name = require("appmgr.port_name")
+local resource_limit = require("appmgr.resource_limit")
 
 local M = {}
 
@@ -92,6 +94,7 @@ local function terms_of(app)
     stop_timeout_ms = math.floor(app.stop_timeout * MS),
     restart = restart_rule(app),
     lease_ms = app.stop_after_seconds and app.stop_after_seconds * MS or nil,
+    limits = resource_limit.for_keeper(app.resource_limit),
   }
 end
 
@@ -100,7 +103,9 @@ local function settings_of(terms)
   local restart = terms.restart
   local text = ("%d/%d/%s/%d/%d/%d"):format(terms.stop_signal, terms.stop_timeout_ms, restart.attempts or "-",
     restart.interval_ms, restart.delay_ms, restart.max_delay_ms)
-  return terms.lease_ms and text .. "/" .. terms.lease_ms or text
+  if terms.lease_ms then text = text .. "/" .. terms.lease_ms end
+  local limits = resource_limit.fingerprint(terms.limits)
+  return limits ~= "" and text .. "/" .. limits or text
 end
 
 --- Whether two replicas have the same ports.
@@ -171,6 +176,7 @@ function Definition:spawn()
   spawn.init_timeout_ms = app.init_timeout and math.ceil(app.init_timeout * MS)
   spawn.fini_timeout_ms = app.fini_timeout and math.ceil(app.fini_timeout * MS)
   spawn.ready_fd = app.ready_fd
+  spawn.capabilities = app.capabilities and capabilities.mask(app.capabilities)
   spawn.output_path = M.output_path(context.log_dir, self.name)
   return spawn
 end

@@ -1,4 +1,6 @@
 --- One application as the status key and `appmgr app ls` show it.
+local resource_limit = require("appmgr.resource_limit")
+
 local M = {}
 
 local ENDED = { backoff = true, failed = true }
@@ -43,12 +45,19 @@ local function with_place_to_look(app)
   return ('%s; "appmgr app logs %s" shows what it wrote'):format(app.error, app.name)
 end
 
+local function out_of_memory(app)
+  local limit = app.shown and app.shown.application.resource_limit
+  return limit and limit.memory_mb and ("out of memory: killed by the kernel at its limit of %d MB"):format(limit.memory_mb)
+    or "out of memory: killed by the kernel"
+end
+
 local function error_of(app)
   if app.blocked then return app.blocked end
   if app.error then return with_place_to_look(app) end
   if app.health == "unhealthy" then return app.health_error end
   if app.state == "gave_up" then return "it ended too often and is not started again" end
   local exit = ENDED[app.state] and app.last_exit
+  if exit and exit.out_of_memory then return out_of_memory(app) end
   if exit and exit.signal then return ("ended by signal %d"):format(exit.signal) end
   return nil
 end
@@ -94,6 +103,10 @@ function M.of(app, context)
     umask = document.umask and ("%03o"):format(document.umask),
     limits = document.limits,
     no_new_privs = document.no_new_privs,
+    capabilities = document.capabilities,
+    resource_limit = document.resource_limit,
+    limits_enforced = app.pid and resource_limit.enforced(document.resource_limit, app.enforced),
+    containment = app.pid and (app.cgroup and "cgroup" or "session"),
     stop_signal = document.stop_signal,
     stop_timeout = document.stop_timeout,
     reload_signal = document.reload_signal,

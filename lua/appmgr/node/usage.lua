@@ -57,7 +57,9 @@ local function begin(self, apps)
     if app.pid then
       local before = app.measured
       round.apps[#round.apps + 1] = app
-      round.trees[#round.trees + 1] = { pid = app.pid, cpu_us = before and before.pid == app.pid and before.cpu_us or nil }
+      round.trees[#round.trees + 1] = {
+        pid = app.pid, cgroup = app.cgroup, cpu_us = before and before.pid == app.pid and before.cpu_us or nil,
+      }
     else
       forget(app)
     end

@@ -27,6 +27,7 @@ describe("status", function()
     node = "alpha", version = "0.1.0", pid = 7, uptime_seconds = 65, state_dir = "/s",
     cluster = { consul = true, leader = "alpha", is_leader = true, id = "c-1", session = { id = "s-1", lease_seconds = 9 } },
     applications = { total = 3, states = { running = 2, backoff = 1 }, unhealthy = 1 },
+    containment = { level = "cgroup", directory = "/sys/fs/cgroup/appmgr-1" },
     problems = { { key = "x", text = "something is wrong", since = 0 } },
   }
 
@@ -37,6 +38,15 @@ describe("status", function()
     has(result.out, "leader        alpha (this node)")
     has(result.out, "applications  2 running, 1 backoff; 1 of those that run unhealthy")
     has(result.out, "something is wrong")
+    has(result.out, "containment   cgroup, in /sys/fs/cgroup/appmgr-1\n")
+  end)
+
+  it("shows why there are no cgroups", function()
+    local other = json.decode(json.encode(STATUS))
+    other.containment = { level = "session", reason = "cannot make /cg: Permission denied" }
+    has(run({ status = other }, { "status" }).out, "session (no cgroups: cannot make /cg: Permission denied)")
+    other.containment = nil
+    has(run({ status = other }, { "status" }).out, "containment   not known yet\n")
   end)
 
   it("asks Consul who leads when this agent does not watch that", function()
@@ -74,6 +84,15 @@ describe("app ls and app show", function()
     has(result.out, "web   web      0  running   42  1.5 KiB  12.2%         0  2026-11-23 16:00:00  -")
     has(result.out, "ENOENT: exec /x")
     assert.equal("no applications on this node\n", run({ ["app.list"] = {} }, { "app", "ls" }).out)
+  end)
+
+  it("show limits with how they are kept, and what it uses", function()
+    local row = { name = "web", state = "running", cpu = 12.25, resource_limit = { pids = 20, memory_mb = 100 },
+      limits_enforced = { memory_mb = "cgroup", pids = "not enforced: no pids controller here" } }
+    local result = run({ ["app.show"] = row }, { "app", "show", "web" })
+    has(result.out, "resource_limit  memory_mb 100 MB (cgroup), pids 20 (not enforced: no pids controller here)\n")
+    has(result.out, "cpu             12.2 % of one processor\n")
+    assert.is_nil(result.out:find("limits_enforced", 1, true))
   end)
 
   it("show when it starts next, and how the last run ended", function()

@@ -19,6 +19,7 @@ local function new_agent()
     election = { leader = function() return "alpha" end },
     apps = {
       is_known = function() return true end,
+      containment_level = function() return { level = "cgroup" } end,
       list = function() return rows end,
       row = function(_, name)
         for _, row in ipairs(rows) do
@@ -38,6 +39,7 @@ describe("views", function()
         node = "alpha", consul = true, prefix = "appmgr", id = "c-1", leader = "alpha", is_leader = true,
         session = { id = "s-1", lease_seconds = 10 },
       },
+      containment = { level = "cgroup" },
       applications = { total = 3, states = { running = 2, failed = 1 }, unhealthy = 1 },
       problems = {},
     }, views.status(new_agent(), 10000))

@@ -85,6 +85,76 @@ describe("the applications of a node", function()
     assert.equal(1, log.count("keeper: application ping: output /log/ping.log: disk full"))
   end)
 
+  describe("with limits", function()
+    local id
+
+    local LIMITS = "memory_mb cgroup\nswap_mb cgroup\npids not enforced: no pids controller here\n"
+
+    local function started(pid, enforced)
+      apps:keeper_event({ type = "started", id = id, pid = pid, starts = 1, cgroup = "/cg/app-x", enforced = enforced })
+    end
+
+    before_each(function()
+      apps:keeper_ready({})
+      apps:set_local(locals({ name = "web", command = "x", resource_limit = { memory_mb = 100, pids = 9 } }))
+      id = keeper.id_of("web")
+    end)
+
+    it("show how they are kept and what contains them", function()
+      assert.same({ memory_bytes = 100 << 20, swap_bytes = 0, pids = 9 }, keeper.records[id].spec.limits)
+      assert.is_nil(apps:rows().web.containment)
+      started(7, LIMITS)
+      local shown = apps:rows().web
+      assert.same({ memory_mb = 100, pids = 9 }, shown.resource_limit)
+      assert.same({ memory_mb = "cgroup", pids = "not enforced: no pids controller here" }, shown.limits_enforced)
+      assert.equal("cgroup", shown.containment)
+      assert.equal(1, log.count("web: limits that are not enforced: pids (no pids controller here)"))
+    end)
+
+    it("say once what is not enforced", function()
+      started(7, LIMITS)
+      keeper.exit(id, { code = 1, next = "restart" })
+      started(8, LIMITS)
+      assert.equal(1, log.count("web: limits that are not enforced: pids (no pids controller here)"))
+    end)
+
+    it("are changed in place", function()
+      started(7, LIMITS)
+      local calls = #keeper.calls
+      apps:set_local(locals({ name = "web", command = "x", resource_limit = { memory_mb = 200 } }))
+      assert.same({ "update web" }, { table.unpack(keeper.calls, calls + 1) })
+      assert.same({ memory_bytes = 200 << 20, swap_bytes = 0 }, keeper.records[id].updated.limits)
+      apps:keeper_event({ type = "limited", id = id, enforced = "memory_mb cgroup\nswap_mb cgroup\n" })
+      assert.same({ memory_mb = "cgroup" }, apps:rows().web.limits_enforced)
+      assert.equal("running", apps:rows().web.state)
+    end)
+
+    it("say that the kernel killed them for memory", function()
+      started(7, LIMITS)
+      apps:keeper_event({ type = "exited", id = id, sequence = 1, signal = 9, at = 2000000000.5, next = "restart", delay_ms = 1000,
+        out_of_memory = true })
+      assert.equal("out of memory: killed by the kernel at its limit of 100 MB", apps:rows().web.error)
+      assert.equal(137, apps:rows().web["return"])
+      assert.equal(1, log.count("web: killed by the kernel: out of memory, started again in 1 s"))
+    end)
+
+    it("are taken over from the keeper's list", function()
+      started(7, LIMITS)
+      apps = new_apps()
+      apps:keeper_ready({ { id = id, tag = keeper.records[id].tag, state = "running", pid = 7, starts = 1, cgroup = "/cg/app-x",
+        enforced = LIMITS } }, { error = "no hierarchy" })
+      apps:set_local(locals({ name = "web", command = "x", resource_limit = { memory_mb = 100, pids = 9 } }))
+      assert.equal("cgroup", apps:rows().web.limits_enforced.memory_mb)
+      assert.same({ level = "session", reason = "no hierarchy" }, apps:containment_level())
+    end)
+  end)
+
+  it("say how they are contained, once the keeper has", function()
+    assert.is_nil(apps:containment_level())
+    apps:keeper_ready({}, { cgroup = "/cg/appmgr-1" })
+    assert.same({ level = "cgroup", directory = "/cg/appmgr-1" }, apps:containment_level())
+  end)
+
   it("of an assignment are held: what runs goes on, nothing is started, replaced or stopped", function()
     apps:keeper_ready({})
     apps:set_local(locals({ name = "ping", command = "ping" }))

@@ -143,21 +143,21 @@ describe("the assignment", function()
     assert.equal(1, log.count('INFO over: task "db"'))
   end)
 
-  it("whose version is garbage or not honoured says so of that task only", function()
-    local later_hash, later = version_of({ command = "x", resource_limit = {} })
+  it("whose version is garbage or cannot be used says so of that task only", function()
+    local wrong_hash, wrong = version_of({ command = "x", resource_limit = 7 })
     local bad_hash, bad = version_of({ comand = "x" })
     assignment:start()
     assign({ task = "a", slot = 0, version = "1" }, { task = "b", slot = 0, version = "1" },
-      { task = "c", slot = 0, version = later_hash }, { task = "d", slot = 0, version = bad_hash }, web)
+      { task = "c", slot = 0, version = wrong_hash }, { task = "d", slot = 0, version = bad_hash }, web)
     answer({
-      ["a/1"] = "{", ["b/1"] = "7", ["c/" .. later_hash] = later,
+      ["a/1"] = "{", ["b/1"] = "7", ["c/" .. wrong_hash] = wrong,
       ["d/" .. bad_hash] = bad, ["web/" .. hash] = text,
     })
     local errors = {}
     for position, replica in ipairs(last().list) do errors[position] = replica.error or "fine" end
     assert.matches("no valid JSON", errors[1])
     assert.matches("must be an object", errors[2])
-    assert.matches("resource_limit: known, but not honoured", errors[3])
+    assert.matches("resource_limit: must be an object", errors[3])
     assert.matches("command: is missing", errors[4])
     assert.equal("fine", errors[5])
   end)

@@ -36,6 +36,12 @@ local function describe_session(session)
   return ("%s (valid for %d s more)"):format(session.id, session.lease_seconds)
 end
 
+local function describe_containment(containment)
+  if not containment then return "not known yet" end
+  if containment.level == "cgroup" then return "cgroup, in " .. containment.directory end
+  return ("session (no cgroups: %s)"):format(containment.reason or "the keeper says nothing of them")
+end
+
 local function cluster_lines(cluster)
   if not cluster.consul then return { { "Consul", "not configured, this node works alone" } } end
   return {
@@ -101,6 +107,7 @@ local function format(status)
   local leading = status.leading and leading_lines(status.leading) or {}
   table.move(leading, 1, #leading, #lines + 1, lines)
   lines[#lines + 1] = { "applications", describe_applications(status.applications) }
+  lines[#lines + 1] = { "containment", describe_containment(status.containment) }
   lines[#lines + 1] = { "problems", #status.problems == 0 and "none" or grid.count(#status.problems, "problem") }
   local text = { grid.list(lines) }
   for _, problem in ipairs(status.problems) do

@@ -1,0 +1,164 @@
+#include "containment.h"
+#include "sweep.h"
+#include "table.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void containment_open(const char *mark)
+{
+    char name[80];
+
+    snprintf(name, sizeof name, "appmgr-%s", strchr(mark, '=') + 1);
+    cgroup_open(name);
+}
+
+static bool is_held(const char *id)
+{
+    const struct child *child = table_find(id);
+
+    return child && child->in_cgroup;
+}
+
+void containment_tidy(void)
+{
+    cgroup_tidy(is_held);
+}
+
+static bool is_none(const char *id)
+{
+    (void)id;
+    return false;
+}
+
+void containment_close(void)
+{
+    cgroup_tidy(is_none);
+    cgroup_close();
+}
+
+/* --- starting --- */
+
+static bool runs_as_root(const struct child *child)
+{
+    return child->user_known ? child->user.uid == 0 : geteuid() == 0;
+}
+
+/* What rlimits are for, 0 for none. */
+static rlim_t or_none(uint64_t value)
+{
+    return value == LIMIT_NONE ? 0 : (rlim_t)value;
+}
+
+void containment_begin(struct child *child, struct spawn_request *request)
+{
+    int fd = cgroup_make(child->id);
+
+    child->in_cgroup = fd > 0;
+    child->limits_in_cgroup = 0;
+    if (child->in_cgroup) {
+        request->cgroup_fd = fd;
+        child->limits_in_cgroup = limits_apply(&child->limits, fd);
+        child->oom_kills = limits_oom_kills(fd);
+    }
+    request->address_space = or_none(limits_address_space(&child->limits));
+    request->processes = or_none(limits_processes(&child->limits, child->limits_in_cgroup, runs_as_root(child)));
+}
+
+void containment_begun(struct spawn_request *request)
+{
+    if (request->cgroup_fd)
+        close(request->cgroup_fd);
+}
+
+void containment_limit(struct child *child)
+{
+    int fd = child->in_cgroup ? cgroup_directory(child->id) : -1;
+
+    if (fd >= 0) {
+        child->limits_in_cgroup = limits_apply(&child->limits, fd);
+        close(fd);
+    }
+    if (child->pid && !child->ended)
+        limits_set(&child->limits, child->limits_in_cgroup, runs_as_root(child), child->pid);
+}
+
+/* --- ending --- */
+
+bool containment_signal(struct child *child, int number)
+{
+    bool group = child->pid > 0 && kill(-child->pid, number) == 0;
+
+    if (!child->in_cgroup || number != SIGKILL)
+        return group;
+    if (!cgroup_is_populated(child->id))
+        return false;
+    cgroup_kill(child->id);
+    return true;
+}
+
+static void emptied(struct cgroup_watch *watch)
+{
+    struct child *child = (struct child *)(void *)((char *)watch - offsetof(struct child, emptiness));
+
+    child_handle(child, CHILD_EMPTY);
+}
+
+void containment_drain(struct child *child)
+{
+    int result = -1;
+
+    child->emptiness.emptied = emptied;
+    if (child->in_cgroup)
+        result = cgroup_wait(&child->emptiness, child->id);
+    if (result < 0) {
+        sweep_add(child);
+    } else if (result > 0) {
+        child_handle(child, CHILD_EMPTY);
+    } else if (child->state == CHILD_STOPPING) {
+        cgroup_signal(child->id, child->stop_signal, 0);
+        cgroup_signal(child->id, SIGCONT, 0);
+    }
+}
+
+void containment_forget(struct child *child)
+{
+    cgroup_wait_end(&child->emptiness);
+    cgroup_remove(child->id);
+}
+
+/* --- what there is to tell --- */
+
+bool containment_ran_out_of_memory(const struct child *child)
+{
+    int fd = child->limits_in_cgroup & 1u << LIMIT_MEMORY ? cgroup_directory(child->id) : -1;
+    bool result = fd >= 0 && limits_oom_kills(fd) > child->oom_kills;
+
+    if (fd >= 0)
+        close(fd);
+    return result;
+}
+
+const char *containment_cgroup(const struct child *child)
+{
+    static char path[PATH_MAX];
+
+    return child->in_cgroup && cgroup_path(child->id, path, sizeof path) == 0 ? path : NULL;
+}
+
+const char *containment_base(const char **why)
+{
+    *why = cgroup_why();
+    return cgroup_base();
+}
+
+const char *containment_limits(const struct child *child)
+{
+    static char text[LIMIT_COUNT * 160];
+
+    limits_describe(&child->limits, child->limits_in_cgroup, runs_as_root(child), text, sizeof text);
+    return text;
+}

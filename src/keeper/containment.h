@@ -1,0 +1,48 @@
+/* What holds a child together, whatever it starts: a cgroup of its own where one may be made (cgroup.h), else its session
+ * (sweep.h). Limits go with the cgroup.
+ */
+#ifndef APPMGR_KEEPER_CONTAINMENT_H
+#define APPMGR_KEEPER_CONTAINMENT_H
+
+#include "child.h"
+
+/* Takes cgroups into use where that can be; `mark` ("NAME=value") sets this keeper apart on the machine. */
+void containment_open(const char *mark);
+
+/* Kills what is in cgroups that belong to no child in the table, and removes them. */
+void containment_tidy(void);
+
+/* Removes all cgroups: every child has ended. */
+void containment_close(void);
+
+/* Makes the child's cgroup with its limits, and says in the request what the process is to be born with; where there can be
+ * no cgroup the child goes without. Afterwards, started or not: containment_begun. */
+void containment_begin(struct child *child, struct spawn_request *request);
+void containment_begun(struct spawn_request *request);
+
+/* The child's limits have changed: those that can be are brought into force at once. */
+void containment_limit(struct child *child);
+
+/* Sends a signal to the child's group, SIGKILL to all there is of it. Returns false when there is nothing to signal. */
+bool containment_signal(struct child *child, int number);
+
+/* Waits until nothing is left of the child, then says so (CHILD_EMPTY). What has left its group gets its stop signal now, while
+ * there is time for it. */
+void containment_drain(struct child *child);
+
+/* True when the kernel has killed a process of the child at its memory limit since it was started. */
+bool containment_ran_out_of_memory(const struct child *child);
+
+/* The directory of its cgroup; NULL: its session contains it. Borrowed until the next call. */
+const char *containment_cgroup(const struct child *child);
+
+/* The directory of all those cgroups; NULL: none can be used, and `why` says why. Borrowed. */
+const char *containment_base(const char **why);
+
+/* How its limits are kept, as limits_describe says; "" when it has none. Borrowed until the next call. */
+const char *containment_limits(const struct child *child);
+
+/* The child is being forgotten. */
+void containment_forget(struct child *child);
+
+#endif

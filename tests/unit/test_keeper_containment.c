@@ -1,0 +1,278 @@
+/* What holds a child together, and what it may use: a real keeper, and children that try to get away. Tests that need a cgroup
+ * are skipped, with the reason, where the keeper may make none; those of users, where the tests are not root. */
+#include "keeper_fixture.h"
+
+
+enum { LONER = 64999 }; /* a user of this test alone */
+
+static bool has_cgroups;
+
+/* As set_up, and notes whether this keeper has cgroups. */
+static int begin_test(void **state)
+{
+    if (make_directory(state) != 0)
+        return -1;
+    start_keeper_limited("10000", 0);
+    join(&agent, WIRE_ROLE_CONTROLLER);
+    expect(&agent, WIRE_LIST_END, NULL);
+    has_cgroups = wire_has(&message, WIRE_TAG_CGROUP);
+    if (!has_cgroups)
+        printf("no cgroups here: %s\n", wire_text(&message, WIRE_TAG_ERROR));
+    return 0;
+}
+
+static void need_cgroups(void)
+{
+    if (!has_cgroups) {
+        printf("skipped: the keeper may make no cgroup\n");
+        skip();
+    }
+}
+
+static void need_root(void)
+{
+    if (geteuid() != 0) {
+        printf("skipped: only root can become another user\n");
+        skip();
+    }
+}
+
+/* --- daemons --- */
+
+/* Leaves its session, its group, its parent and its environment behind, and does not mind to be asked to end. */
+#define DAEMON "setsid env -i /bin/sh -c 'trap \"\" TERM HUP; echo $$ >%s/daemon; while :; do /bin/sleep 1000; done' & "
+
+static const char *with_daemon(const char *rest)
+{
+    static char script[512];
+
+    snprintf(script, sizeof script, DAEMON "while ! [ -s daemon ]; do sleep 0.01; done; %s", directory, rest);
+    return script;
+}
+
+static void a_daemon_does_not_escape_a_stop(void **state)
+{
+    pid_t daemon;
+
+    need_cgroups();
+    begin_script("d", with_daemon("sleep 1000"));
+    wire_put_number(&writer, WIRE_TAG_STOP_TIMEOUT_MS, 50);
+    end(&agent);
+    expect(&agent, WIRE_STARTED, "d");
+    daemon = pid_in("daemon");
+    say(&agent, WIRE_STOP, "d");
+    expect(&agent, WIRE_STOPPED, "d");
+    assert_false(is_alive(daemon));
+}
+
+static void what_left_the_group_is_asked_to_end_first(void **state)
+{
+    need_cgroups();
+    begin_script("d", "setsid sh -c 'trap \"echo asked >told; exit\" TERM; echo $$ >daemon; while :; do sleep 0.01; done' & "
+                      "while ! [ -s daemon ]; do sleep 0.01; done; exec sleep 1000");
+    wire_put_number(&writer, WIRE_TAG_STOP_TIMEOUT_MS, PATIENCE_MS);
+    end(&agent);
+    expect(&agent, WIRE_STARTED, "d");
+    pid_in("daemon");
+    say(&agent, WIRE_STOP, "d");
+    expect(&agent, WIRE_STOPPED, "d");
+    assert_string_equal(contents("told"), "asked\n");
+}
+
+static void a_successor_does_not_run_beside_a_daemon(void **state)
+{
+    pid_t daemon;
+
+    need_cgroups();
+    begin_script("d", with_daemon("echo >>runs; [ $(wc -l <runs) = 1 ] || exec sleep 1000; exit 3"));
+    put_restart(1, 1);
+    end(&agent);
+    expect(&agent, WIRE_EXITED, "d");
+    daemon = pid_in("daemon");
+    expect(&agent, WIRE_STARTED, "d");
+    assert_false(is_alive(daemon));
+}
+
+static void a_daemon_ends_with_the_run_that_made_it(void **state)
+{
+    pid_t daemon;
+
+    need_cgroups();
+    spawn_script("d", with_daemon("exit 0"));
+    expect(&agent, WIRE_STOPPED, "d");
+    daemon = pid_in("daemon");
+    assert_false(is_alive(daemon));
+}
+
+static void a_daemon_of_a_killed_keeper_is_not_left(void **state)
+{
+    pid_t daemon;
+    int status;
+
+    need_cgroups();
+    begin_script("d", with_daemon("sleep 1000"));
+    wire_put_number(&writer, WIRE_TAG_STOP_TIMEOUT_MS, 50);
+    end(&agent);
+    expect(&agent, WIRE_STARTED, "d");
+    daemon = pid_in("daemon");
+    say(&agent, WIRE_STOP, "other"); /* nothing: but the start has been handled now */
+    expect(&agent, WIRE_ERROR, "other");
+    kill(keeper, SIGKILL);
+    waitpid(keeper, &status, 0);
+    close(agent.fd);
+    start_keeper_limited("10000", 0);
+    join(&agent, WIRE_ROLE_CONTROLLER);
+    expect(&agent, WIRE_LIST_END, NULL);
+    say(&agent, WIRE_STOP, "d"); /* where it was taken over; else it is unknown, and has gone */
+    WAIT_FOR(!is_alive(daemon));
+}
+
+static void no_cgroup_is_left_behind(void **state)
+{
+    char path[512], base[512];
+
+    need_cgroups();
+    spawn_script("a/b", "sleep 1000");
+    snprintf(path, sizeof path, "%s", wire_text(&message, WIRE_TAG_CGROUP));
+    assert_int_equal(access(path, F_OK), 0);
+    say(&agent, WIRE_STOP, "a/b");
+    expect(&agent, WIRE_STOPPED, "a/b");
+    say(&agent, WIRE_FORGET, "a/b");
+    WAIT_FOR(access(path, F_OK) != 0);
+    snprintf(base, sizeof base, "%.*s", (int)(strrchr(path, '/') - path), path);
+    assert_int_equal(access(base, F_OK), 0);
+    kill(keeper, SIGTERM);
+    assert_int_equal(wait_keeper(), 0);
+    assert_int_not_equal(access(base, F_OK), 0);
+}
+
+static void the_session_is_what_is_left_without_a_cgroup(void **state)
+{
+    char id[256];
+    pid_t member;
+
+    memset(id, '/', 255); /* too long for a file name once it is escaped */
+    id[255] = '\0';
+    spawn_script(id, "sh -c 'echo $$ >member; sleep 1000' & sleep 1000");
+    assert_false(wire_has(&message, WIRE_TAG_CGROUP));
+    member = pid_in("member");
+    say(&agent, WIRE_STOP, id);
+    expect(&agent, WIRE_STOPPED, id);
+    assert_false(is_alive(member));
+}
+
+/* --- limits --- */
+
+static void address_space_is_limited(void **state)
+{
+    begin_script("v", "ulimit -v >limit");
+    wire_put_number(&writer, WIRE_TAG_LIMITS, 1);
+    wire_put_number(&writer, WIRE_TAG_VIRTUAL_BYTES, 512 << 20);
+    end(&agent);
+    expect(&agent, WIRE_STARTED, "v");
+    assert_string_equal(wire_text(&message, WIRE_TAG_ENFORCED), "memory_virt_mb rlimit, of each process\n");
+    expect(&agent, WIRE_STOPPED, "v");
+    assert_string_equal(contents("limit"), "524288\n");
+}
+
+static void limits_change_in_place(void **state)
+{
+    pid_t pid = spawn_script("v", "while :; do ulimit -v >new && mv new limit; sleep 0.01; done");
+
+    WAIT_FOR(strcmp(contents("limit"), "unlimited\n") == 0);
+    begin(WIRE_UPDATE, "v");
+    wire_put_number(&writer, WIRE_TAG_LIMITS, 1);
+    wire_put_number(&writer, WIRE_TAG_VIRTUAL_BYTES, 1 << 30);
+    end(&agent);
+    expect(&agent, WIRE_LIMITED, "v");
+    assert_string_equal(wire_text(&message, WIRE_TAG_ENFORCED), "memory_virt_mb rlimit, of each process\n");
+    WAIT_FOR(strcmp(contents("limit"), "1048576\n") == 0);
+    assert_true(is_alive(pid));
+}
+
+/* A fork bomb, held by what there is: the cgroup's pids.max, else RLIMIT_NPROC of a user that has no other process. */
+static void a_fork_bomb_is_held(void **state)
+{
+    char user[32], path[128];
+
+    need_root();
+    snprintf(user, sizeof user, "%d:%d", LONER, LONER);
+    assert_int_equal(chown(directory, LONER, LONER), 0);
+    begin_script("b", "sh -c 'bomb() { bomb | bomb & }; bomb' 2>told & exec sleep 1000");
+    wire_put_text(&writer, WIRE_TAG_USER, user);
+    wire_put_number(&writer, WIRE_TAG_STOP_TIMEOUT_MS, 0);
+    wire_put_number(&writer, WIRE_TAG_LIMITS, 1);
+    wire_put_number(&writer, WIRE_TAG_PIDS, 20);
+    end(&agent);
+    expect(&agent, WIRE_STARTED, "b");
+    if (strstr(wire_text(&message, WIRE_TAG_ENFORCED), "not enforced"))
+        fail_msg("%s", wire_text(&message, WIRE_TAG_ENFORCED));
+    WAIT_FOR(strstr(contents("told"), "fork"));
+    spawn_script("other", "sleep 1000"); /* nobody else suffers */
+    say(&agent, WIRE_STOP, "b");
+    expect(&agent, WIRE_STOPPED, "b");
+    snprintf(path, sizeof path, "pgrep -U %d >/dev/null", LONER);
+    WAIT_FOR(system(path) != 0);
+}
+
+/* --- capabilities --- */
+
+/* Starts a child that writes its sets down. Returns the lines: inheritable, permitted, effective, bounding, ambient. */
+static const char *sets_of(const char *user, bool given, uint64_t capabilities)
+{
+    static char text[512];
+
+    assert_int_equal(chmod(directory, 0777), 0);
+    begin_script("c", "rm -f sets; grep ^Cap /proc/self/status | cut -f2 | tr '\\n' ' ' >sets");
+    wire_put_text(&writer, WIRE_TAG_USER, user);
+    if (given)
+        wire_put_number(&writer, WIRE_TAG_CAPABILITIES, capabilities);
+    end(&agent);
+    expect(&agent, WIRE_STOPPED, "c");
+    snprintf(text, sizeof text, "%s", contents("sets"));
+    return text;
+}
+
+#define NONE "0000000000000000 "
+#define BIND "0000000000000400 " /* CAP_NET_BIND_SERVICE is 10 */
+
+static void another_user_has_no_capabilities(void **state)
+{
+    need_root();
+    assert_int_equal(strncmp(sets_of("65534:65534", false, 0), NONE NONE NONE, 3 * strlen(NONE)), 0);
+    assert_non_null(strstr(contents("sets"), " " NONE)); /* ambient, the last */
+}
+
+static void another_user_has_those_that_are_given(void **state)
+{
+    need_root();
+    assert_string_equal(sets_of("65534:65534", true, 1 << 10), BIND BIND BIND BIND BIND);
+}
+
+static void root_may_have_none(void **state)
+{
+    need_root();
+    assert_string_equal(sets_of(NULL, true, 0), NONE NONE NONE NONE NONE);
+    assert_string_equal(sets_of(NULL, true, 1 << 10), BIND BIND BIND BIND BIND);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_daemon_does_not_escape_a_stop, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(what_left_the_group_is_asked_to_end_first, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(a_successor_does_not_run_beside_a_daemon, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(a_daemon_ends_with_the_run_that_made_it, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(a_daemon_of_a_killed_keeper_is_not_left, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(no_cgroup_is_left_behind, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(the_session_is_what_is_left_without_a_cgroup, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(address_space_is_limited, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(limits_change_in_place, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(a_fork_bomb_is_held, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(another_user_has_no_capabilities, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(another_user_has_those_that_are_given, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(root_may_have_none, begin_test, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
