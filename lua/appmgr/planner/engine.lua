@@ -65,6 +65,7 @@ local function describe(self, site, node)
   self.touched[site], self.has_changed = true, true
   if site.id then self.pools:forget(site.id) end
   self.board:describe(site, node)
+  self.ledger:recount(site)
   for _, replica in ipairs(site.view) do self.jobs:touch(replica.task) end
 end
 

@@ -4,6 +4,7 @@ local affinity = require("appmgr.planner.rules.affinity")
 local canonical = require("appmgr.planner.rules.canonical")
 local constraint = require("appmgr.planner.rules.constraint")
 local ports = require("appmgr.planner.rules.ports")
+local record = require("appmgr.planner.record")
 local relation = require("appmgr.planner.rules.relation")
 local resources = require("appmgr.planner.rules.resources")
 local spread = require("appmgr.planner.rules.spread")
@@ -39,7 +40,8 @@ end
 --- Prepares what a task asks for.
 -- @tparam table task parsed
 -- @treturn Kind `key`; `constraint`, `affinity`, `spread`, `relations` as the rules compile them; `request`, and as arrays
---   `names`, `amounts`, `is_default`; `ports` wanted, nil when none; `group_labels`, `is_grouped`
+--   `names`, `amounts`, `is_default`; `room_key`: equal where the request is; `request_map`,
+--   `condition_map`: for a policy to look at; `ports` wanted, nil when none; `group_labels`, `is_grouped`
 function M.of(task)
   local kind = {
     constraint = constraint.compile(task), affinity = affinity.compile(task), spread = spread.compile(task),
@@ -48,8 +50,10 @@ function M.of(task)
   flat_request(kind, task)
   kind.group_labels = group_labels(kind)
   kind.is_grouped = kind.affinity ~= nil or #kind.group_labels > 0
+  kind.request_map, kind.condition_map = record.map(kind.request, true), record.map(task.condition, true)
+  kind.room_key = resources.key(kind.request)
   kind.key = canonical.of({
-    kind.constraint.key, resources.key(kind.request), defaulted_key(kind), ports.key(kind.ports or NO_PORTS),
+    kind.constraint.key, kind.room_key, defaulted_key(kind), ports.key(kind.ports or NO_PORTS),
     kind.affinity and kind.affinity.key or "", kind.spread and kind.spread.key or "",
     kind.relations and kind.relations.key or "",
   })
@@ -94,19 +98,6 @@ function M.group_key(kind, node)
     parts[#parts + 1] = value and "=" .. value or "-"
   end
   return canonical.of(parts)
-end
-
---- Whether two kinds take the same room.
--- @tparam ?Kind a
--- @tparam ?Kind b
--- @treturn boolean
-function M.same_room(a, b)
-  if a == b then return true end
-  if not a or not b or #a.names ~= #b.names then return false end
-  for position, name in ipairs(a.names) do
-    if b.names[position] ~= name or b.amounts[position] ~= a.amounts[position] then return false end
-  end
-  return true
 end
 
 return M

@@ -26,6 +26,8 @@ end
 return function()
   codec.sha256("") -- OpenSSL reads its configuration when it is first used
   pipe.confine()
+  -- What is decided on is large and stays; to look through it whenever as much again was made would be half of the work.
+  collectgarbage("setpause", 400)
   for bytes in pipe.read do
     local header, body = answer(bytes)
     if header then

@@ -3,7 +3,6 @@
 local Pool = require("appmgr.planner.engine.pool")
 local kinds = require("appmgr.planner.kind")
 local question = require("appmgr.planner.engine.question")
-local record = require("appmgr.planner.record")
 local surroundings = require("appmgr.planner.engine.surroundings")
 
 local M = {}
@@ -73,7 +72,7 @@ local function values_of(job)
   local task = job.task
   return {
     name = task.name, replication = task.replication, priority = task.priority, max_per_node = task.max_per_node,
-    condition = record.map(task.condition, true), resources = record.map(job.kind.request, true),
+    condition = job.kind.condition_map, resources = job.kind.request_map,
   }
 end
 
@@ -112,7 +111,8 @@ local function new_question(run, job, state, ids)
   local asked = {
     board = board, kind = kinds.grouped_by(job.kind, around.labels), name = job.name, own = own, staying = staying,
     count = math.min(#state.to_place, run.starts_left), limit = around.one_per_node and 1 or limit_of(job.task), around = around,
-    denied = around.denied, slots = state.to_place, is_global = policy.is_global, chosen = {}, ports = {},
+    denied = around.denied, slots = state.to_place, is_global = policy.is_global,
+    room = board.classes:room(job.kind), counts_own = policy.reads["node.task_replicas"], chosen = {}, ports = {},
     tally = tally_of(run, job, state), asker = asker,
   }
   board:add_denied(job, asked.denied)
@@ -128,7 +128,7 @@ local function undo(run, asked)
   for _, site in ipairs(asked.chosen) do run.ledger:recount(site) end
   for id in pairs(asked.staying) do
     local site = run.board.by_id[id]
-    if site and site.shows_task_replicas then site.visible.task_replicas = 0 end
+    if site then site.record, site.visible = nil, nil end
   end
 end
 

@@ -95,7 +95,7 @@ end
 --- Loads a policy.
 -- @tparam table deps `sandbox` (core.sandbox)
 -- @tparam table source `name` (for messages), `text`, `hash`, `options` (values by name; nil: the defaults)
--- @treturn[1] Policy `noted`: fixed fields of records that it was seen to read, by kind
+-- @treturn[1] Policy `noted`: by kind of record the fixed fields that it was seen to read, see record.maker
 -- @treturn[2] nil
 -- @treturn[2] string why it cannot be used
 function Policy.load(deps, source)
@@ -109,7 +109,8 @@ function Policy.load(deps, source)
   if not definition then return refusal(source, reason) end
   options, reason = policy_options.read(definition.options or {}, source.options or {})
   if not options then return refusal(source, reason) end
-  local reads, noted = definition.reads or {}, { task = {}, node = {}, cluster = {} }
+  local reads, noted = definition.reads or {}, {}
+  for kind in pairs(record.FIELDS) do noted[kind] = { fields = {}, count = 0 } end
   return setmetatable({
     sandbox = sandbox, name = source.name, hash = source.hash, filter = definition.filter, score = definition.score,
     options = record.options(options), reads = reads, noted = noted,

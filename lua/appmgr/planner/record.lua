@@ -102,7 +102,7 @@ end
 --- Makes records of one kind.
 -- @tparam string kind "task", "node" or "cluster"
 -- @tparam table reads set of declared names (`node.replicas`)
--- @tparam table noted set of fixed fields that were read of any record, is added to
+-- @tparam table noted `fields`: set of the fixed fields that were read of any record, `count`: how many; is added to
 -- @treturn function(values) → record, and what is visible in it, where the caller keeps the changing fields that were
 --   declared; `values` holds the fixed ones
 function M.maker(kind, reads, noted)
@@ -119,7 +119,9 @@ function M.maker(kind, reads, noted)
           if allowed[key] then return nil end
           refuse_read(kind, key, undeclared, allowed)
         end
-        noted[key] = true
+        if not noted.fields[key] then
+          noted.fields[key], noted.count = true, noted.count + 1
+        end
         rawset(visible, key, values[key])
         return values[key]
       end,

@@ -31,8 +31,8 @@ local function add_changing(list, context, site)
     list[#list + 1] = { code = "max_per_node", args = { limit = limit } }
   end
   local most = context.engine.limits.max_replicas_per_node
-  if site.total >= most then list[#list + 1] = { code = "node_full", args = { limit = most } } end
-  for _, reason in ipairs(resources.all_reasons(site.free, job.kind.request, job.kind.defaulted)) do
+  if site.class.total >= most then list[#list + 1] = { code = "node_full", args = { limit = most } } end
+  for _, reason in ipairs(resources.all_reasons(site.class.free, job.kind.request, job.kind.defaulted)) do
     list[#list + 1] = reason
   end
   if job.kind.ports then
@@ -43,9 +43,9 @@ local function add_changing(list, context, site)
 end
 
 -- Runs within the limits of the policy.
-local function ask_filter(asker, sites, found)
+local function ask_filter(board, asker, sites, found)
   for position, site in ipairs(sites) do
-    local verdict, code, detail = asker.filter(asker.task, site.record, asker.cluster, asker.options)
+    local verdict, code, detail = asker.filter(asker.task, board:show(site), asker.cluster, asker.options)
     if verdict ~= true then found[position] = { code = tostring(code or "filter"), detail = detail and tostring(detail) } end
   end
   return true
@@ -56,7 +56,7 @@ local function add_refusals(context, sites, lists)
   if not policy or not policy.filter then return end
   local run = { policy = policy, board = context.engine.board, limits = context.engine.limits }
   local asker, found = placement.asker(run, context.job), {}
-  local outcome, message = policy:run(ask_filter, placement.limits(run, 1), asker, sites, found)
+  local outcome, message = policy:run(ask_filter, placement.limits(run, 1), run.board, asker, sites, found)
   for position, list in ipairs(lists) do
     local refusal = found[position]
     if refusal then

@@ -71,13 +71,13 @@ end
 
 local function take_entry(self, job, entry)
   local kind = entry and entry.task and kind_of(self, entry.task)
+  local before = job.kind and job.kind.room_key
   index_apart(self, job, nil)
-  local before = job.kind
   job.entry, job.task, job.kind = entry, entry and entry.task, kind or nil
   index_apart(self, job, true)
   self.everywhere[job] = job.task and job.task.replication == "all" or nil
   self.due[job] = true
-  if not kinds.same_room(before, job.kind) then recount_sites(self, job) end
+  if before ~= (job.kind and job.kind.room_key) then recount_sites(self, job) end
 end
 
 --- Takes a task, or what is new of it.

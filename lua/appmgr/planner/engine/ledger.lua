@@ -1,5 +1,7 @@
 --- Keeps the account of who holds what: takes over what the store holds, and
 -- writes down what a decision changes in it until that is confirmed.
+local Classes = require("appmgr.planner.engine.classes")
+
 local Ledger = {}
 Ledger.__index = Ledger
 
@@ -10,21 +12,25 @@ function Ledger.new(board, jobs)
   return setmetatable({ board = board, jobs = jobs, changed = {}, originals = {} }, Ledger)
 end
 
-local function count(self, site, replica, method)
-  local job, stays = self.jobs:get(replica.task), not replica.leaving
-  site[method](site, job and job.kind, replica.ports, stays)
-  if stays then self.board.replicas = self.board.replicas + (method == "occupy" and 1 or -1) end
-  self.board:touch(site)
+local function room_of(self, replica)
+  local job = self.jobs:get(replica.task)
+  return self.board.classes:room(job and job.kind)
+end
+
+local function count_in(self, site, replica)
+  self.board:step(site, replica.leaving and Classes.COME_LEAVING or Classes.COME, room_of(self, replica))
+  if replica.ports then site:count_ports(replica.ports, 1) end
 end
 
 local function add_held(self, site, replica)
   self.jobs:add_holder({ site = site, replica = replica })
-  count(self, site, replica, "occupy")
+  count_in(self, site, replica)
 end
 
 local function remove_held(self, site, replica)
+  self.board:step(site, replica.leaving and Classes.GO_LEAVING or Classes.GO, room_of(self, replica))
+  if replica.ports then site:count_ports(replica.ports, -1) end
   self.jobs:remove_holder(site, replica)
-  count(self, site, replica, "vacate")
 end
 
 --- Takes a site from what the counts are about to what the store holds. What was decided and is written by now are the
@@ -48,15 +54,10 @@ end
 --- Counts anew what a site has: what its tasks ask for has changed, or something was cut off while it counted.
 -- @tparam Site site
 function Ledger:recount(site)
-  local board = self.board
-  board.replicas = board.replicas - site.replicas
-  site:clear()
-  for _, replica in ipairs(site:current()) do
-    local job, stays = self.jobs:get(replica.task), not replica.leaving
-    site:occupy(job and job.kind, replica.ports, stays)
-  end
-  board.replicas = board.replicas + site.replicas
-  board:touch(site)
+  site:clear_ports()
+  if not site.node then return end
+  self.board:put_class(site, self.board.classes:empty(site.available))
+  for _, replica in ipairs(site:current()) do count_in(self, site, replica) end
 end
 
 -- Notes what becomes of what the store holds; `now` is false where nothing does.
@@ -88,11 +89,8 @@ function Ledger:replace(holder, replica)
   if before == replica then return end
   if not replace_added(site, before, replica) then edit(self, holder, replica) end
   holder.replica = replica
-  local delta = (replica.leaving and 0 or 1) - (before.leaving and 0 or 1)
-  if delta == 0 then return end
-  site:count_staying(delta)
-  self.board.replicas = self.board.replicas + delta
-  self.board:touch(site)
+  if (before.leaving == true) == (replica.leaving == true) then return end
+  self.board:step(site, replica.leaving and Classes.RETIRE or Classes.RETURN, self.board.classes:room(nil))
 end
 
 --- Takes a holder off the account.

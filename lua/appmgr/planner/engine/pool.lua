@@ -11,6 +11,9 @@ local ports = require("appmgr.planner.rules.ports")
 local Pool = {}
 Pool.__index = Pool
 
+-- So many worth of classes are remembered for each node, on average.
+local MAX_MEMOS_PER_NODE = 8
+
 --- @tparam Board board
 -- @tparam Kind kind
 -- @tparam[opt] {integer,...} ids of the nodes it is about; else all
@@ -18,8 +21,9 @@ Pool.__index = Pool
 function Pool.new(board, kind, ids)
   local self = setmetatable({
     board = board, kind = kind, ids = ids, answers = board:answers(kind), groups = {}, version = {}, marked = {},
-    max_total = board.limits.max_replicas_per_node,
+    is_global = board.policy.is_global, max_total = board.limits.max_replicas_per_node,
   }, Pool)
+  self:forget_worth()
   if kind.is_grouped then
     self.group_of, self.by_key = {}, {}
   else
@@ -53,8 +57,8 @@ local function bad_result(asker, text)
   error(text, 0)
 end
 
-local function passes(asker, site)
-  local verdict, code = asker.filter(asker.task, site.record, asker.cluster, asker.options)
+local function passes(asker, seen)
+  local verdict, code = asker.filter(asker.task, seen, asker.cluster, asker.options)
   if verdict == true then return true end
   if verdict ~= false then bad_result(asker, "filter must return true or false, not a " .. type(verdict)) end
   if code ~= nil and type(code) ~= "string" then
@@ -63,33 +67,83 @@ local function passes(asker, site)
   return false
 end
 
+local function has_room(self, class)
+  if class.total >= self.max_total then return false end
+  local kind, free = self.kind, class.free
+  local amounts, is_default = kind.amounts, kind.is_default
+  for position, name in ipairs(kind.names) do
+    local have, amount = free[name], amounts[position]
+    if amount > 0 and (have or is_default[position] and amount or 0) < amount then return false end
+  end
+  return true
+end
+
 local math_type = math.type
 
---- What a node is worth: asks the policy, so only within its limits.
--- @tparam table asker `filter`, `score`, `task`, `cluster`, `options`; gets `bad_result`
--- @tparam integer id
--- @treturn ?number nil when it can take nothing
-function Pool:evaluate(asker, id)
-  local answer = self.answers[id]
-  if answer == nil then answer = self.board:ask(self.answers, self.kind, id) end
-  if not answer then return nil end
-  local site, kind = self.board.by_id[id], self.kind
-  if site.total >= self.max_total then return nil end
-  local free, names, amounts = site.free, kind.names, kind.amounts
-  for position = 1, #names do
-    local have, amount = free[names[position]], amounts[position]
-    if have then
-      if have < amount and amount > 0 then return nil end
-    elseif amount > 0 and not kind.is_default[position] then
-      return nil
-    end
-  end
-  if kind.ports and not ports.assign(kind.ports, site.in_use, site.node.ports, "") then return nil end
-  if asker.filter and not passes(asker, site) then return nil end
-  local score = asker.score(asker.task, site.record, asker.cluster, asker.options)
+--- What a node is worth by its numbers: asks the policy, whatever was asked before.
+-- @tparam table asker see `evaluate`
+-- @tparam Site site
+-- @treturn number|false false when it can take nothing
+function Pool:ask(asker, site)
+  if not has_room(self, site.class) then return false end
+  local seen = self.board:show(site)
+  if asker.filter and not passes(asker, seen) then return false end
+  local score = asker.score(asker.task, seen, asker.cluster, asker.options)
   if not math_type(score) or score ~= score then
     bad_result(asker, ("score of node \"%s\" must be a number, not %s"):format(site.name, tostring(score)))
   end
+  return score
+end
+
+--- Forgets what nodes of each class are worth.
+function Pool:forget_worth()
+  self.worth, self.worth_count, self.noted = {}, 0, self.board.noted
+end
+
+-- Asks about one node, for all that are alike.
+local function learn(self, asker, id, static)
+  local board = self.board
+  local site = board.by_id[id]
+  local class = site.class
+  local score = self:ask(asker, site)
+  if self.is_global or board:follow_noted() or board:tells_apart() then
+    -- The policy looked at more than the nodes were grouped by, or no two nodes are alike to it.
+    if self.noted ~= board.noted then self:forget_worth() end
+    return score
+  end
+  if self.worth_count > MAX_MEMOS_PER_NODE * board.count then self:forget_worth() end
+  local worth = self.worth[static]
+  if not worth then
+    worth = {}
+    self.worth[static] = worth
+  end
+  worth[class], self.worth_count = score, self.worth_count + 1
+  return score
+end
+
+--- Whether the node has the ports that are wanted.
+-- @tparam integer id
+-- @treturn boolean
+function Pool:fits_ports(id)
+  if not self.kind.ports then return true end
+  local site = self.board.by_id[id]
+  return ports.assign(self.kind.ports, site.in_use, site.node.ports, "") ~= nil
+end
+
+--- What a node is worth: asks the policy where it does not know, so only within its limits.
+-- @tparam table asker `filter`, `score`, `task`, `cluster`, `options`; gets `bad_result`
+-- @tparam integer id
+-- @treturn number|false false when it can take nothing
+function Pool:evaluate(asker, id)
+  local answer, board = self.answers[id], self.board
+  if answer == nil then answer = board:ask(self.answers, self.kind, id) end
+  if not answer then return false end
+  if self.kind.ports and not self:fits_ports(id) then return false end
+  if self.noted ~= board.noted then self:forget_worth() end
+  local static = board.static[id] or board:static_of(id)
+  local worth = self.worth[static]
+  local score = worth and worth[board.class[id]]
+  if score == nil then return learn(self, asker, id, static) end
   return score
 end
 

@@ -35,7 +35,10 @@ end
 -- The policy was seen to look at more than before. What a pool knows is right for the task that used it last, and for
 -- all that are like it in this too.
 local function follow_noted(self)
-  local fields = noted_fields(self.board.policy.noted.task)
+  local count = self.board.policy.noted.task.count
+  if count == self.noted_count then return end
+  self.noted_count = count
+  local fields = noted_fields(self.board.policy.noted.task.fields)
   local text = table.concat(fields, " ")
   if text == self.noted then return end
   self.noted, self.fields, self.by_key = text, fields, {}

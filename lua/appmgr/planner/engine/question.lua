@@ -1,5 +1,6 @@
 --- One question: on which nodes do the replicas of one task go? Runs within the
 -- limits of the policy, and may be cut off at any moment: what it leaves behind is then counted anew.
+local Classes = require("appmgr.planner.engine.classes")
 local ports = require("appmgr.planner.rules.ports")
 local surroundings = require("appmgr.planner.engine.surroundings")
 
@@ -57,10 +58,11 @@ end
 
 -- A score that counts the task's own replicas is asked for again, for this task alone.
 local function own_score(question, id)
-  local site = question.board.by_id[id]
-  if not site.shows_task_replicas then return question.pool:evaluate(question.asker, id) end
-  site.visible.task_replicas = question.staying[id] or 0
-  local score = question.pool:evaluate(question.asker, id)
+  local site, count = question.board.by_id[id], question.staying[id] or 0
+  if count == 0 or not question.counts_own then return question.pool:evaluate(question.asker, id) end
+  question.board:show(site)
+  site.visible.task_replicas = count
+  local score = question.pool:fits_ports(id) and question.pool:ask(question.asker, site)
   site.visible.task_replicas = 0
   return score
 end
@@ -88,9 +90,8 @@ local function take(question, id, ranking)
   pool:mark(id)
   -- Whoever is cut off below this line finds here what has to be counted anew.
   question.chosen[position], question.ports[position] = site, given or false
-  board:touch(site)
-  site:occupy(kind, given, true)
-  board.replicas = board.replicas + 1
+  board:step(site, Classes.COME, question.room)
+  if given then site:count_ports(given, 1) end
   if question.is_global then board:show_replicas() end
   question.own[id], question.staying[id] = (question.own[id] or 0) + 1, (question.staying[id] or 0) + 1
   if pool.group_of then note_own(question, site.node) end
@@ -103,10 +104,10 @@ end
 
 -- Nodes that hold some of the task already have a score of their own for it.
 local function rank_holders(question)
+  if not question.counts_own then return end
   for id in pairs(question.staying) do
-    local site = question.board.by_id[id]
     local ranking = question.pool:ranking_of(id)
-    if site.shows_task_replicas and ranking.score[id] then
+    if ranking.score[id] then
       question.pool:mark(id)
       rank_own(question, ranking, id)
     end
@@ -117,7 +118,8 @@ end
 -- @tparam table question `board`, `pool`, `kind`, `name` of the task, `asker` (see Pool.evaluate), `count` (how many at
 --   most), `limit` (of the task per node), `own` and `staying` (replicas of the task by node's id: all, and those that
 --   stay), `denied` (set of ids), `around` (see surroundings.of), `tally` (of spread, nil without),
---   `slots` (numbers that will be given), `is_global`; gets `chosen` (sites) and `ports` (false where none are wanted)
+--   `slots` (numbers that will be given), `room` (see Classes:room), `counts_own` (whether the score looks at the task's own
+--   replicas), `is_global`; gets `chosen` (sites) and `ports` (false where none are wanted)
 function M.choose(question)
   if question.is_global then question.board:show_replicas() end
   question.pool:catch_up(question.asker)
