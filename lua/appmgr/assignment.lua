@@ -60,6 +60,7 @@ local function read_replica(value)
     version = value.version,
     since = math.type(value.since) and math.tointeger(value.since // 1) or 0,
     leaving = value.leaving == true or nil,
+    preempted = value.preempted == true or nil,
   }
 end
 
@@ -77,7 +78,8 @@ end
 -- @tparam ?string text the value
 -- @tparam table json appmgr.json
 -- @treturn[1] {replica,...} sorted: `task`, `slot`, `version`, `since` (unix s), `leaving` (true or nil),
---   `ports` (name → number; nil when it was given none), `peers` (slot, as a text, → host of the task's other
+--   `preempted` (true or nil: it leaves to make room for what is more important), `ports` (name → number; nil when it
+--   was given none), `peers` (slot, as a text, → host of the task's other
 --   slots; nil when it does not ask for them)
 -- @treturn[2] nil
 -- @treturn[2] string why it cannot be read
@@ -116,7 +118,7 @@ function M.encode(replicas, json)
   for index, replica in ipairs(replicas) do
     list[index] = {
       task = replica.task, slot = replica.slot, version = replica.version, since = replica.since,
-      leaving = replica.leaving or nil, ports = replica.ports,
+      leaving = replica.leaving or nil, preempted = replica.preempted or nil, ports = replica.ports,
       peers = replica.peers,
     }
   end

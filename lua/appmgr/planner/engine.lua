@@ -5,24 +5,14 @@
 -- decisions it knows what the store holds and nothing else: a decision that was not written is forgotten and
 -- made again. An engine that was fed step by step and one that was fed all at once decide the same.
 --
--- Three passes over the tasks that have something to do:
---   1. slots.settle      what stays, what leaves, what has left
---   2. placement.place   nodes for the slots that have none (policy), in the order of priority, size and name
---   3. rollout.advance   the next slot to its new version
---      peers.share       each slot is told where the others are, where its task asks for it
--- The first pass ends before the second begins, so that room that is given up
--- by one task can be taken by any other.
+-- How a decision is made stands in engine/decision.lua.
 local Board = require("appmgr.planner.engine.board")
 local Jobs = require("appmgr.planner.engine.jobs")
 local Ledger = require("appmgr.planner.engine.ledger")
 local Pools = require("appmgr.planner.engine.pools")
+local decision = require("appmgr.planner.engine.decision")
 local explain = require("appmgr.planner.engine.explain")
-local peers = require("appmgr.planner.peers")
-local placement = require("appmgr.planner.placement")
 local relation = require("appmgr.planner.rules.relation")
-local rollout = require("appmgr.planner.rollout")
-local slots = require("appmgr.planner.slots")
-local succession = require("appmgr.planner.succession")
 
 local Engine = {}
 Engine.__index = Engine
@@ -143,157 +133,6 @@ local function sync(self)
   self.board:trim_log()
 end
 
-local function with_leaving(replica, leaving)
-  if (replica.leaving == true) == leaving then return replica end
-  return {
-    task = replica.task, slot = replica.slot, version = replica.version, since = replica.since, ports = replica.ports,
-    peers = replica.peers, leaving = leaving or nil,
-  }
-end
-
-local function send_away(self, run, state, holders)
-  for _, holder in ipairs(holders) do
-    if not holder.replica.leaving then run.stops[#run.stops + 1] = { holder = holder, reason = state.why[holder] } end
-    self.ledger:replace(holder, with_leaving(holder.replica, true))
-  end
-end
-
-local function apply_settled(self, run, state)
-  for _, holder in ipairs(state.left) do self.ledger:remove(holder) end
-  send_away(self, run, state, state.leaving)
-  if state.mode == "kept" then return end
-  for _, holder in ipairs(state.staying) do self.ledger:replace(holder, with_leaving(holder.replica, false)) end
-end
-
-local function settle_all(self, run, due)
-  for _, job in ipairs(due) do
-    local state = slots.settle(job, self.jobs:holders(job), run.now)
-    state.name, state.entry, state.placed, state.pending, state.moved, state.unproven = job.name, job.entry, {}, {}, {}, {}
-    job.state = state
-    apply_settled(self, run, state)
-  end
-end
-
-local function kept_reason(entry)
-  if entry.task then
-    return { code = "unsupported", args = { fields = table.concat(entry.task.unsupported, ", ") } }
-  end
-  return { code = "invalid", args = { error = table.concat(entry.errors, "; ") } }
-end
-
--- The first host whose assignment cannot be read: nothing is placed before it is known what runs there.
-local function first_unreadable(self)
-  local first
-  for site in pairs(self.unreadable) do
-    if site.node and (not first or site.name < first) then first = site.name end
-  end
-  return first
-end
-
--- Why nothing is placed at all.
-local function obstacle(self, run)
-  if self.board.live == 0 then return { code = "no_nodes" } end
-  if run.unreadable then return { code = "host_unreadable", args = { node = run.unreadable } } end
-  return nil
-end
-
--- There is no room for all that drained nodes have: what found none stops there, and waits.
-local function give_up(self, run, job, state)
-  if #state.outgoing == 0 or #state.pending == 0 or state.cause then return end
-  local going = succession.give_up(state, #state.pending)
-  send_away(self, run, state, going)
-  for _, holder in ipairs(going) do
-    state.leaving[#state.leaving + 1] = holder
-    if holder.replica.slot < job.task.replication then state.pending[#state.pending] = nil end
-  end
-end
-
-local function place_all(self, run, due)
-  local reason = obstacle(self, run)
-  for _, job in ipairs(due) do
-    local state = job.state
-    if state.mode == "kept" then
-      state.cause = kept_reason(state.entry)
-    elseif state.mode == "normal" and reason then
-      state.pending, state.cause = state.to_place, reason
-    elseif state.mode == "normal" then
-      placement.place(run, job, state)
-      give_up(self, run, job, state)
-    end
-  end
-end
-
-local function roll_all(self, run, due)
-  for _, job in ipairs(due) do
-    local state = job.state
-    if state.mode == "normal" then
-      local function move(holder, since)
-        local before = holder.replica
-        self.ledger:replace(holder, {
-          task = before.task, slot = before.slot, version = job.task.version, since = since, ports = before.ports,
-          peers = before.peers,
-        })
-      end
-      state.moved, state.unproven = rollout.advance(job.task, state.staying, run.now, move)
-      peers.share(job.task, state.staying, function(holder, replica) self.ledger:replace(holder, replica) end)
-    end
-  end
-end
-
--- Slots that cannot be placed yet because they have not stopped elsewhere.
-local function add_blocked(job)
-  local state, replication, waiting = job.state, job.task.replication, {}
-  if replication == "all" then return end
-  for slot in pairs(state.blocked) do
-    if slot < replication and not state.taken[slot] then waiting[#waiting + 1] = slot end
-  end
-  if #waiting == 0 then return end
-  table.sort(waiting)
-  state.waiting = {}
-  for position, slot in ipairs(waiting) do
-    state.pending[#state.pending + 1] = slot
-    state.waiting[position] = { code = "leaving", args = { slot = slot, node = state.blocked[slot].site.name } }
-  end
-  table.sort(state.pending)
-end
-
--- When the policy failed for every task it was asked about, it is the policy;
--- when it was asked about a single one, it may be the task.
-local function outcome_of(run)
-  local first = run.failures[1]
-  if first and #run.failures >= run.asked and run.asked ~= 1 then
-    return first.outcome, first.message
-  end
-  return "ok"
-end
-
-local function finish(self, run, due)
-  local states = {}
-  for position, job in ipairs(due) do
-    if job.state.mode == "normal" then add_blocked(job) end
-    states[position] = job.state
-    self.jobs:note_state(job)
-  end
-  self.last_states = states
-  local outcome, message = outcome_of(run)
-  local changes, changed = self.ledger:close()
-  -- What is not confirmed by the next decision is taken back there.
-  for site in pairs(changed) do self.touched[site] = true end
-  return {
-    changes = changes, states = states, stops = run.stops, status_hosts = self.jobs:status_hosts(self.unreadable),
-    wake_at = self.jobs:wake_at(), is_rate_limited = run.starts_left <= 0,
-    outcome = outcome, outcome_message = message,
-  }
-end
-
-local function new_run(self, now, max_starts)
-  return {
-    engine = self, board = self.board, pools = self.pools, ledger = self.ledger, policy = self.policy,
-    policy_error = self.policy_error, limits = self.limits, now = now, stops = {}, failures = {}, asked = 0,
-    wasted_instructions = 0, starts_left = max_starts or math.huge, unreadable = first_unreadable(self),
-  }
-end
-
 --- Decides.
 -- @tparam integer now unix s
 -- @tparam[opt] integer max_starts how many replicas may be given a node at most
@@ -306,13 +145,13 @@ function Engine:decide(now, max_starts)
   sync(self)
   -- What was placed then is held by now, or was taken back.
   for _, state in ipairs(self.last_states) do state.placed = {} end
-  local run, due = new_run(self, now, max_starts), self.jobs:take_due(self.has_changed, now)
+  local due = self.jobs:take_due(self.has_changed, now)
   self.has_changed = false
-  settle_all(self, run, due)
-  table.sort(due, Jobs.order(self.board.totals))
-  place_all(self, run, due)
-  roll_all(self, run, due)
-  return finish(self, run, due)
+  local result, changed = decision.make(self, due, now, max_starts)
+  -- What is not confirmed by the next decision is taken back there.
+  for site in pairs(changed) do self.touched[site] = true end
+  self.last_states = result.states
+  return result
 end
 
 -- What can be asked --------------------------------------------------------------

@@ -17,12 +17,16 @@ local function free_slots(state, count)
   return list
 end
 
-local function limit_of(task)
+--- How many replicas of a task a node may have.
+function M.limit_of(task)
   return task.replication == "all" and 1 or task.max_per_node
 end
 
--- How many of the task each node has, by id: all, and those that stay.
-local function count_own(state)
+--- How many of the task each node has.
+-- @tparam table state see slots.settle
+-- @treturn table all, by id
+-- @treturn table those that stay, by id
+function M.count_own(state)
   local own, staying = {}, {}
   for _, list in ipairs({ state.staying, state.outgoing, state.leaving }) do
     for _, holder in ipairs(list) do
@@ -107,10 +111,10 @@ end
 local function new_question(run, job, state, ids)
   local board, policy = run.board, run.policy
   local asker, values = M.asker(run, job)
-  local around, own, staying = surroundings.of(run.engine, job), count_own(state)
+  local around, own, staying = surroundings.of(run.engine, job), M.count_own(state)
   local asked = {
     board = board, kind = kinds.grouped_by(job.kind, around.labels), name = job.name, own = own, staying = staying,
-    count = math.min(#state.to_place, run.starts_left), limit = around.one_per_node and 1 or limit_of(job.task), around = around,
+    count = math.min(#state.to_place, run.starts_left), limit = around.one_per_node and 1 or M.limit_of(job.task), around = around,
     denied = around.denied, slots = state.to_place, is_global = policy.is_global,
     room = board.classes:room(job.kind), counts_own = policy.reads["node.task_replicas"], chosen = {}, ports = {},
     tally = tally_of(run, job, state), asker = asker,
@@ -170,7 +174,7 @@ function M.place(run, job, state)
   local is_everywhere = job.task.replication == "all"
   local ids
   if is_everywhere then
-    ids = lacking_ids(run, job, (count_own(state)))
+    ids = lacking_ids(run, job, (M.count_own(state)))
     state.to_place = free_slots(state, #ids)
   end
   -- A settled task costs nothing; only one for every node has to look for nodes that joined.

@@ -44,6 +44,11 @@ local function read_function(value)
   return value
 end
 
+local function read_boolean(value)
+  if type(value) ~= "boolean" then return nil, "must be true or false" end
+  return value
+end
+
 local function read_reads(value)
   if type(value) ~= "table" then return nil, "must be an array of names" end
   local known, reads = {}, {}
@@ -68,6 +73,7 @@ local SCHEMA = {
     description = fields.text(),
     reads = read_reads,
     options = policy_options.declare,
+    preempts = read_boolean,
     filter = read_function,
     score = read_function,
   },
@@ -113,7 +119,7 @@ function Policy.load(deps, source)
   for kind in pairs(record.FIELDS) do noted[kind] = { fields = {}, count = 0 } end
   return setmetatable({
     sandbox = sandbox, name = source.name, hash = source.hash, filter = definition.filter, score = definition.score,
-    options = record.options(options), reads = reads, noted = noted,
+    options = record.options(options), preempts = definition.preempts == true, reads = reads, noted = noted,
     is_global = reads["cluster.replicas"] == true,
     new_task = record.maker("task", reads, noted.task), new_node = record.maker("node", reads, noted.node),
     new_cluster = record.maker("cluster", reads, noted.cluster),

@@ -3,19 +3,21 @@
 --
 -- Never for nothing: only on a node where the task then fits, and no replica more than that takes. Who has to go is told
 -- to in the assignment (`preempted`), so that every leader knows it; until they have gone the room is kept for the task.
+local placement = require("appmgr.planner.placement")
 local ports = require("appmgr.planner.rules.ports")
 local resources = require("appmgr.planner.rules.resources")
+local surroundings = require("appmgr.planner.engine.surroundings")
 
 local M = {}
 
--- What a site would have if these holders were gone. What leaves already is as good as gone.
+-- What a site would have if these replicas were gone. What leaves already is as good as gone.
 local function room_without(run, site, gone)
-  local free, in_use, total = {}, {}, site.total
-  for name, amount in pairs(site.free) do free[name] = amount end
+  local free, in_use, total = {}, {}, site.class.total
+  for name, amount in pairs(site.class.free) do free[name] = amount end
   for number, count in pairs(site.in_use) do in_use[number] = count end
   for replica in pairs(gone) do
-    local kind = run.engine.jobs:get(replica.task).kind
-    if kind then resources.add(free, kind.request) end
+    local job = run.jobs:get(replica.task)
+    if job.kind then resources.add(free, job.kind.request) end
     for _, number in pairs(replica.ports or {}) do
       in_use[number] = in_use[number] > 1 and in_use[number] - 1 or nil
     end
@@ -44,7 +46,7 @@ end
 local function sort_out(run, job, site)
   local leaving, candidates = {}, {}
   for _, replica in ipairs(site:current()) do
-    local other = run.engine.jobs:get(replica.task)
+    local other = run.jobs:get(replica.task)
     if replica.leaving then
       leaving[replica] = true
     elseif other.task and not other.is_held and #other.task.unsupported == 0 and other.task.priority < job.task.priority then
@@ -101,7 +103,7 @@ end
 local function has_lower(run, job)
   if not run.lowest_priority then
     run.lowest_priority = math.huge
-    for _, other in pairs(run.engine.jobs.by_name) do
+    for _, other in pairs(run.jobs.by_name) do
       if other.task and other.holder_count > 0 then
         run.lowest_priority = math.min(run.lowest_priority, other.task.priority)
       end
@@ -110,18 +112,51 @@ local function has_lower(run, job)
   return run.lowest_priority < job.task.priority
 end
 
+-- Nodes that have nothing against the task but, maybe, their room.
+local function sites_for(run, job, state)
+  local board, sites = run.board, {}
+  local around, answers = surroundings.of(run.engine, job), board:answers(job.kind)
+  board:add_denied(job, around.denied)
+  local own, limit = placement.count_own(state), around.one_per_node and 1 or placement.limit_of(job.task)
+  for id = 1, board.count do
+    local answer = answers[id]
+    if answer == nil then answer = board:ask(answers, job.kind, id) end
+    if answer and not around.denied[id] and (own[id] or 0) < limit and (not around.only or around.only[id]) then
+      local site = board.by_id[id]
+      if not surroundings.rejects(around, job.name, site.node) then sites[#sites + 1] = site end
+    end
+  end
+  return sites
+end
+
+-- Runs within the limits of the policy.
+local function ask_filter(board, asker, sites, accepted)
+  for _, site in ipairs(sites) do
+    if asker.filter(asker.task, board:show(site), asker.cluster, asker.options) == true then accepted[#accepted + 1] = site end
+  end
+  return true
+end
+
+local function accepted_by_policy(run, job, sites)
+  if not run.policy.filter then return sites end
+  local accepted = {}
+  local outcome = run.policy:run(ask_filter, placement.limits(run, 1), run.board, placement.asker(run, job), sites, accepted)
+  return outcome == "ok" and accepted or {}
+end
+
 --- Makes room for the slots of a task that found none.
--- @tparam table run see engine; `reserve(site, kind)` keeps room for this decision, `evict(holder of a slot, job)`
+-- @tparam table run see engine; `reserve(site, kind)` keeps room during this decision, `evict(job, replica, site)`
 -- @tparam Job job
--- @tparam table state its state, with `pending`
--- @tparam {site,...} sites that refuse the task for nothing but their room
-function M.make_room(run, job, state, sites)
+-- @tparam table state its state, with `pending`; gets `waiting`
+function M.make_room(run, job, state)
   if not has_lower(run, job) then return end
+  local sites = accepted_by_policy(run, job, sites_for(run, job, state))
   for position, offer in ipairs(offers(run, job, sites)) do
     if position > #state.pending then return end
     for _, victim in ipairs(offer.victims) do run.evict(victim.job, victim.replica, offer.site) end
     run.reserve(offer.site, job.kind)
-    state.preempting = true
+    state.waiting = state.waiting or {}
+    table.insert(state.waiting, { code = "making_room", args = { slot = state.pending[position], node = offer.site.name } })
   end
 end
 

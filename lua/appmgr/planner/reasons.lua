@@ -43,6 +43,7 @@ local TASK_TEXT = {
   leaving = "waiting until slot %(slot)s has stopped on %(node)s",
   host_unreadable = "waiting for %(node)s to say what it runs (its assignment cannot be read)",
   policy_failed = "the policy failed for it (%(outcome)s): %(message)s",
+  making_room = "waiting until others have made room for slot %(slot)s on %(node)s",
   no_nodes = "no node is there",
   start_rate = "waiting: so many replicas are started at a time, and no more",
 }

@@ -42,6 +42,7 @@ local function reason_to_leave(job, holder, taken, on_site)
   local task = job.task
   if taken[holder.replica.slot] then return { code = "duplicate" } end
   if not task then return not job.is_held and { code = "removed" } or nil end
+  if holder.replica.preempted then return { code = "preempted" } end
   local limit = task.replication == "all" and 1 or task.max_per_node
   local reason = hosting.must_leave(job, holder.site.node)
   if not reason and (on_site[holder.site] or 0) >= limit then

@@ -20,6 +20,10 @@ local POLICIES = {
       reads = { "node.replicas", "node.task_replicas", "node.free", "node.used" },
       filter = function(task, node) return (node.free.cpu or 0) % 17 ~= task.replication, "odd" end,]])
   end,
+  ["a policy that preempts"] = function()
+    return placing.policy("function(_, node) return (node.free.cpu or 0) - node.replicas end",
+      'preempts = true, reads = { "node.free", "node.replicas" },')
+  end,
   ["a policy that looks at positions"] = function()
     return placing.policy("function(task, node, cluster) return (node.position * 7 + #task.name) % cluster.nodes end", "")
   end,
@@ -179,7 +183,7 @@ end
 for name, make in pairs(POLICIES) do
   describe("with " .. name .. ", an engine", function()
     it("that lives on decides as one that begins anew, whatever is written of its decisions", function()
-      each_history(60, function(world, random, context)
+      each_history(40, function(world, random, context)
         local engine = Engine.new({ policy = make() })
         local deltas = Deltas.new(engine)
         for step = 1, 15 do
@@ -200,7 +204,7 @@ for name, make in pairs(POLICIES) do
     end)
 
     it("finds nothing more to do when all is written and shown to run", function()
-      each_history(40, function(world, random, context)
+      each_history(25, function(world, random, context)
         for _ = 1, 6 do some(random, EVENTS)(world, random) end
         local engine = Engine.new({ policy = make() })
         local deltas, result = Deltas.new(engine), nil

@@ -9,7 +9,7 @@ Ledger.__index = Ledger
 -- @tparam Jobs jobs
 -- @treturn Ledger `changed`: set of sites whose content the decision changes
 function Ledger.new(board, jobs)
-  return setmetatable({ board = board, jobs = jobs, changed = {}, originals = {} }, Ledger)
+  return setmetatable({ board = board, jobs = jobs, changed = {}, originals = {}, reserved = {} }, Ledger)
 end
 
 local function room_of(self, replica)
@@ -58,6 +58,25 @@ function Ledger:recount(site)
   if not site.node then return end
   self.board:put_class(site, self.board.classes:empty(site.available))
   for _, replica in ipairs(site:current()) do count_in(self, site, replica) end
+  for _, room in ipairs(site.reserved or {}) do self.board:step(site, Classes.COME_LEAVING, room) end
+end
+
+--- Keeps room on a site until the decision is made.
+-- @tparam Site site
+-- @tparam table room see Classes:room
+function Ledger:reserve(site, room)
+  site.reserved = site.reserved or {}
+  table.insert(site.reserved, room)
+  self.reserved[site] = true
+  self.board:step(site, Classes.COME_LEAVING, room)
+end
+
+local function end_reservations(self)
+  for site in pairs(self.reserved) do
+    for _, room in ipairs(site.reserved) do self.board:step(site, Classes.GO_LEAVING, room) end
+    site.reserved = nil
+  end
+  self.reserved = {}
 end
 
 -- Notes what becomes of what the store holds; `now` is false where nothing does.
@@ -119,6 +138,7 @@ end
 -- @treturn table replicas by host, for those whose content changes
 -- @treturn table set of the sites
 function Ledger:close()
+  end_reservations(self)
   local changes, changed = {}, self.changed
   for site in pairs(changed) do
     local replicas = site:current()
