@@ -81,6 +81,7 @@ end
 --   `preempted` (true or nil: it leaves to make room for what is more important), `ports` (name → number; nil when it
 --   was given none), `peers` (slot, as a text, → host of the task's other
 --   slots; nil when it does not ask for them)
+-- @treturn[1] ?integer since when the host is gone, unix s; nil while it is not
 -- @treturn[2] nil
 -- @treturn[2] string why it cannot be read
 function M.parse(text, json)
@@ -106,14 +107,16 @@ function M.parse(text, json)
     replicas[index] = replica
   end
   table.sort(replicas, M.before)
-  return replicas
+  local gone_since = document.gone_since
+  return replicas, math.type(gone_since) and math.tointeger(gone_since // 1) or nil
 end
 
 --- The text of an assignment, canonical: equal replicas give equal bytes.
 -- @tparam {replica,...} replicas in any order; not changed
 -- @tparam table json appmgr.json
+-- @tparam[opt] integer gone_since since when the host is gone, unix s
 -- @treturn string
-function M.encode(replicas, json)
+function M.encode(replicas, json, gone_since)
   local list = {}
   for index, replica in ipairs(replicas) do
     list[index] = {
@@ -123,7 +126,7 @@ function M.encode(replicas, json)
     }
   end
   table.sort(list, M.before)
-  return json.encode({ replicas = json.array(list) })
+  return json.encode({ replicas = json.array(list), gone_since = gone_since })
 end
 
 --- The seed's form of the same decision: names, once for each slot that stays.

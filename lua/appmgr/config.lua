@@ -22,7 +22,7 @@ local MAX_BYTES <const> = 16 * 1024 * 1024
 local LOG_LEVELS = { "DEBUG", "INFO", "WARN", "ERROR" }
 
 --- What is read again on SIGHUP; the rest needs a restart.
-M.RELOADABLE = { "Applications", "Description", "Labels", "LogLevel", "Overcommit", "Policy", "Reserve", "Resources", "Tasks" }
+M.RELOADABLE = { "Applications", "Description", "Labels", "LogLevel", "Overcommit", "Placement", "Policy", "Reserve", "Resources", "Tasks" }
 
 local function one_of(words)
   return function(value)
@@ -151,6 +151,14 @@ end
 local POLICY = { fields = { name = fields.text(4095), options = read_options, shadow = fields.text(4095) } }
 local POLICY_DEFAULTS = { name = "spread" }
 
+local PLACEMENT = {
+  fields = {
+    node_grace_seconds = fields.number(0, 86400),
+    brake_share = fields.number(0, 1),
+    starts_per_second = fields.integer(1, 1000000),
+  },
+}
+
 local function fill(values, defaults)
   for name, default in pairs(defaults) do
     if values[name] == nil then values[name] = default end
@@ -191,6 +199,7 @@ local DOCUMENT = {
     Applications = read_applications,
     Consul = block("Consul", CONSUL, CONSUL_DEFAULTS),
     Policy = block("Policy", POLICY, POLICY_DEFAULTS),
+    Placement = block("Placement", PLACEMENT, {}),
     Tasks = block("Tasks", TASKS, TASKS_DEFAULTS),
   },
 }
@@ -244,7 +253,8 @@ end
 -- @tparam string text JSON
 -- @tparam string path what to call it in messages
 -- @treturn ?table the configuration with defaults: `path`, `Description`, `LogLevel`, `Labels`, `Applications` (as of
---   application.read_local), `Consul` (nil without one; `url` only as written), `Policy` {`name`, `options`, `shadow`}, `Tasks`
+--   application.read_local), `Consul` (nil without one; `url` only as written), `Policy` {`name`, `options`, `shadow`},
+--   `Placement` {`node_grace_seconds`, `brake_share`, `starts_per_second`} (nil where nothing is said), `Tasks`
 --   (nil without one; `enabled`, `users`, `commands`), and
 --   as of node_size.lua, nil where they are not said, `Resources`, `Reserve`, `Overcommit`
 -- @treturn ?string all that is wrong, one line each
@@ -260,6 +270,7 @@ function M.parse(text, path)
   fill(config, { LogLevel = "INFO" })
   config.Labels, config.Applications = config.Labels or {}, config.Applications or {}
   config.Policy = config.Policy or fill({}, POLICY_DEFAULTS)
+  config.Placement = config.Placement or {}
   return config
 end
 

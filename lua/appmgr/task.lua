@@ -56,7 +56,6 @@ local function read_on_disconnect(value, findings)
   end
   local read, found = fields.read(value, STOP_AFTER)
   fields.merge(findings, found, "on_disconnect.")
-  table.insert(findings.unsupported, "on_disconnect other than \"keep\"")
   return read
 end
 

@@ -40,13 +40,14 @@ function Cluster:elect(source)
   return self.configured
 end
 
---- @tparam[opt] table options `policy` (file name), `source`, `limits`
+--- @tparam[opt] table options `policy` (file name), `source`, `limits`, `placement` (as of the configuration)
 -- @treturn Cluster
 function Cluster.new(options)
   options = options or {}
   local self = setmetatable({
     store = Store.new("appmgr/"), term = 0, snapshot = 0, now = 1700000000, nodes = {}, limits = options.limits,
-    policy_source = options.source or policy_source(options.policy or "spread"), refuses = {}, waits = {}, known_cluster = nil,
+    placement = options.placement or { session_ttl = 0 }, refuses = {}, waits = {}, known_cluster = nil,
+    policy_source = options.source or policy_source(options.policy or "spread"),
   }, Cluster)
   self.store:put("leader", '"alpha"', SESSION)
   self:elect()
@@ -152,7 +153,7 @@ function Cluster:decide()
   self.snapshot = self.snapshot + 1
   local header, body = self.desk:handle({
     type = "decide", term = self.term, snapshot = self.snapshot, session = SESSION, now = self.now,
-    known_cluster = self.known_cluster, new_cluster = "cluster-1", settling = self.settling,
+    known_cluster = self.known_cluster, new_cluster = "cluster-1", settling = self.settling, placement = self.placement,
   }, "")
   local batches, position = {}, 1
   for _, size in ipairs(header.batch_bytes) do

@@ -23,9 +23,10 @@ function M.new(values)
   local function write(key, index, value, callback)
     if kept.interfere then kept.interfere(key) end
     local entry = kept.values[key]
-    if (entry and entry.modify_index or 0) ~= index then return callback(false) end
+    local known = entry and entry.modify_index or 0
+    if index and known ~= index then return callback(false) end
     kept.writes = kept.writes + 1
-    kept.values[key] = value and { key = key, value = value, modify_index = index + 1 } or nil
+    kept.values[key] = value and { key = key, value = value, modify_index = known + 1 } or nil
     callback(true)
   end
   function kept.put(_, key, value, options, callback) write(key, options.cas, value, callback) end

@@ -10,8 +10,8 @@
 --       -f, --follow     go on printing what is written from now on
 --
 -- Upper case words are arguments: `NAME` is needed, `[NAME]` may be left out, `FILE...` is one or
--- more, `[ARG...]` any number, and everything after its first word is left alone. A value called
--- `N` is a whole number.
+-- more, `[FILE...]` any number. Of `[ARG...]` everything after its first word is left alone. A value
+-- called `N` is a whole number.
 --
 -- This module parses; it prints nothing and ends nothing.
 
@@ -58,7 +58,7 @@ local function parse_call(line, spec)
     local argument = parse_argument(word)
     if argument then
       spec.arguments[#spec.arguments + 1] = argument
-      spec.rest_is_verbatim = spec.rest_is_verbatim or (argument.optional and argument.many)
+      spec.rest_is_verbatim = spec.rest_is_verbatim or argument.name == "ARG"
     else
       spec.path[#spec.path + 1] = word
     end

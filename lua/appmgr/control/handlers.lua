@@ -6,6 +6,7 @@
 
 local applications = require("appmgr.control.applications")
 local cluster = require("appmgr.control.cluster")
+local confirm = require("appmgr.control.confirm")
 local logs = require("appmgr.control.logs")
 local nodes = require("appmgr.control.nodes")
 local policies = require("appmgr.control.policies")
@@ -31,6 +32,7 @@ function M.new(core)
     ["status"] = function(agent, request)
       request:reply(views.status(agent, core.timer.now_ms()))
     end,
+    ["plan.confirm"] = confirm.plan,
     ["policy.configured"] = policies.configured,
     ["policy.put"] = policies.put,
     ["policy.choose"] = policies.choose,

@@ -17,11 +17,12 @@ M.REMOVE = {}
 -- @tparam table agent
 -- @tparam table request
 -- @tparam table target `name`, `key`, `what` (in messages: `task "web"`), `refuse_unknown` (function(), answers the request
---   when `change` says "not_found")
+--   when `change` says "not_found"), `confirm` (function(entry|nil, text|M.REMOVE, continue): what has to be written before; may
+--   be absent)
 -- @tparam function change function(entry|nil) → the new text, M.REMOVE, true (nothing to do), or nil, code and message of a
 --   refusal; a lost race calls it again
 function M.document(agent, request, target, change)
-  local attempt
+  local attempt, write
 
   local function written(attempts, outcome)
     return function(done, err)
@@ -31,7 +32,10 @@ function M.document(agent, request, target, change)
     end
   end
 
-  local function write(entry, text, attempts)
+  function write(entry, text, attempts, is_confirmed)
+    if target.confirm and not is_confirmed then
+      return target.confirm(entry, text, function() write(entry, text, attempts, true) end)
+    end
     local cas = { cas = entry and entry.modify_index or 0 }
     if text ~= M.REMOVE then
       return agent.client:put(target.key, text, cas, written(attempts, entry and "updated" or "created"))

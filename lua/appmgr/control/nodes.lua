@@ -1,5 +1,7 @@
 --- Methods that change what operators want of a node, under `node/<host>`.
 
+local confirm = require("appmgr.control.confirm")
+local confirmation = require("appmgr.confirmation")
 local fields = require("appmgr.fields")
 local intent = require("appmgr.intent")
 local json = require("appmgr.json")
@@ -101,7 +103,13 @@ function M.set(agent, request)
     if text == before then return true end
     return next(after) and text or modify.REMOVE
   end
-  local function go() modify.document(agent, request, { name = name, key = "node/" .. name, what = what }, change) end
+  local function confirm_drain(_, text, continue)
+    if not params.drain or text == modify.REMOVE then return continue() end
+    confirm.of_change(agent, "node-" .. name, confirmation.node(name), text, continue)
+  end
+  local function go()
+    modify.document(agent, request, { name = name, key = "node/" .. name, what = what, confirm = confirm_drain }, change)
+  end
   if params.force then return go() end
   when_known(agent, request, name, go)
 end

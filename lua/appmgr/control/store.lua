@@ -67,6 +67,7 @@ end
 local AUDIT <const> = {
   { verb = "get-tree", key = "assignment/" },
   { verb = "get-tree", key = "topology/" },
+  { verb = "get-tree", key = "confirm/" },
   { verb = "get-tree", key = "meta" },
 }
 

@@ -1,6 +1,7 @@
 --- Methods that change task documents: read, compare, write with check-and-set.
 
 local clock = require("appmgr.clock")
+local confirm = require("appmgr.control.confirm")
 local json = require("appmgr.json")
 local modify = require("appmgr.control.modify")
 local names = require("appmgr.names")
@@ -28,12 +29,24 @@ local function refuse_unknown(agent, request, name)
   end)
 end
 
+-- Fewer replicas than before, as far as the documents say.
+local function is_fewer(before, after)
+  local old, new = json.decode(before or ""), json.decode(after)
+  old, new = type(old) == "table" and old.replication or 1, type(new) == "table" and new.replication or 1
+  return new ~= "all" and (old == "all" or math.type(old) and math.type(new) and new < old)
+end
+
 --- Reads a task and hands its text to `change(text|nil)`, see modify.lua.
-local function modify_task(agent, request, change)
+-- @tparam[opt] boolean is_meant a command that says how many are meant confirms that the others may stop
+local function modify_task(agent, request, change, is_meant)
   local name = request.params.name
   modify.document(agent, request, {
     name = name, key = "task/" .. name, what = ('task "%s"'):format(name),
     refuse_unknown = function() refuse_unknown(agent, request, name) end,
+    confirm = is_meant and function(entry, text, continue)
+      if not is_fewer(entry and entry.value, text) then return continue() end
+      confirm.of_change(agent, "task-" .. name, name, text, continue)
+    end,
   }, function(entry) return change(entry and entry.value) end)
 end
 
@@ -46,19 +59,43 @@ local function is_refused(agent, request)
   return true
 end
 
---- task.apply {name, document=text} → {name, outcome="created"|"updated"|"unchanged"}
+-- What a plan is made from, beside what the leader decided itself.
+local PLANNED_FROM <const> = { "task/", "live/", "node/" }
+
+--- Refuses when anything that a plan was made from changed since.
+local function when_unmoved(agent, request, continue)
+  local known = request.params.check_index
+  if known == nil then return continue() end
+  if math.type(known) ~= "integer" then return request:fail("bad_request", '"check_index" is the index that a plan shows') end
+  local function look(position)
+    local folder = PLANNED_FROM[position]
+    if not folder then return continue() end
+    agent.client:get(folder, { keys = true, consistent = true }, function(answer, err)
+      if err then return request:fail("failed", ("%s could not be read: %s"):format(folder, store.text(err))) end
+      if (answer.index or 0) <= known then return look(position + 1) end
+      request:fail("moved_on", ('something under %s changed since the plan with index %d; nothing was written, make a new plan')
+        :format(folder, known))
+    end)
+  end
+  look(1)
+end
+
+--- task.apply {name, document=text, check_index=integer?} → {name, outcome="created"|"updated"|"unchanged"}
 function M.apply(agent, request)
   if is_refused(agent, request) then return end
   local document = request.params.document
   if type(document) ~= "string" then return request:fail("bad_request", '"document" is the task\'s text') end
-  modify_task(agent, request, function(current)
-    return current and same_document(current, document) or document
+  when_unmoved(agent, request, function()
+    modify_task(agent, request, function(current)
+      return current and same_document(current, document) or document
+    end)
   end)
 end
 
 --- Reads a task, changes its decoded document and writes it.
 -- @tparam function change function(document) → true when it was changed; false (nothing to do); nil, code, message
-local function edit(agent, request, change)
+-- @tparam[opt] boolean is_meant see modify_task
+local function edit(agent, request, change, is_meant)
   modify_task(agent, request, function(current)
     if not current then return nil, "not_found" end
     local document, err = json.decode(current)
@@ -69,7 +106,7 @@ local function edit(agent, request, change)
     local changed, code, message = change(document)
     if changed == nil then return nil, code, message end
     return not changed or json.encode(document, { pretty = true })
-  end)
+  end, is_meant)
 end
 
 --- The application in a task's document.
@@ -94,7 +131,7 @@ function M.scale(agent, request)
     if document.replication == wanted then return false end
     document.replication = wanted
     return true
-  end)
+  end, true)
 end
 
 local function set_status(agent, request, status)
@@ -145,11 +182,13 @@ function M.remove(agent, request)
   store.entry(agent, key, function(entry, err)
     if err then return request:fail("failed", ('task "%s" could not be read: %s'):format(name, store.text(err))) end
     if not entry then return refuse_unknown(agent, request, name) end
-    agent.client:delete(key, { cas = entry.modify_index }, function(deleted, delete_error)
-      if deleted then return request:reply({ name = name, outcome = "removed" }) end
-      local reason = delete_error and store.text(delete_error)
-        or "somebody changed it at the same moment; look at it and try again"
-      request:fail(delete_error and "failed" or "conflict", ('task "%s" was not removed: %s'):format(name, reason))
+    confirm.of_change(agent, "task-" .. name, name, nil, function()
+      agent.client:delete(key, { cas = entry.modify_index }, function(deleted, delete_error)
+        if deleted then return request:reply({ name = name, outcome = "removed" }) end
+        local reason = delete_error and store.text(delete_error)
+          or "somebody changed it at the same moment; look at it and try again"
+        request:fail(delete_error and "failed" or "conflict", ('task "%s" was not removed: %s'):format(name, reason))
+      end)
     end)
   end)
 end

@@ -58,6 +58,14 @@ local function count_unhealthy(rows)
   return count
 end
 
+--- By which terms this agent places when it leads.
+local function placement_of(config)
+  if not config.Consul then return nil end
+  local terms = { session_ttl = config.Consul.session_TTL }
+  for name, value in pairs(config.Placement or {}) do terms[name] = value end
+  return terms
+end
+
 --- What `appmgr status` shows.
 -- @tparam table agent
 -- @tparam integer now_ms of core.timer
@@ -72,6 +80,7 @@ function M.status(agent, now_ms)
     state_dir = agent.state_dir,
     cluster = M.cluster(agent, now_ms),
     policy = agent.policy_source.policy.name,
+    placement = placement_of(agent.config),
     leading = agent.leader and agent.leader:status(),
     containment = agent.apps:containment_level(),
     applications = { total = #rows, states = count_states(rows), unhealthy = count_unhealthy(rows) },

@@ -2,8 +2,8 @@
 --
 -- task/, live/ and node/ are followed by long polls whose first read is
 -- consistent; the status of hosts that a rollout waits for likewise. An audit is read
--- when asked: the keys of version/, and assignment/, topology/ and meta in one
--- transaction; both are delivered together. Nothing is parsed here.
+-- when asked: the keys of version/, and assignment/, topology/, confirm/ and meta in one
+-- transaction; both are delivered together. confirm/ is followed only while something waits for a confirmation. Nothing is parsed here.
 local Watch = require("appmgr.consul.watch")
 
 local M = {}
@@ -81,7 +81,8 @@ local function send_audit(self, callback)
   end
   requests.version = self.client:get("version/", { keys = true, consistent = true }, take("version"))
   requests.audit = self.client:transaction(self.client.encode_transaction({
-    { verb = "get-tree", key = "assignment/" }, { verb = "get-tree", key = "topology/" }, { verb = "get-tree", key = "meta" },
+    { verb = "get-tree", key = "assignment/" }, { verb = "get-tree", key = "topology/" },
+    { verb = "get-tree", key = "confirm/" }, { verb = "get-tree", key = "meta" },
   }), { consistent = true }, take("audit"))
   return handle
 end
@@ -172,9 +173,24 @@ function Feeds:follow_status(hosts)
   end
 end
 
+--- Follows what operators confirm, or no more.
+-- @tparam boolean wanted
+function Feeds:follow_confirmations(wanted)
+  local watch = self.confirm_watch
+  if wanted and not watch then
+    self.confirm_watch = new_watch(self, "confirm/", { topic = "confirm" }, true)
+    self.confirm_watch:start()
+  elseif watch and not wanted then
+    watch:stop()
+    tell(self, "confirm", nil)
+    self.confirm_watch = nil
+  end
+end
+
 --- Ends everything; nothing is delivered any more. May be started again.
 function Feeds:stop()
   self.generation = self.generation + 1
+  self:follow_confirmations(false)
   self:follow_status({})
   for _, watch in pairs(self.watches) do watch:stop() end
   cancel(self, "auditing")

@@ -34,6 +34,7 @@ Leader.__index = Leader
 local DEADLINE_MS = 5000
 local AUDIT_MS = 50000
 local DECIDE_AGAIN_MS = 1000
+local LONGEST_RETRY_S = 3600
 local RETRY_FIRST_MS, RETRY_CEILING_MS = 200, 60000
 local REFUSED_CEILING_MS = 5000
 -- Deciding may take a tenth of a core, and a second at once; waiting for Consul to write is no work.
@@ -42,7 +43,8 @@ local REQUIRED = { "audit", "version", "task", "live", "node" }
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `codec` (sha256, uuid), `now`
 --   (function → unix s), `planner` (core.planner), `policy` (function → {name, source, options} | nil, err), `shadow`
---   (function → such a policy | nil; may be absent), `node`,
+--   (function → such a policy | nil; may be absent), `placement` (function → {node_grace_seconds, brake_share,
+--   starts_per_second, session_ttl}; may be absent), `node`,
 --   `session` (id(), is_settling()), `cluster` (id(), verify()), `fallback_ms`,
 --   `may_write` (function(term) → boolean), `on_refused` (function(): a write was refused), `remember_tasks`
 --   (function(body): the listing of task/ that a decision was made from)
@@ -218,7 +220,7 @@ local function decide(self)
   send(self, {
     type = "decide", term = self.term, snapshot = self.snapshot, session = self.deps.session:id(),
     known_cluster = self.deps.cluster:id(), new_cluster = self.new_cluster, now = self.deps.now(),
-    settling = self.deps.session:is_settling(),
+    settling = self.deps.session:is_settling(), placement = self.deps.placement and self.deps.placement(),
   })
   expect_answer(self, "decide")
 end
@@ -289,10 +291,11 @@ local function commit_batches(self, batches)
   })
 end
 
---- Time alone will change the decision: after an outage it waits for nodes that may be late.
-local function decide_again_later(self)
+--- Time alone will change the decision: after an outage it waits for nodes that may be late, the grace of a node will be over, and
+-- what may not start in this second may in the next.
+local function decide_again_later(self, delay_ms)
   cancel(self, "retry")
-  self.retry = self.timer.after(DECIDE_AGAIN_MS, function()
+  self.retry = self.timer.after(delay_ms, function()
     self.retry = nil
     self.is_dirty = true
     consider(self)
@@ -307,7 +310,7 @@ function ON_MESSAGE.configured(self, header)
     return self.problems:set("policy", ("the policy cannot be used: %s; nothing is decided"):format(tostring(header.error)))
   end
   self.policy, self.configured, self.is_dirty = self.offered, true, true
-  if not self.switch:candidate() then self.problems:clear("policy") end
+  self.problems:clear("policy")
   consider(self)
 end
 
@@ -327,7 +330,12 @@ function ON_MESSAGE.decision(self, header, body)
   self.decisions:take(header, #batches, took_ms)
   self.feeds:follow_status(outcome.status_hosts(header))
   if header.audit and not self.audit_wait then self.feeds:audit() end
-  if header.retry then decide_again_later(self) end
+  self.feeds:follow_confirmations(header.awaits_confirmation == true)
+  if header.retry then
+    decide_again_later(self, DECIDE_AGAIN_MS)
+  elseif math.type(header.retry_s) == "integer" and header.retry_s > 0 then
+    decide_again_later(self, math.min(header.retry_s, LONGEST_RETRY_S) * 1000)
+  end
   if header.frozen then self.deps.cluster:verify() end
   if #batches == 0 then return finish_pass(self) end
   commit_batches(self, batches)
@@ -369,7 +377,7 @@ function Leader:stop()
   cancel(self, "audits")
   cancel(self, "audit_wait")
   self.decisions:clear()
-  for _, key in ipairs({ "planner", "policy", "commit/write" }) do self.problems:clear(key) end
+  for _, key in ipairs({ "planner", "policy", "policy/next", "commit/write" }) do self.problems:clear(key) end
 end
 
 --- Reads again what stands in Consul, and decides on it.

@@ -34,11 +34,11 @@ end
 local function ended(self, policy, answer)
   self.trial = nil
   if not answer.ok then
-    self.problems:set("policy", ('the policy "%s" was tried and cannot be used: %s; the one before stays in use'):format(
+    self.problems:set("policy/next", ('the policy "%s" was tried and cannot be used: %s; the one before stays in use'):format(
       policy.name, tostring(answer.error)))
     return
   end
-  self.problems:clear("policy")
+  self.problems:clear("policy/next")
   log_accepted(self, policy, answer)
   self.deps.on_accepted(policy)
 end
@@ -50,9 +50,9 @@ end
 function Switch:consider(in_use, wanted, err)
   self:stop()
   if not wanted then
-    self.problems:set("policy", ("the policy cannot be read: %s; the one before stays in use"):format(err))
+    self.problems:set("policy/next", ("the policy cannot be read: %s; the one before stays in use"):format(err))
   elseif M.same(in_use, wanted) then
-    self.problems:clear("policy")
+    self.problems:clear("policy/next")
   else
     local deps = setmetatable({ known_cluster = self.deps.cluster:id() }, { __index = self.deps })
     self.trying = wanted

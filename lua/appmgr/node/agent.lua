@@ -14,6 +14,7 @@
 -- when Consul does not answer soon: it may have given the slots away meanwhile.
 local Apps = require("appmgr.node.apps")
 local Assignment = require("appmgr.node.assignment")
+local Failing = require("appmgr.node.failing")
 local Health = require("appmgr.node.health")
 local History = require("appmgr.node.history")
 local Lease = require("appmgr.node.lease")
@@ -46,6 +47,8 @@ local RECALL_MS <const> = 3000
 local SAMPLE_MS <const> = 10000
 --- How long the answer to `leave` may take to reach its client.
 local FAREWELL_MS <const> = 50
+--- How long the leader may take to hear that this node left on purpose.
+local HEARD_MS <const> = 500
 local MIB <const> = 1024 * 1024
 
 -- Parts that need no Consul --------------------------------------------------
@@ -122,7 +125,14 @@ local function build_apps(self)
     probe = Probe.new({ http = core.http, keeper = function() return self.apps:keeper() end }),
   })
   self.usage = Usage.new({ survey = core.survey, timer = core.timer })
+  self.failing = Failing.new({
+    timer = core.timer, now = clock.now,
+    on_change = function()
+      if self.membership then self.membership:update(self:live_fields()) end
+    end,
+  })
   self.apps = Apps.new({
+    on_failure = function(task) self.failing:failed(task) end,
     schedule = schedule, health = health, turns = Turns.new({ defer = core.loop.defer, now_ms = core.timer.now_ms }),
     json = json, codec = core.codec, log = core.log, problems = self.problems, clock = clock,
     usage = self.usage,
@@ -260,7 +270,7 @@ function Agent:live_fields()
     hostname = self.core.host.hostname(), incarnation = self.state:get("incarnation"), version = self.version, cluster = self.cluster:id(),
     labels = self.config.Labels,
     capacity = { cpu = resource.cpu_processors * 1000, memory_mb = resource.mem_total_bytes // MIB },
-    candidate = self.config.Consul.candidate, tasks = self:task_rules(),
+    candidate = self.config.Consul.candidate, tasks = self:task_rules(), avoid = self.failing:list() or {},
     local_applications = json.array(names),
   }) do
     fields[name] = value
@@ -363,6 +373,11 @@ local function open_election(self)
     client = self.client, timer = core.timer, random = math.random, log = core.log, problems = self.problems,
     codec = core.codec, now = clock.now, planner = core.planner, cluster = self.cluster, session = self.session,
     node = self.node, fallback_ms = self.config.Consul.topology_interval * 1000,
+    placement = function()
+      local terms = { session_ttl = self.config.Consul.session_TTL }
+      for name, value in pairs(self.config.Placement) do terms[name] = value end
+      return terms
+    end,
     policy = function() return self.policies:current() end, shadow = function() return self.policy_source.shadow end,
     may_write = function(term) return self.election:is_leading(term) end,
     on_refused = function() self.election:doubt() end,
@@ -431,7 +446,7 @@ local function quiesce(self)
     if self[name] then self[name]:cancel() end
     self[name] = nil
   end
-  for _, name in ipairs({ "policy_source", "policies", "lease", "leader", "assignment", "membership" }) do
+  for _, name in ipairs({ "policy_source", "policies", "lease", "leader", "assignment", "membership", "failing" }) do
     if self[name] then self[name]:stop() end
   end
 end
@@ -479,6 +494,18 @@ function Agent:stop()
   quiesce(self)
 end
 
+--- Leaves Consul: says so, ends the session with its keys, and sees that nothing is left of the farewell.
+local function end_membership(self, callback)
+  self.membership:say_farewell(function(said)
+    self.session:destroy(function(_, err)
+      if not said then return callback(err) end
+      self.core.timer.after(HEARD_MS, function()
+        self.membership:forget_farewell(function() callback(err) end)
+      end)
+    end)
+  end)
+end
+
 --- Takes this node out of the cluster: resigns, stops its applications, removes its keys, session and catalog
 -- node, and ends.
 -- @tparam[opt] function callback ({node, stopped=number} | nil, err), called before the agent ends
@@ -498,7 +525,7 @@ function Agent:leave(callback)
     self.state:forget_assignment()
     if not self.session then return farewell() end
     self.report:stop()
-    self.session:destroy(function(_, err) farewell(err) end)
+    end_membership(self, farewell)
   end
   resign(self, function() self.apps:stop_all(give_up_session) end)
   quiesce(self)

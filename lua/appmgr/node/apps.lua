@@ -23,7 +23,8 @@ Apps.__index = Apps
 --   (environment of applications), `log_dir`, `owner` (user who runs what names no user), `history` (node/history.lua),
 --   `schedule` (when they run), `health` (node/health.lua: whether they are well), `lease` (node/lease.lua; nil without
 --   Consul: there are no replicas then), `turns` (turns.lua, for this alone),
---   `on_change` (function(), what `list` shows has changed)
+--   `on_failure` (function(task): a replica of it ended by a failure or could not be started), `on_change` (function(), what
+--   `list` shows has changed)
 -- @treturn Apps with nothing wanted and no keeper
 function M.new(deps)
   local self
@@ -34,7 +35,7 @@ function M.new(deps)
     },
     log = deps.log, problems = deps.problems, clock = deps.clock, usage = deps.usage, history = deps.history,
     schedule = deps.schedule, health = deps.health, turns = deps.turns, lease = deps.lease, on_change = deps.on_change,
-    held_locals = { names = {} },
+    on_failure = deps.on_failure, held_locals = { names = {} },
     by_id = {}, by_name = {}, locals = {}, local_list = {}, replicas = {}, replicas_are_decided = false,
     client_now = function() return self:keeper() end,
     app_changed = function(app)
@@ -323,6 +324,12 @@ local function is_end_of_lease(app, event)
   return is_stop and has_lease and app.state ~= "replacing" and app.state ~= "stopping"
 end
 
+--- Whether an event is one that should not have been.
+local function is_failure(event)
+  if event.type == "spawn_failed" then return true end
+  return event.type == "exited" and event.next ~= "stop" and (event.signal ~= nil or event.code ~= 0)
+end
+
 --- The keeper says what happened to an application.
 -- @tparam table event as from core.process
 function Apps:keeper_event(event)
@@ -343,6 +350,7 @@ function Apps:keeper_event(event)
   local app = self.by_id[event.id]
   if not app or self.is_closing then return end
   if is_end_of_lease(app, event) then self.lease:ended() end
+  if app.task and self.on_failure and is_failure(event) then self.on_failure(app.task) end
   local error_before = app.error
   app:handle(event, self.clock.now())
   self.schedule:changed(app)

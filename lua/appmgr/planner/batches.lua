@@ -68,20 +68,28 @@ function Builder:delete(verb, key, effect, index)
   return { text = encode(self.deps, verb, key, { Index = index }), effect = effect }
 end
 
+-- A node that has come back in this very moment counts on what its assignment says.
+local function absence_of(builder, change)
+  return change.absent and { text = encode(builder.deps, "check-not-exists", change.absent), effect = false } or nil
+end
+
 local function add_change(builder, change)
   local host, json = change.host, builder.deps.json
   if change.kind == "set" then
     local names = json.encode(json.array(table.move(change.names, 1, #change.names, 1, {})))
-    builder:add({
-      builder:set("cas", "assignment/" .. host, change.text,
-        { kind = "assignment", host = host, replicas = change.replicas, text = change.text }, change.index),
-      builder:set("set", "topology/" .. host, names, { kind = "topology", host = host, names = change.names }),
-    }, "assignment/" .. host)
-    return
+    local effect = {
+      kind = "assignment", host = host, replicas = change.replicas, text = change.text, gone_since = change.gone_since,
+    }
+    local unit = { absence_of(builder, change) }
+    table.move({
+      builder:set("cas", "assignment/" .. host, change.text, effect, change.index),
+      -- Of a node that is gone and has nothing more, others need not read that.
+      change.is_buried and builder:delete("delete", "topology/" .. host, { kind = "topology_gone", host = host })
+        or builder:set("set", "topology/" .. host, names, { kind = "topology", host = host, names = change.names }),
+    }, 1, 2, #unit + 1, unit)
+    return builder:add(unit, "assignment/" .. host)
   end
-  local unit = {}
-  -- A node that has come back in this very moment counts on what its assignment says.
-  if change.absent then unit[1] = { text = encode(builder.deps, "check-not-exists", change.absent), effect = false } end
+  local unit = { absence_of(builder, change) }
   if change.index then
     local effect = { kind = "assignment_gone", host = host }
     unit[#unit + 1] = builder:delete("delete-cas", "assignment/" .. host, effect, change.index)
@@ -103,10 +111,20 @@ local function add_founding(builder, founding)
   builder:finish()
 end
 
+-- What is of no use any more: keys by which a node said that it leaves, confirmations that count no more.
+local function add_leftovers(builder, leftovers)
+  for _, leftover in ipairs(leftovers) do
+    builder:add({
+      builder:delete("delete-cas", leftover.key, { kind = "leftover", key = leftover.key }, leftover.index),
+    }, leftover.key)
+  end
+end
+
 --- Builds the transactions of a decision.
 -- @tparam table deps `json`, `codec`, `prefix` (with slash), `session`
 -- @tparam table work `founding` (`cluster`, `folders`), `versions` to make
---   ({`task`, `hash`, `text`}), `changes` (diff.changes), `old_versions` to delete
+--   ({`task`, `hash`, `text`}), `changes` (diff.changes), `old_versions` to delete, `leftovers` ({`key`, `index`} to delete;
+--   may be absent)
 -- @treturn {table,...} `body`, `effects` (what each operation changes, see holdings.apply)
 -- @treturn {table,...} problems: what fits into no transaction
 function M.build(deps, work)
@@ -123,6 +141,8 @@ function M.build(deps, work)
     local effect = { kind = "version_gone", task = version.task, hash = version.hash }
     builder:add({ builder:delete("delete", key, effect) }, key)
   end
+  builder:finish()
+  add_leftovers(builder, work.leftovers or {})
   builder:finish()
   return builder.batches, builder.problems
 end

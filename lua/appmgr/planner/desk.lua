@@ -3,15 +3,16 @@
 local Deltas = require("appmgr.planner.deltas")
 local Engine = require("appmgr.planner.engine")
 local Model = require("appmgr.planner.model")
+local Pace = require("appmgr.planner.pace")
 local Policy = require("appmgr.planner.policy")
+local absence = require("appmgr.planner.absence")
 local batches = require("appmgr.planner.batches")
 local check = require("appmgr.planner.check")
 local diff = require("appmgr.planner.diff")
-local fresh = require("appmgr.planner.fresh")
 local guard = require("appmgr.planner.guard")
+local questions = require("appmgr.planner.questions")
 local reasons = require("appmgr.planner.reasons")
-local report = require("appmgr.planner.report")
-local trial = require("appmgr.planner.trial")
+local restraint = require("appmgr.planner.restraint")
 local versions = require("appmgr.planner.versions")
 
 local Desk = {}
@@ -27,7 +28,10 @@ local MAX_PENDING = 100
 --- @tparam table deps `json`, `codec`, `sandbox`
 -- @treturn Desk
 function Desk.new(deps)
-  return setmetatable({ deps = deps, in_flight = {}, watched = {}, lost = {}, policy_error = "no policy has been given" }, Desk)
+  return setmetatable({
+    deps = deps, in_flight = {}, watched = {}, lost = {}, pace = Pace.new(), terms = restraint.DEFAULT_TERMS,
+    policy_error = "no policy has been given",
+  }, Desk)
 end
 
 local function sorted_set(set, json)
@@ -40,6 +44,11 @@ end
 -- Whole, because `since` is compared as text when somebody else may have written.
 local function seconds(now)
   return math.tointeger((now or 0) // 1) or 0
+end
+
+-- What a message says of grace, brake and pace, completed.
+local function terms_of(header)
+  return setmetatable(header.placement or {}, { __index = restraint.DEFAULT_TERMS })
 end
 
 -- configure -----------------------------------------------------------------
@@ -166,6 +175,14 @@ local function missing_versions(self, snapshot, engine, result)
   return missing
 end
 
+-- What differs from the store: of the nodes that are gone first, then stops before starts.
+local function changes_of(self, snapshot, decided)
+  local holdings, json = self.model.holdings, self.deps.json
+  local list = absence.changes(snapshot, decided, holdings, json)
+  local rest = diff.changes(decided, snapshot, holdings, json)
+  return table.move(rest, 1, #rest, #list + 1, list)
+end
+
 -- Everything is read and trusted: what has to be written?
 local function work_of(self, header, snapshot, engine, result)
   local holdings = self.model.holdings
@@ -178,10 +195,12 @@ local function work_of(self, header, snapshot, engine, result)
   if violation or not self.model.tasks.has_folder then
     return { founding = founding, versions = {}, changes = {}, old_versions = {} }
   end
+  local changes
+  changes, self.restrained = restraint.apply(result, snapshot, self.model, self.terms)
   return {
     founding = founding, versions = missing_versions(self, snapshot, engine, result),
-    changes = diff.changes(result.changes, snapshot, holdings, self.deps.json),
-    old_versions = versions.old(engine, result.changes, holdings),
+    changes = changes_of(self, snapshot, changes), old_versions = versions.old(engine, result.changes, holdings),
+    leftovers = self.model:leftovers(snapshot.now),
   }
 end
 
@@ -221,18 +240,38 @@ local function with_waiting(model, text)
   return problems
 end
 
+-- Whether somebody may confirm something, so that the leader follows `confirm/`.
+local function awaits_confirmation(self, snapshot)
+  return (self.restrained.brake or snapshot.absence.held) and true or nil
+end
+
+-- In how many seconds time alone will change the decision.
+local function retry_s(self, snapshot, result)
+  if self.restrained.is_waiting then return 1 end
+  local first = math.min(snapshot.absence.next_at or math.maxinteger, result.wake_at or math.maxinteger)
+  return first < math.maxinteger and math.max(1, first - snapshot.now) or nil
+end
+
+local function count_placed(result)
+  local count = 0
+  for _, state in ipairs(result.states) do count = count + #state.placed end
+  return count
+end
+
 local function decide(self, header)
   local model = self.model
   model:begin_term(header.term)
-  local snapshot = model:snapshot(seconds(header.now))
-  local frozen = guard.frozen(model, snapshot.nodes, header.known_cluster)
+  self.terms, self.restrained = terms_of(header), {}
+  local snapshot = model:snapshot(seconds(header.now), self.terms)
+  local frozen = guard.frozen(model, snapshot.live, header.known_cluster)
   if frozen or model.needs_audit then
     return reply(self, header, { frozen = frozen, problems = model:problems() })
   end
-  local waiting = header.settling and guard.waiting(model, snapshot.nodes)
+  local waiting = header.settling and guard.waiting(model, snapshot.live)
   if waiting then return reply(self, header, { problems = with_waiting(model, waiting), retry = true }) end
   local engine = fed_engine(self, snapshot)
-  local result = engine:decide(snapshot.now)
+  local result = engine:decide(snapshot.now, self.pace:left(snapshot.now, self.terms.starts_per_second))
+  self.pace:take(count_placed(result))
   local work = work_of(self, header, snapshot, engine, result)
   local summary = diff.summary(work.changes, model.holdings, MAX_SUMMARY_LINES)
   local sizes, body, unwritable = build(self, header, work)
@@ -245,9 +284,12 @@ local function decide(self, header)
   for _, lost in pairs(self.lost) do table.move(lost, 1, #lost, #problems + 1, problems) end
   pending_problems(engine, snapshot, problems)
   stranger_problems(snapshot, problems)
+  local restraints = restraint.problems(self.restrained, snapshot, self.terms)
+  table.move(restraints, 1, #restraints, #problems + 1, problems)
   return reply(self, header, {
     outcome = result.outcome, outcome_message = result.outcome_message, problems = problems, batch_bytes = sizes,
-    summary = summary, failures = failures_of(result),
+    summary = summary, failures = failures_of(result), awaits_confirmation = awaits_confirmation(self, snapshot),
+    retry_s = retry_s(self, snapshot, result),
   }), body
 end
 
@@ -264,45 +306,12 @@ local function committed(self, header, body)
   self.model:committed(effects, header.status, body)
 end
 
-local function make_report(self, header)
-  local snapshot = self.model:snapshot(seconds(header.now))
-  local engine = fed_engine(self, snapshot)
-  engine:decide(snapshot.now)
-  local message = report.build(snapshot, engine, self.deps.json)
-  message.type, message.problems = "report", self.deps.json.array(self.model:problems())
-  return message
-end
-
 -- Nothing that has no effect belongs to a term.
-local function snapshot_without_effect(self, header)
-  local snapshot = self.model:snapshot(seconds(header.now))
-  return snapshot, guard.frozen(self.model, snapshot.nodes, header.known_cluster)
-end
-
---- May this policy take over? While nothing may be decided on what was read, nobody can tell, and nothing can happen.
-local function try_policy(self, header)
-  local snapshot, frozen = snapshot_without_effect(self, header)
-  local answer = frozen and { ok = true, untried = frozen }
-    or trial.run(self.model, snapshot, self.load_again, self.limits, self.deps.json)
-  answer.type = "trial"
-  return answer
-end
-
---- How far is what this policy would do from what runs?
-local function compare(self, header)
-  local snapshot, frozen = snapshot_without_effect(self, header)
-  local answer = { type = "comparison", frozen = frozen }
-  if frozen then return answer end
-  local result = fresh.decide(snapshot, self.policy, self.limits)
-  answer.outcome, answer.outcome_message = result.outcome, result.outcome_message
-  answer.elsewhere, answer.replicas = fresh.elsewhere(snapshot.held, result.changes)
-  return answer
-end
-
-local HANDLERS = {
-  configure = configure, feed = feed, decide = decide, committed = committed, report = make_report, trial = try_policy,
-  compare = compare,
-}
+local HANDLERS = questions.handlers({
+  snapshot = function(self, header) return self.model:snapshot(seconds(header.now), terms_of(header)) end,
+  fed_engine = fed_engine, changes_of = changes_of, terms_of = terms_of,
+})
+HANDLERS.configure, HANDLERS.feed, HANDLERS.decide, HANDLERS.committed = configure, feed, decide, committed
 
 --- Handles one message.
 -- @tparam table header see frame.lua

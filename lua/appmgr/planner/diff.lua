@@ -36,8 +36,8 @@ end
 local function same_assignment(stored, text, json)
   if not stored then return false end
   if stored.text == text then return true end
-  local parsed = assignment.parse(stored.text, json)
-  return parsed ~= nil and assignment.encode(parsed, json) == text
+  local parsed, gone_since = assignment.parse(stored.text, json)
+  return parsed ~= nil and not gone_since and assignment.encode(parsed, json) == text
 end
 
 -- The engine hands on what it does not change, so the same replicas are the same tables.
@@ -77,7 +77,8 @@ end
 
 --- The changes that make the store say what was decided.
 -- @tparam table decided replicas by host, for the hosts whose content changes
--- @tparam table snapshot see Model:snapshot: `nodes`, `unreadable` (must not be written yet), `unheld`
+-- @tparam table snapshot see Model:snapshot: `nodes` (those that are gone are left out), `unreadable` (must
+--   not be written yet), `unheld`, `absence` (of other hosts that are gone everything is deleted, see absence.changes)
 -- @tparam Holdings holdings
 -- @tparam table json appmgr.json
 -- @treturn {table,...} stops before starts: `kind` ("set" or "delete"), `host`,
@@ -89,12 +90,12 @@ function M.changes(decided, snapshot, holdings, json)
   for _, node in ipairs(snapshot.nodes) do
     local host = node.name
     live[host] = true
-    if not unreadable[host] and (decided[host] or not holdings.in_step[host]) then
+    if not node.gone and not unreadable[host] and (decided[host] or not holdings.in_step[host]) then
       list[#list + 1] = change_of(host, decided[host] or holdings.decided[host] or {}, holdings, json)
     end
   end
   for host, stored in pairs(gone_hosts(live, holdings)) do
-    if not unreadable[host] then
+    if not unreadable[host] and not snapshot.absence.hosts[host] then
       local has_topology = holdings.topology[host] ~= nil
       -- A key that no session holds is nobody's, and is no reason to keep anything.
       local key = "live/" .. host
@@ -128,7 +129,7 @@ local function describe(change, before, lines)
   end
   for _, replica in ipairs(before or {}) do
     if not new[slot_key(replica)] then
-      local what = change.kind == "delete" and "lost with" or "has left"
+      local what = (change.kind == "delete" or change.gone_since) and "lost with" or "has left"
       lines[#lines + 1] = ("%s %s %s"):format(slot_key(replica), what, change.host)
     end
   end

@@ -20,7 +20,7 @@ end
 --- Starts from nothing, for a new term; the versions are immutable and stay.
 function Holdings:forget()
   self.store, self.topology, self.decided, self.unreadable = {}, {}, {}, {}
-  self.foreign, self.pending, self.in_step, self.marks = {}, {}, {}, {}
+  self.foreign, self.pending, self.in_step, self.marks, self.gone_since = {}, {}, {}, {}, {}
   self.meta, self.meta_error, self.audited = nil, nil, false
 end
 
@@ -84,12 +84,13 @@ end
 --- Compares a host's assignment with what was decided.
 -- @treturn ?{replica,...} what it holds, nil when it cannot be read
 function Holdings:audit_host(host, text, is_first)
-  local found, reason = assignment.parse(text, self.json)
+  local found, detail = assignment.parse(text, self.json)
+  self.gone_since[host] = found and detail or nil
   local decided, pending = self.decided[host], self.pending[host]
   if found and (is_first or (pending and same(found, pending, self.json))) then
     self.decided[host] = found
   elseif is_first then
-    self.unreadable[host] = reason
+    self.unreadable[host] = detail
   elseif not found or not decided or not same(found, decided, self.json) then
     if not self.unreadable[host] then self:take_foreign(host, found) end
   end
@@ -116,7 +117,7 @@ function Holdings:feed_audit(entries)
   local meta
   local store, marks = self.store, self.marks
   self.store, self.topology, self.foreign, self.audited = {}, {}, {}, true
-  self.in_step, self.marks = {}, {}
+  self.in_step, self.marks, self.gone_since = {}, {}, {}
   for _, entry in ipairs(entries) do
     local folder, host = entry.key:match("^(%a+)/([^/]+)$")
     if folder == "assignment" then
@@ -232,12 +233,14 @@ local APPLY = {
   assignment = function(self, effect, index)
     self.store[effect.host] = { index = index, text = effect.text }
     self:mark(effect.host, effect.replicas, index, self.marks[effect.host])
+    self.gone_since[effect.host] = effect.gone_since
     self.decided[effect.host], self.unreadable[effect.host] = effect.replicas, nil
     self.pending[effect.host], self.foreign[effect.host], self.in_step[effect.host] = nil, nil, nil
   end,
   topology = function(self, effect) self.topology[effect.host] = effect.names end,
   assignment_gone = function(self, effect)
     self.store[effect.host], self.decided[effect.host], self.marks[effect.host] = nil, nil, nil
+    self.gone_since[effect.host] = nil
     self.unreadable[effect.host], self.pending[effect.host] = nil, nil
   end,
   topology_gone = function(self, effect) self.topology[effect.host] = nil end,

@@ -1,9 +1,11 @@
 --- The cluster as the planner sees it: fed with Consul's raw answers, kept
 -- between decisions, changed by deltas. A key whose value did not change is not
 -- parsed again.
+local Confirmations = require("appmgr.planner.confirmations")
 local Holdings = require("appmgr.planner.holdings")
 local Nodes = require("appmgr.planner.nodes")
 local Tasks = require("appmgr.planner.tasks")
+local absence = require("appmgr.planner.absence")
 local guard = require("appmgr.planner.guard")
 local listing = require("appmgr.planner.listing")
 
@@ -17,7 +19,8 @@ function Model.new(deps)
   local reading = { json = deps.json, codec = deps.codec, prefix = deps.prefix:gsub("/*$", "") .. "/" }
   return setmetatable({
     reading = reading, prefix = reading.prefix, tasks = Tasks.new(deps), nodes = Nodes.new(deps),
-    holdings = Holdings.new(deps), indexes = {}, feed_errors = {}, needs_audit = false, commit_error = nil,
+    holdings = Holdings.new(deps), confirmations = Confirmations.new(deps), codec = deps.codec,
+    indexes = {}, feed_errors = {}, needs_audit = false, commit_error = nil,
     founded = {}, folder_is_due = false, follows = deps.follows,
   }, Model)
 end
@@ -75,7 +78,15 @@ function FEED.audit(self, _, body)
   if not entries then return nil, reason end
   if self.follows then self.holdings:forget() end
   self.holdings:feed_audit(entries)
+  self.confirmations:feed(entries)
   self.needs_audit, self.commit_error = false, nil
+  return true
+end
+
+function FEED.confirm(self, header, body)
+  local entries, reason = entries_of(self, header, body)
+  if not entries then return nil, reason end
+  self.confirmations:feed(entries)
   return true
 end
 
@@ -148,25 +159,77 @@ local function recover_unreadable(self, nodes)
   end
 end
 
+local function parsed_tasks(entries)
+  local by_name = {}
+  for _, entry in ipairs(entries) do by_name[entry.name] = entry.task end
+  return by_name
+end
+
+-- The hosts that have an assignment of ours and are not alive.
+local function absent_hosts(self, nodes)
+  local holdings, live, hosts = self.holdings, {}, {}
+  for _, node in ipairs(nodes) do live[node.name] = true end
+  for host in pairs(holdings.store) do
+    local is_strange = holdings.unreadable[host] or holdings.foreign[host] and not holdings.gone_since[host]
+    if not live[host] and not is_strange then
+      hosts[host] = {
+        replicas = holdings.decided[host] or {}, gone_since = holdings.gone_since[host], left = self.nodes.left[host] ~= nil,
+      }
+    end
+  end
+  return hosts
+end
+
+-- Adds the nodes that are gone and still have something of their own.
+-- @treturn {node,...} a new list when there are any
+-- @treturn table replicas by host, in which a node that is gone has only what is still its own
+local function add_gone(self, live, judgement)
+  if not next(judgement.hosts) then return live, self.holdings.decided end
+  local held, nodes = {}, table.move(live, 1, #live, 1, {})
+  for host, replicas in pairs(self.holdings.decided) do held[host] = replicas end
+  for host, gone in pairs(judgement.hosts) do
+    -- The same table while it is all still there, so that nobody looks at it again.
+    held[host] = #gone.replicas == #held[host] and held[host] or gone.replicas
+    if #gone.replicas > 0 then nodes[#nodes + 1] = self.nodes:gone_record(host, gone.since, gone.until_time) end
+  end
+  table.sort(nodes, function(a, b) return a.name < b.name end)
+  return nodes, held
+end
+
+-- One that is back is written as such, even if nothing else of it changes.
+local function unmark_returned(self, nodes)
+  for _, node in ipairs(nodes) do
+    if self.holdings.gone_since[node.name] then self.holdings.in_step[node.name] = nil end
+  end
+end
+
 --- What the engine decides on. Nothing in it may be changed, but `nodes`.
 -- @tparam integer now unix s
--- @treturn table `now`, `tasks`, `nodes`, `held` (replicas by host),
---   `assignment_index` (by host), `marks` (see holdings.mark), `unreadable` (set of hosts), `unheld` (set of keys of
---   `live/` that no session holds)
-function Model:snapshot(now)
-  local nodes = self.nodes:list()
-  guard.mark_strangers(self, nodes)
-  if self.nodes.live_read then self.holdings:prune(nodes) end
-  recover_unreadable(self, nodes)
+-- @tparam table terms `node_grace_seconds`, `session_ttl` (seconds)
+-- @treturn table `now`, `tasks`, `live` (nodes), `nodes` (with those that are gone and still have something), `held` (replicas
+--   by host), `assignment_index` (by host), `marks` (see holdings.mark), `unreadable` (set of hosts), `unheld` (set of keys of
+--   `live/` that no session holds), `absence` (see absence.judge)
+function Model:snapshot(now, terms)
+  local live, tasks = self.nodes:list(), self.tasks:list()
+  guard.mark_strangers(self, live)
+  if self.nodes.live_read then self.holdings:prune(live) end
+  recover_unreadable(self, live)
+  unmark_returned(self, live)
   local assignment_index, unreadable = {}, {}
   for host, stored in pairs(self.holdings.store) do assignment_index[host] = stored.index end
-  for _, node in ipairs(nodes) do
+  for _, node in ipairs(live) do
     unreadable[node.name] = self.holdings.unreadable[node.name] and true or nil
   end
+  local judgement = absence.judge({
+    now = now, grace = terms.node_grace_seconds, ttl = terms.session_ttl, live = #live, codec = self.codec,
+    tasks = parsed_tasks(tasks), hosts = self.nodes.live_read and absent_hosts(self, live) or {},
+    is_confirmed = function(id) return self.confirmations:has(id, now) end,
+  })
+  local nodes, held = add_gone(self, live, judgement)
   return {
-    now = now, tasks = self.tasks:list(), nodes = nodes, held = self.holdings.decided,
-    assignment_index = assignment_index, marks = self.holdings.marks, unreadable = unreadable,
-    unheld = self.nodes.unheld,
+    now = now, tasks = tasks, nodes = nodes, live = live, held = held, assignment_index = assignment_index,
+    marks = self.holdings.marks, unheld = self.nodes.unheld,
+    unreadable = unreadable, absence = judgement,
   }
 end
 
@@ -190,6 +253,26 @@ function Model:take_refusal(effect, text)
   if effect.key == "node/" then self.founded[effect.key] = math.huge end
 end
 
+--- What was of no use any more is deleted.
+function Model:forget_leftover(key)
+  local folder, name = key:match("^(%w+)/(.*)$")
+  if folder == "live" then self.nodes.left[name] = nil else self.confirmations:forget(name) end
+end
+
+--- The keys that are of no use any more: of nodes that said that they leave and have nothing more, and confirmations that
+-- count no more.
+-- @tparam integer now unix s
+-- @treturn {table,...} `key`, `index`, sorted by key
+function Model:leftovers(now)
+  local list = {}
+  for host, index in pairs(self.nodes.left) do list[#list + 1] = { key = "live/" .. host, index = index } end
+  for _, expired in ipairs(self.confirmations:expired(now)) do
+    list[#list + 1] = { key = "confirm/" .. expired.id, index = expired.index }
+  end
+  table.sort(list, function(a, b) return a.key < b.key end)
+  return list
+end
+
 --- Takes Consul's answer to a batch. Whatever is not a plain success leaves
 -- unknown what the store holds: an audit has to say.
 -- @tparam {table,...} effects of the batch, see batches.build
@@ -205,6 +288,7 @@ function Model:committed(effects, status, body)
         return fail_commit(self, "Consul's answer lacks " .. effect.key)
       end
       if effect and effect.kind == "folder" then self.founded[effect.key] = index_of[effect.key] end
+      if effect and effect.kind == "leftover" then self:forget_leftover(effect.key) end
     end
     self.holdings:apply(effects, index_of)
     return

@@ -12,7 +12,7 @@ Nodes.__index = Nodes
 -- @treturn Nodes
 function Nodes.new(deps)
   return setmetatable({
-    json = deps.json, live = {}, intents = {}, status = {}, unheld = {}, bad_keys = { live = {}, node = {} },
+    json = deps.json, live = {}, left = {}, intents = {}, status = {}, unheld = {}, bad_keys = { live = {}, node = {} },
     live_read = false, intents_read = false,
   }, Nodes)
 end
@@ -21,6 +21,18 @@ local function set_of(list)
   local set = {}
   for _, name in ipairs(type(list) == "table" and list or {}) do set[name] = true end
   return set
+end
+
+-- Tasks whose replicas keep failing there, and until when that counts.
+local function read_avoid(value)
+  local avoid
+  for task, until_time in pairs(type(value) == "table" and value or {}) do
+    if type(task) == "string" and math.type(until_time) then
+      avoid = avoid or {}
+      avoid[task] = until_time
+    end
+  end
+  return avoid
 end
 
 local function read_live(text, json)
@@ -35,6 +47,7 @@ local function read_live(text, json)
     candidate = document.candidate, labels = labels, size = size,
     hostname = type(document.hostname) == "string" and document.hostname or nil, error = fault, label_fault = label_fault,
     local_names = set_of(document.local_applications), permits = permits.read(document.tasks),
+    avoid = read_avoid(document.avoid),
   }
 end
 
@@ -65,7 +78,18 @@ local function update(known, entries, parse, accept)
   return result, bad_keys
 end
 
---- Takes a listing of `live/`. A key that no session holds is nobody's.
+-- A node that leaves says so in a key that no session holds; the leader deletes it.
+local function left_of(entries, json)
+  local left = {}
+  for _, entry in ipairs(entries) do
+    local host = entry.session == nil and entry.value and entry.key:match("^live/([^/]+)$")
+    local document = host and json.decode(entry.value)
+    if type(document) == "table" and document.left == true then left[host] = entry.index end
+  end
+  return left
+end
+
+--- Takes a listing of `live/`. A key that no session holds is nobody's, but for what a node that left says in it.
 -- @tparam {entry,...} entries see listing.read
 function Nodes:feed_live(entries)
   self.live_read, self.unheld = true, {}
@@ -75,6 +99,7 @@ function Nodes:feed_live(entries)
   self.live, self.bad_keys.live = update(self.live, entries,
     function(text) return read_live(text, self.json) end,
     function(entry) return entry.session ~= nil end)
+  self.left = left_of(entries, self.json)
 end
 
 --- Takes a listing of `node/`.
@@ -147,7 +172,7 @@ function Nodes:list()
       capacity = live.size.capacity, reserved = live.size.reserved, overcommit = live.size.overcommit,
       local_used = live.size.local_used, ports = live.size.ports, reserved_ports = live.size.reserved_ports,
       drain_deadline = intent.deadline, wait_for_room = intent.wait_for_room or false,
-      local_names = live.local_names, permits = live.permits, cluster = live.cluster, incarnation = live.incarnation,
+      local_names = live.local_names, permits = live.permits, avoid = live.avoid, cluster = live.cluster, incarnation = live.incarnation,
       version = live.version, candidate = live.candidate, drain = intent.drain or false,
       -- A document that cannot be read moves nothing and attracts nothing.
       eligible = intent.eligible == true and not live.error, error = live.error or intent.error,
@@ -156,6 +181,22 @@ function Nodes:list()
   end
   table.sort(list, function(a, b) return a.name < b.name end)
   return list
+end
+
+--- A node that is gone, as it stands in the list while something of it is still its own.
+-- @tparam string name
+-- @tparam integer since unix s
+-- @tparam ?integer until_time unix s; nil: until it is back, or somebody says that it will not be
+-- @treturn table a record as of `list`, with `gone`, `gone_since`, `grace_until`
+function Nodes:gone_record(name, since, until_time)
+  local size = capacity.read({})
+  local intent = self.intents[name] or NO_INTENT
+  return {
+    name = name, labels = merged({}, intent.labels), capacity = size.capacity, reserved = size.reserved,
+    overcommit = size.overcommit, local_used = size.local_used, ports = size.ports, reserved_ports = size.reserved_ports,
+    local_names = {}, drain = false, wait_for_room = false, eligible = false, gone = true, gone_since = since,
+    grace_until = until_time,
+  }
 end
 
 --- What operators should hear about the documents.

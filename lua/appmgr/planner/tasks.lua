@@ -36,6 +36,13 @@ function Tasks:feed(entries)
   end
 end
 
+--- Takes a document as if it stood in Consul.
+-- @tparam string name
+-- @tparam string text
+function Tasks:imagine(name, text)
+  self.by_name[name] = parse(name, text, self.deps)
+end
+
 --- All tasks in the order in which they are placed: priority, then name.
 -- @treturn {table,...} `name`, `task` (nil while the document cannot be used), `errors`, `warnings`
 function Tasks:list()

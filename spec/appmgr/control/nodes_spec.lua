@@ -5,7 +5,7 @@ local nodes = require("appmgr.control.nodes")
 
 local function set(store, params)
   local request = fake_request.new(params)
-  nodes.set({ node = "alpha", client = store }, request)
+  nodes.set({ node = "alpha", client = store, core = core }, request)
   return request
 end
 
@@ -41,13 +41,15 @@ describe("node.set", function()
     set(store, { name = "beta", drain = true })
     assert.equal("unchanged", set(store, { name = "beta", drain = true }).result.outcome)
     assert.equal("unchanged", set(store, { name = "beta", eligible = true }).result.outcome)
-    assert.equal(1, store.writes)
+    -- The document, and that its drain is meant.
+    assert.equal(2, store.writes)
+    assert.truthy(store.values["confirm/node-beta"].value:find('"node:beta"', 1, true))
   end)
 
   it("does not lose what others write at the same moment", function()
     local once = true
     store.interfere = function(key)
-      if once then
+      if once and key == "node/beta" then
         once = false
         store.values[key] = { key = key, value = '{"eligible":false,"note":"x"}', modify_index = 9 }
       end

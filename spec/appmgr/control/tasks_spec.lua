@@ -1,3 +1,4 @@
+local confirmation = require("appmgr.confirmation")
 local core = require("spec.support.core")
 local fake_request = require("spec.support.fake_request")
 local store = require("spec.support.fake_kv").new
@@ -5,7 +6,7 @@ local tasks = require("appmgr.control.tasks")
 
 local function call(handler, client, params)
   local request = fake_request.new(params)
-  handler({ node = "alpha", client = client }, request)
+  handler({ node = "alpha", client = client, core = core }, request)
   return request
 end
 
@@ -57,6 +58,15 @@ describe("task.scale", function()
     assert.equal(2, s.writes)
   end)
 
+  it("confirms that fewer are meant", function()
+    local s = store({ ["task/web"] = (DOCUMENT:gsub(":1}", ":9}")) })
+    call(tasks.scale, s, { name = "web", replication = 12 })
+    assert.is_nil(s.values["confirm/task-web"])
+    call(tasks.scale, s, { name = "web", replication = 2 })
+    local intent = confirmation.intent(s.values["task/web"].value, core.codec)
+    assert.equal(intent, core.json.decode(s.values["confirm/task-web"].value).subjects.web)
+  end)
+
   it("starts over when somebody else was faster", function()
     local s = store({ ["task/web"] = DOCUMENT })
     local times = 0
@@ -101,11 +111,14 @@ describe("task.remove", function()
   it("removes, and says when there is nothing or somebody else was faster", function()
     local s = store({ ["task/web"] = "{}" })
     assert.equal("not_found", call(tasks.remove, s, { name = "other" }).code)
-    s.interfere = function(key) s.values[key].modify_index = 9 end
+    s.interfere = function(key)
+      if key == "task/web" then s.values[key].modify_index = 9 end
+    end
     assert.equal("conflict", call(tasks.remove, s, { name = "web" }).code)
     s.interfere = nil
     assert.equal("removed", call(tasks.remove, s, { name = "web" }).result.outcome)
     assert.is_nil(s.values["task/web"])
+    assert.equal("removed", core.json.decode(s.values["confirm/task-web"].value).subjects.web)
   end)
 end)
 

@@ -11,7 +11,10 @@ local function new_agent()
   }
   return {
     node = "alpha", version = "0.1.0", pid = 7, started_ms = 1000, state_dir = "/s",
-    config = { Description = "web tier", Consul = { prefix = "appmgr", token = "secret" } },
+    config = {
+      Description = "web tier", Consul = { prefix = "appmgr", token = "secret", session_TTL = 30 },
+      Placement = { node_grace_seconds = 5 },
+    },
     policy_source = { policy = { name = "spread", source = "return {}" } },
     client = {},
     session = { id = function() return "s-1" end, lease_until_ms = function() return 20000 end },
@@ -34,7 +37,8 @@ end
 describe("views", function()
   it("tell how a node is", function()
     assert.same({
-      node = "alpha", description = "web tier", version = "0.1.0", pid = 7, uptime_seconds = 9, state_dir = "/s", policy = "spread",
+      node = "alpha", description = "web tier", version = "0.1.0", pid = 7, uptime_seconds = 9, state_dir = "/s",
+      policy = "spread", placement = { node_grace_seconds = 5, session_ttl = 30 },
       cluster = {
         node = "alpha", consul = true, prefix = "appmgr", id = "c-1", leader = "alpha", is_leader = true,
         session = { id = "s-1", lease_seconds = 10 },
@@ -73,8 +77,9 @@ describe("handlers", function()
     assert.same({
       "app.add", "app.disable", "app.enable", "app.history", "app.list", "app.logs", "app.reload", "app.remove",
       "app.restart", "app.show", "cluster.accept", "cluster.restore", "consul.read", "leave", "node.set",
-      "policy.choose", "policy.configured", "policy.put", "policy.remove", "repl.complete", "repl.eval", "status",
-      "task.apply", "task.disable", "task.enable", "task.remove", "task.restart", "task.scale",
+      "plan.confirm", "policy.choose", "policy.configured", "policy.put", "policy.remove", "repl.complete",
+      "repl.eval", "status", "task.apply", "task.disable", "task.enable", "task.remove", "task.restart",
+      "task.scale",
     }, names)
   end)
 

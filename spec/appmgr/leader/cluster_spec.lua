@@ -80,7 +80,7 @@ describe("agents on one store", function()
       doubt_session = function() self.session:check() end,
     }))
     self.leader = Leader.new(with({
-      now = function() return 100 end, planner = planner, policy = function() return POLICY end,
+      now = function() return 100 + timer.now_ms() // 1000 end, planner = planner, policy = function() return POLICY end,
       session = self.session, cluster = self.cluster,
       may_write = function(term) return self.election:is_leading(term) end,
       on_refused = function() self.election:doubt() end,
@@ -158,8 +158,11 @@ describe("agents on one store", function()
     consul.store:wake()
     timer.advance(5000)
     assert.equal(1, #replicas(kept.name))
-    assert.is_nil(replicas(lost.name))
+    assert.same({}, replicas(lost.name))
     assert.is_nil(consul.value("appmgr/topology/" .. lost.name))
+    -- That it is gone is remembered for a TTL.
+    timer.advance(31000)
+    assert.is_nil(replicas(lost.name))
   end)
 
   it("repair a foreign change within a minute", function()

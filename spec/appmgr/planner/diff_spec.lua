@@ -27,7 +27,9 @@ end
 local function changes(desired, held, unreadable, unheld)
   local nodes = {}
   for host in pairs(desired) do nodes[#nodes + 1] = { name = host } end
-  return diff.changes(desired, { nodes = nodes, unreadable = unreadable or {}, unheld = unheld or {} }, held, json)
+  local snapshot = { nodes = nodes, unreadable = unreadable or {}, unheld = unheld or {},
+    absence = { hosts = {} } }
+  return diff.changes(desired, snapshot, held, json)
 end
 
 local function short(list)

@@ -4,6 +4,8 @@ local core = require("spec.support.core")
 
 local json = core.json
 
+local TERMS = require("appmgr.planner.restraint").DEFAULT_TERMS
+
 describe("the model", function()
   local model, store
 
@@ -46,11 +48,11 @@ describe("the model", function()
   }) do
     it("is not changed by " .. case[1] .. ", and says so until the next answer", function()
       feed_all()
-      local before = #model:snapshot(1).nodes
+      local before = #model:snapshot(1, TERMS).nodes
       local done, reason = feed(case[2], case[3], case[4])
       assert.is_nil(done)
       assert.equal(("the answer for %s/ was not used: %s"):format(case[2], reason), problem("feed/" .. case[2]))
-      assert.equal(before, #model:snapshot(1).nodes)
+      assert.equal(before, #model:snapshot(1, TERMS).nodes)
       feed_all()
       assert.is_nil(problem("feed/" .. case[2]))
     end)
@@ -81,7 +83,7 @@ describe("the model", function()
     it("applied", function()
       model:committed(EFFECTS, 200, applied("version/web/v1", "assignment/alpha"))
       assert.is_false(model.needs_audit)
-      assert.equal(70, model:snapshot(1).assignment_index.alpha)
+      assert.equal(70, model:snapshot(1, TERMS).assignment_index.alpha)
       assert.is_true(model.holdings:has_version("web", "v1"))
     end)
 
@@ -95,7 +97,7 @@ describe("the model", function()
         model:committed(EFFECTS, case[2], case[3])
         assert.is_true(model.needs_audit)
         assert.truthy(problem("commit"):find(case.text, 1, true))
-        assert.is_nil(model:snapshot(1).assignment_index.alpha)
+        assert.is_nil(model:snapshot(1, TERMS).assignment_index.alpha)
         feed("audit", store:audit())
         assert.is_false(model.needs_audit)
         assert.is_nil(problem("commit"))
@@ -158,10 +160,10 @@ describe("the model", function()
       "session", 33)
     feed_all()
     feed("status", store:listing("status/alpha/applications"), { host = "alpha" })
-    local status = model:snapshot(1).nodes[1].status
+    local status = model:snapshot(1, TERMS).nodes[1].status
     assert.equal(33, status.acted_on)
     assert.equal("v1", status.rows["web.0"].version)
     feed("status", nil, { host = "alpha" })
-    assert.is_nil(model:snapshot(1).nodes[1].status)
+    assert.is_nil(model:snapshot(1, TERMS).nodes[1].status)
   end)
 end)

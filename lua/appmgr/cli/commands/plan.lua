@@ -1,0 +1,102 @@
+--- `appmgr plan`: what would change, without changing it.
+
+local json = require("appmgr.json")
+local policy_change = require("appmgr.cli.policy_change")
+local policy_store = require("appmgr.cli.policy_store")
+local question = require("appmgr.cli.question")
+local task_files = require("appmgr.cli.task_files")
+
+local TEXT = [[
+appmgr plan [FILE...]
+Show what the next decision would change: node by node, task by task. Nothing is written.
+
+FILEs are task documents, taken as if they had been applied. The index below says what the plan was
+made from: "appmgr task apply --check-index N" refuses when anything of it has changed since.
+
+  --policy P       with another policy: a file, or the name of one in Consul or of appmgr's own
+  --confirm ID     confirm what waits for a confirmation, as "plan" and "status" show it
+  --json           for programs]]
+
+local WORDS <const> = { start = "+", stop = "-", keep = "=", update = "~", leave = "-", lose = "-" }
+local NOTES <const> = { stop = "is told to stop", keep = "stays after all", leave = "has left", lose = "is lost with its node" }
+
+local function find_policy(context, word)
+  if word:find("/", 1, true) or word:find("%.lua$") then return policy_change.read_file(context, word) end
+  local stored, err = policy_store.read(context)
+  if not stored then return nil, err end
+  local version, find_error = policy_store.find(stored, word)
+  return version or policy_change.installed(context, word), find_error
+end
+
+local function read_tasks(context, paths)
+  local tasks = task_files.read_all(context, paths)
+  if not tasks then return nil end
+  local list = {}
+  for index, one in ipairs(tasks) do list[index] = { name = one.name, text = one.document } end
+  return json.array(list)
+end
+
+local function describe_step(step, other)
+  local note = NOTES[step.step]
+  if step.step == "update" then note = "gets version " .. step.version:sub(1, 8) end
+  local where = other == "node" and step.node or ("%s.%d"):format(step.task, step.slot)
+  local what = other == "node" and ("  %s slot %d %s %s"):format(WORDS[step.step], step.slot, "on", where)
+    or ("  %s %s"):format(WORDS[step.step], where)
+  return note and what .. "  " .. note or what
+end
+
+local function describe(answer)
+  local lines = {}
+  local function add(rows, title, other)
+    for _, row in ipairs(rows) do
+      lines[#lines + 1] = ("%s %s"):format(title, row.name)
+      for _, step in ipairs(row.steps) do lines[#lines + 1] = describe_step(step, other) end
+    end
+  end
+  add(answer.nodes, "node", "task")
+  add(answer.tasks, "task", "node")
+  if #lines == 0 then lines[1] = "nothing would change" end
+  for _, row in ipairs(answer.pending) do
+    lines[#lines + 1] = ('task "%s": %d pending: %s'):format(row.name, row.pending, row.reason)
+  end
+  for _, restraint in ipairs(answer.restraints) do lines[#lines + 1] = restraint.text end
+  lines[#lines + 1] = ("index: %d"):format(answer.index)
+  return table.concat(lines, "\n")
+end
+
+--- Confirms what the plan at this moment says is to be confirmed under an id.
+local function confirm(context, answer, id)
+  for _, held in ipairs(answer.confirm) do
+    if held.id == id then
+      local result, err = context:call("plan.confirm", { id = id, subjects = held.subjects })
+      if not result then return context:fail(err) end
+      context:print(("%s confirmed"):format(id))
+      return 0
+    end
+  end
+  return context:fail(('nothing waits for "%s" at the moment; "appmgr plan" shows what does'):format(id))
+end
+
+local function run(context, arguments)
+  local policy, err
+  if arguments.policy then
+    policy, err = find_policy(context, arguments.policy)
+    if not policy then return context:fail(err) end
+  end
+  local tasks = read_tasks(context, arguments.file)
+  if not tasks then return 1 end
+  local answer
+  answer, err = question.ask(context, { type = "plan", tasks = tasks }, "plan", { policy = policy })
+  if not answer then return context:fail(err) end
+  if answer.frozen then return context:fail("nothing is decided at the moment: " .. answer.frozen) end
+  if arguments.confirm then return confirm(context, answer, arguments.confirm) end
+  if arguments.json then
+    answer.type = nil
+    context:print_json(answer)
+  else
+    context:print(describe(answer))
+  end
+  return 0
+end
+
+return { text = TEXT, speaks_to_agent = true, run = run }

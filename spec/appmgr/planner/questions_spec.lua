@@ -1,0 +1,82 @@
+local core = require("spec.support.core")
+local desk_cluster = require("spec.support.desk_cluster")
+
+local json = core.json
+
+describe("a planner that is only asked", function()
+  local cluster
+
+  before_each(function()
+    cluster = desk_cluster.three_nodes()
+    cluster:task("web", { replication = 3, condition = nil })
+    cluster:settle()
+  end)
+
+  local function ask(header)
+    local asked = desk_cluster.three_nodes()
+    asked.store, asked.now = cluster.store, cluster.now
+    asked:elect()
+    asked:feed_all()
+    header.now, header.placement = cluster.now, cluster.placement
+    return asked.desk:handle(header, "")
+  end
+
+  local function steps(rows)
+    local list = {}
+    for _, row in ipairs(rows) do
+      for _, step in ipairs(row.steps) do
+        list[#list + 1] = ("%s: %s.%d %s %s"):format(row.name, step.task, step.slot, step.step, step.node)
+      end
+    end
+    return list
+  end
+
+  it("plans nothing when there is nothing to do", function()
+    local answer = ask({ type = "plan" })
+    assert.same({ {}, {}, {} }, { answer.nodes, answer.tasks, answer.pending })
+    assert.is_true(answer.index > 0)
+  end)
+
+  it("plans what documents would change, per node and per task, and writes nothing", function()
+    local before = cluster.store.index
+    local answer = ask({ type = "plan", tasks = {
+      { name = "web", text = json.encode({ content = { command = "sleep 30" }, replication = 2 }) },
+      { name = "db", text = json.encode({ content = { command = "sleep 31" }, replication = 1 }) },
+      { name = "big", text = json.encode({ content = { command = "sleep 32" }, replication = 1, condition = { zone = "a" } }) },
+    } })
+    local slot = cluster:slots()["web.2"]
+    local started = steps(answer.tasks)[1]
+    assert.truthy(started:find("^db: db.0 start "))
+    assert.equal(("web: web.2 stop %s"):format(slot), steps(answer.tasks)[2])
+    assert.equal(2, #steps(answer.nodes))
+    assert.equal("big", answer.pending[1].name)
+    assert.truthy(answer.pending[1].reason:find("3 of 3 nodes: no label zone", 1, true))
+    assert.equal(before, cluster.store.index)
+  end)
+
+  it("says what would wait for a confirmation, and what that is about", function()
+    cluster:task("web", { replication = 12, max_per_node = 12 })
+    cluster:settle()
+    cluster.store:delete("task/web")
+    local answer = ask({ type = "plan" })
+    assert.same({}, steps(answer.nodes))
+    assert.same({ web = "removed" }, answer.confirm[1].subjects)
+    assert.truthy(answer.restraints[1].text:find(answer.confirm[1].id, 1, true))
+  end)
+
+  it("explains of each node why it may have a task or not", function()
+    cluster:node("delta", { local_applications = { "web" } })
+    local answer = ask({ type = "explain", task = "web" })
+    assert.equal(4, #answer.nodes)
+    assert.same({ 1, "max_per_node" }, { answer.nodes[1].replicas, answer.nodes[1].reasons[1].code })
+    assert.equal("have an application of their own with that name", answer.nodes[3].reasons[1].text)
+    assert.equal(0, answer.pending)
+    assert.equal(1, #ask({ type = "explain", task = "web", node = "beta" }).nodes)
+  end)
+
+  it("says why a task cannot be explained", function()
+    cluster.store:put("task/bad", "nonsense")
+    assert.truthy(ask({ type = "explain", task = "bad" }).error)
+    assert.equal("there is no such task", ask({ type = "explain", task = "none" }).error)
+  end)
+end)
