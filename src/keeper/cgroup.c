@@ -1,5 +1,6 @@
 #include "cgroup.h"
 #include "cgroup_find.h"
+#include "cgroup_hold.h"
 #include "cgroup_home.h"
 
 #include <dirent.h>
@@ -121,10 +122,10 @@ int cgroup_open_in(const char *directory, const char *name)
 
     if (home_fd < 0)
         return refuse(home_fd, "cannot open", directory);
-    if (mkdirat(home_fd, strrchr(base_path, '/') + 1, 0755) != 0 && errno != EEXIST)
-        error = refuse(-errno, "cannot make", base_path);
-    if (!error && (base_fd = open(base_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-        error = refuse(-errno, "cannot open", base_path);
+    cgroup_collect(home_fd);
+    base_fd = cgroup_hold(home_fd, strrchr(base_path, '/') + 1);
+    if (base_fd < 0)
+        error = refuse(base_fd, "cannot take", base_path);
     if (!error)
         error = check(home_fd, directory);
     if (!error) {

@@ -1,6 +1,6 @@
 /* A cgroup for each child: nothing that a child starts can leave it, whatever it does to become a daemon.
  *
- * Below the cgroup that the keeper itself is in, "appmgr-<name>" is made, and below that "app-<id>" for each child. The name
+ * Below the cgroup that the keeper itself is in, "appmgr-<name>" is made (cgroup_hold.h), and below that "app-<id>" for each child. The name
  * is the keeper's alone on the machine, and the id is all it takes to find a child's cgroup again: nothing is recorded.
  *
  * Only the unified hierarchy (v2) is used; where it may not be written the keeper does without, and cgroup_why() says

@@ -4,6 +4,7 @@
 
 #include "keeper/cgroup.h"
 #include "keeper/cgroup_find.h"
+#include "keeper/cgroup_hold.h"
 #include "keeper/cgroup_home.h"
 #include "keeper/limits.h"
 
@@ -310,6 +311,55 @@ static void test_what_a_dead_keeper_left_is_tidied(void **state)
     assert_int_equal(waitpid(live, NULL, 0), live);
 }
 
+/* Below a cgroup of this test alone, beside others' keepers. Returns a descriptor of it. */
+static int make_home(char *home, size_t size)
+{
+    assert_int_equal(cgroup_path("home", home, size), 0);
+    return open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void make_old(const char *path)
+{
+    assert_int_equal(utimensat(AT_FDCWD, path, (struct timespec[2]){{1, 0}, {1, 0}}, 0), 0);
+}
+
+static void test_what_nobody_holds_is_collected(void **state)
+{
+    static const char *const names[] = {"appmgr-dead", "appmgr-held", "appmgr-new", "appmgr-busy", "other"};
+    char home[512], path[5][640], inner[700];
+    int home_fd, held_fd;
+    pid_t pid;
+
+    need_hierarchy();
+    close(cgroup_make("home"));
+    home_fd = make_home(home, sizeof home);
+    for (int i = 0; i < 5; i++) {
+        snprintf(path[i], sizeof path[i], "%s/%s", home, names[i]);
+        assert_int_equal(mkdir(path[i], 0755), 0);
+    }
+    snprintf(inner, sizeof inner, "%s/app-x", path[0]);
+    assert_int_equal(mkdir(inner, 0755), 0);
+    snprintf(inner, sizeof inner, "echo 0 >%s/cgroup.procs && exec sleep 1000", path[3]);
+    pid = start_in("home", inner);
+    assert_true(wait_until(has_none_itself, "home"));
+    held_fd = cgroup_hold(home_fd, names[1]);
+    assert_true(held_fd >= 0);
+    assert_int_equal(cgroup_hold(home_fd, names[1]), -EBUSY);
+    for (int i = 0; i < 5; i++)
+        if (i != 2)
+            make_old(path[i]);
+    cgroup_collect(home_fd);
+    assert_int_not_equal(access(path[0], F_OK), 0);
+    for (int i = 1; i < 5; i++)
+        assert_int_equal(access(path[i], F_OK), 0);
+    close(held_fd);
+    close(home_fd);
+    cgroup_kill("home");
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_true(wait_until(is_empty, "home"));
+    assert_true(cgroup_remove("home"));
+}
+
 /* --- controllers, on a copy of the hierarchy made of files --- */
 
 static char copy[64];
@@ -536,6 +586,7 @@ int main(void)
         cmocka_unit_test(test_a_signal_reaches_who_left_the_group),
         cmocka_unit_test(test_what_made_cgroups_of_its_own_goes_with_them),
         cmocka_unit_test(test_what_a_dead_keeper_left_is_tidied),
+        cmocka_unit_test(test_what_nobody_holds_is_collected),
     };
     const struct CMUnitTest controllers[] = {
         cmocka_unit_test_setup_teardown(test_controllers_are_handed_on, make_copy, drop_copy),

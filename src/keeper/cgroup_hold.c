@@ -1,0 +1,101 @@
+#include "cgroup_hold.h"
+#include "cgroup_home.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TRIES = 100, PAUSE_US = 5000, UNCHANGED_S = 60 };
+
+static int open_directory(int parent_fd, const char *name)
+{
+    return openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* It may have been removed between opening and locking it. */
+static bool is_in(int home_fd, const char *name, int fd)
+{
+    struct stat held, named;
+
+    return fstat(fd, &held) == 0 && fstatat(home_fd, name, &named, 0) == 0 && held.st_ino == named.st_ino &&
+           held.st_dev == named.st_dev;
+}
+
+int cgroup_hold(int home_fd, const char *name)
+{
+    for (int left = TRIES; left > 0; left--) {
+        int fd;
+
+        if (mkdirat(home_fd, name, 0755) != 0 && errno != EEXIST)
+            return -errno;
+        fd = open_directory(home_fd, name);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && is_in(home_fd, name, fd))
+            return fd;
+        if (fd < 0 && errno != ENOENT)
+            return -errno;
+        if (fd >= 0)
+            close(fd);
+        usleep(PAUSE_US);
+    }
+    return -EBUSY;
+}
+
+static bool is_left_behind(int fd)
+{
+    struct stat status;
+    char events[128];
+
+    return fstat(fd, &status) == 0 && time(NULL) - status.st_mtime >= UNCHANGED_S && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+           cgroup_read(fd, "cgroup.events", events, sizeof events) == 0 && strstr(events, "populated 0");
+}
+
+/* Removes the directories in a directory; takes the descriptor. What is not empty stays. */
+static void clear(int fd)
+{
+    DIR *directory = fdopendir(fd);
+    struct dirent *entry;
+
+    if (!directory) {
+        close(fd);
+        return;
+    }
+    while ((entry = readdir(directory)))
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            unlinkat(fd, entry->d_name, AT_REMOVEDIR);
+    closedir(directory);
+}
+
+static void collect(int home_fd, const char *name)
+{
+    int fd = open_directory(home_fd, name);
+
+    if (fd >= 0 && is_left_behind(fd)) {
+        clear(dup(fd));
+        unlinkat(home_fd, name, AT_REMOVEDIR);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+void cgroup_collect(int home_fd)
+{
+    int fd = open_directory(home_fd, ".");
+    DIR *home = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+
+    while (home && (entry = readdir(home)))
+        if (entry->d_type == DT_DIR && strncmp(entry->d_name, "appmgr-", strlen("appmgr-")) == 0 &&
+            !strstr(entry->d_name, ".keeper"))
+            collect(home_fd, entry->d_name);
+    if (home)
+        closedir(home);
+    else if (fd >= 0)
+        close(fd);
+}
