@@ -182,6 +182,9 @@ int cgroup_make(const char *id)
 {
     if (base_fd < 0)
         return -ENOENT;
+    /* An empty one is made anew: kernels (6.18) kill what is born into a cgroup, as clone3 does, that cgroup.kill was ever
+     * used on. */
+    unlinkat(base_fd, place(id, ""), AT_REMOVEDIR);
     if (mkdirat(base_fd, place(id, ""), 0755) != 0 && errno != EEXIST)
         return -errno;
     if (!kernel_kills)

@@ -39,7 +39,7 @@ const char *cgroup_base(void);
 /* Why cgroups are not used; "" when they are. */
 const char *cgroup_why(void);
 
-/* Makes the cgroup of `id`, if there is none. Returns a descriptor of its directory, which is the caller's, or -errno:
+/* Makes the cgroup of `id`; one that holds processes stays as it is. Returns a descriptor of its directory, which is the caller's, or -errno:
  * -ENOENT for an id that is too long to be a file name. */
 int cgroup_make(const char *id);
 
