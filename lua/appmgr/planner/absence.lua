@@ -18,7 +18,8 @@ local function deadline_of(replica, since, context)
   local task = context.tasks[replica.task]
   local terms = task and task.on_disconnect
   if type(terms) ~= "table" then return since + context.grace end
-  local stop_s = task.application and task.application.stop_timeout or STOP_TIMEOUT_S
+  local app = task.application or {}
+  local stop_s = (app.stop_timeout or STOP_TIMEOUT_S) + (app.fini_timeout or 0)
   return since + math.max(context.grace, math.ceil(terms.stop_after_seconds + stop_s))
 end
 

@@ -56,6 +56,8 @@ describe("nodes that are gone", function()
     assert.same({ 1, NOW + 25 }, { #result.hosts.a.replicas, result.next_at })
     gone("a", { gone_since = NOW - 65 }, "web", "db")
     assert.is_nil(kept("a"))
+    context.tasks.db.application.fini_timeout = 30
+    assert.same({ 1, NOW + 30 }, { kept("a") })
   end)
 
   it("that said that they leave give everything up and leave nothing behind", function()
