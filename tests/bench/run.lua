@@ -1,6 +1,6 @@
 --- Runs the benchmarks and prints one table; nothing is asserted.
 --
---     APPMGR_BUILD=build lua5.4 tests/bench/run.lua [start] [idle] [handover] [settle]
+--     APPMGR_BUILD=build lua5.4 tests/bench/run.lua [start] [idle] [handover] [settle] [output]
 --     APPMGR_BUILD=build lua5.4 tests/bench/run.lua peers [1000] [5000] [appmgr] [kernel] [supervisord] [runit] [s6]
 --
 -- Each part has Consul, agents and folder of its own, and takes one to two minutes; `peers` takes about 15.
@@ -8,9 +8,9 @@ local harness = require("tests.lib.harness")
 local process = require("tests.lib.process")
 local statistics = require("tests.bench.statistics")
 
-local PARTS = {"start", "idle", "handover", "settle"}
+local PARTS = {"start", "idle", "handover", "settle", "output"}
 local WIDE = {peers = true} -- a table of its own
-local KNOWN = {start = true, idle = true, handover = true, settle = true, peers = true}
+local KNOWN = {start = true, idle = true, handover = true, settle = true, output = true, peers = true}
 
 local function machine()
   local cpu = process.slurp("/proc/cpuinfo")
