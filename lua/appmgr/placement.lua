@@ -217,9 +217,6 @@ end
 -- @treturn ?string
 function M.contradiction(task)
   for _, relation in ipairs(task.with or {}) do
-    if relation.task == task.name then
-      return "with: names the task itself; its first replica could never be placed. max_per_node says how many may share a node"
-    end
     for _, other in ipairs(task.apart_from or {}) do
       if other.task == relation.task and other.per == relation.per then
         return ('with, apart_from: both name "%s" (per %s); it cannot be there and not there'):format(other.task, other.per)

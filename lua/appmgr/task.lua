@@ -80,18 +80,7 @@ local SCHEMA = {
   later = {},
 }
 for name in ("update service group"):gmatch("%S+") do SCHEMA.later[name] = true end
-
--- Placement fields that are read and checked, and that the engine does not honour.
-local NOT_HONOURED = {}
-for name in pairs(placement.READERS) do NOT_HONOURED[name] = true end
-
-for name, reader in pairs(placement.READERS) do
-  SCHEMA.fields[name] = function(value, findings)
-    local read, reason = reader(value)
-    if read and next(read) and NOT_HONOURED[name] then table.insert(findings.unsupported, name) end
-    return read, reason
-  end
-end
+for name, reader in pairs(placement.READERS) do SCHEMA.fields[name] = reader end
 
 --- What a node has to know beside the application stands in the version, under the task's own name for it: a node
 -- reads no task document, and a change of it reaches the nodes as any other change does.

@@ -84,12 +84,12 @@ describe("placement fields", function()
   end)
 
   it("refuse relations that cannot be", function()
-    refuses('"with":"web"', "names the task itself")
     refuses('"with":"db","apart_from":"db"', "both name")
     refuses('"with":"a..b"', "task name")
     refuses('"with":[{"per":"node"}]', "task: is missing")
     refuses('"apart_from":[{"task":"db","per":"zone"}]', 'must be "node" or "label.<name>"')
     assert.truthy(read('"with":"db","apart_from":{"task":"db","per":"label.rack"}'))
+    assert.truthy(read('"with":{"task":"web","per":"label.zone"},"apart_from":"web"'))
   end)
 
   it("refuse targets that do not add up", function()

@@ -3,7 +3,9 @@
 -- task/, live/ and node/ are followed by long polls whose first read is
 -- consistent; the status of hosts that a rollout waits for likewise. An audit is read
 -- when asked: the keys of version/, and assignment/, topology/, confirm/ and meta in one
--- transaction; both are delivered together. confirm/ is followed only while something waits for a confirmation. Nothing is parsed here.
+-- transaction; both are delivered together. confirm/ is followed only while something waits for a confirmation.
+-- How loaded nodes are is read for policies that look at it, see telemetry.lua. Nothing is parsed here.
+local Telemetry = require("appmgr.leader.telemetry")
 local Watch = require("appmgr.consul.watch")
 
 local M = {}
@@ -22,8 +24,11 @@ local STATUS_WAIT_S = 5
 --   when a write begins and when it ends: an audit carries the one from when it was asked for)
 -- @treturn Feeds
 function M.new(deps)
+  local telemetry = Telemetry.new({
+    client = deps.client, timer = deps.timer, problems = deps.problems, interval_ms = deps.fallback_ms, on_feeds = deps.on_feeds,
+  })
   return setmetatable({
-    client = deps.client, timer = deps.timer, random = deps.random, problems = deps.problems,
+    telemetry = telemetry, client = deps.client, timer = deps.timer, random = deps.random, problems = deps.problems,
     fallback_ms = deps.fallback_ms, on_feeds = deps.on_feeds, writes = deps.writes,
     watches = {}, status_watches = {}, failures = 0, is_due_again = false, generation = 0,
   }, Feeds)
@@ -187,11 +192,18 @@ function Feeds:follow_confirmations(wanted)
   end
 end
 
+--- Reads how loaded these hosts are, once in an interval, and of no others.
+-- @tparam table hosts array of names; empty when the policy does not look at that
+function Feeds:follow_load(hosts)
+  self.telemetry:follow(hosts)
+end
+
 --- Ends everything; nothing is delivered any more. May be started again.
 function Feeds:stop()
   self.generation = self.generation + 1
   self:follow_confirmations(false)
   self:follow_status({})
+  self:follow_load({})
   for _, watch in pairs(self.watches) do watch:stop() end
   cancel(self, "auditing")
   cancel(self, "audit_wait")

@@ -329,6 +329,7 @@ function ON_MESSAGE.decision(self, header, body)
   self.work:take(took_ms)
   self.decisions:take(header, #batches, took_ms)
   self.feeds:follow_status(outcome.status_hosts(header))
+  self.feeds:follow_load(outcome.load_hosts(header))
   if header.audit and not self.audit_wait then self.feeds:audit() end
   self.feeds:follow_confirmations(header.awaits_confirmation == true)
   if header.retry then

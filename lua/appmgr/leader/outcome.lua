@@ -45,13 +45,22 @@ function M.batches(header, body)
   return batches
 end
 
+local function names_in(list)
+  local names = {}
+  for _, name in ipairs(type(list) == "table" and list or {}) do
+    if type(name) == "string" then names[#names + 1] = name end
+  end
+  return names
+end
+
 --- The hosts whose status the decision waits for.
 function M.status_hosts(header)
-  local hosts = {}
-  for _, host in ipairs(type(header.status_hosts) == "table" and header.status_hosts or {}) do
-    if type(host) == "string" then hosts[#hosts + 1] = host end
-  end
-  return hosts
+  return names_in(header.status_hosts)
+end
+
+--- The hosts of which the policy looks at how loaded they are.
+function M.load_hosts(header)
+  return names_in(header.load_hosts)
 end
 
 --- A listing of task/ is fed. It is remembered once a decision was made from it that is not frozen: while the

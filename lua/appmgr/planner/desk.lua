@@ -105,10 +105,11 @@ local function pending_problem(state, nodes)
   local is_held = state.mode == "kept" and entry.task ~= nil
   -- Waiting for a slot to stop is the ordinary course of a move.
   local first = state.reasons[1]
-  if not is_held and (#state.pending == 0 or not first or first.code == "leaving") then return nil end
-  local amount = is_held and "pending" or ("%d of %s pending"):format(#state.pending, entry.task.replication)
+  local is_pending = #state.pending > 0 and first and first.code ~= "leaving"
+  if not is_held and not is_pending and not state.stuck then return nil end
+  local amount = is_held and "pending: " or is_pending and ("%d of %s pending: "):format(#state.pending, entry.task.replication) or ""
   local why = reasons.sentence(state.reasons, nodes)
-  return { key = "task/" .. entry.name, text = shortened(("task \"%s\": %s: %s"):format(entry.name, amount, why)) }
+  return { key = "task/" .. entry.name, text = shortened(("task \"%s\": %s%s"):format(entry.name, amount, why)) }
 end
 
 local function pending_problems(engine, snapshot, list)
@@ -225,6 +226,8 @@ local function reply(self, header, fields)
   fields.outcome = fields.outcome or "ok"
   fields.audit = self.model.needs_audit or nil
   fields.status_hosts = sorted_set(self.watched, json)
+  -- Reading it costs, so it is only for a policy that looks at it.
+  if self.policy and self.policy.reads["node.load"] then fields.load_hosts = self.model.nodes:names() end
   for _, name in ipairs({ "problems", "batch_bytes", "summary", "failures" }) do
     fields[name] = json.array(fields[name] or {})
   end

@@ -207,7 +207,9 @@ function Engine:task_state(name)
   else
     state.reasons = #state.pending > #waiting and explain.count(self, job) or {}
   end
-  table.move(waiting, 1, #waiting, #state.reasons + 1, state.reasons)
+  for _, list in ipairs({ waiting, state.stuck or {} }) do
+    table.move(list, 1, #list, #state.reasons + 1, state.reasons)
+  end
   return state
 end
 

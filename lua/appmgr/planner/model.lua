@@ -73,6 +73,13 @@ function FEED.status(self, header, body)
   return true
 end
 
+function FEED.load(self, _, body)
+  local entries, reason = listing.read_transaction(body, self.reading)
+  if not entries then return nil, reason end
+  self.nodes:feed_load(entries)
+  return true
+end
+
 function FEED.audit(self, _, body)
   local entries, reason = listing.read_transaction(body, self.reading)
   if not entries then return nil, reason end

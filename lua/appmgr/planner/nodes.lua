@@ -12,7 +12,7 @@ Nodes.__index = Nodes
 -- @treturn Nodes
 function Nodes.new(deps)
   return setmetatable({
-    json = deps.json, live = {}, left = {}, intents = {}, status = {}, unheld = {}, bad_keys = { live = {}, node = {} },
+    json = deps.json, live = {}, left = {}, intents = {}, status = {}, load = {}, unheld = {}, bad_keys = { live = {}, node = {} },
     live_read = false, intents_read = false,
   }, Nodes)
 end
@@ -100,6 +100,9 @@ function Nodes:feed_live(entries)
     function(text) return read_live(text, self.json) end,
     function(entry) return entry.session ~= nil end)
   self.left = left_of(entries, self.json)
+  for host in pairs(self.load) do
+    if not self.live[host] then self.load[host] = nil end
+  end
 end
 
 --- Takes a listing of `node/`.
@@ -140,6 +143,34 @@ function Nodes:feed_status(host, entry)
   self.status[host] = { acted_on = entry.flags, rows = rows }
 end
 
+local function read_percents(values)
+  local load = {}
+  for _, name in ipairs({ "cpu", "memory" }) do
+    local percent = type(values) == "table" and values[name]
+    if math.type(percent) and percent >= 0 and percent <= 100 then load[name] = percent end
+  end
+  return load
+end
+
+--- Takes what some hosts say of their resources: how loaded they are, in percent.
+-- @tparam {entry,...} entries of `status/<host>/resource`
+function Nodes:feed_load(entries)
+  for _, entry in ipairs(entries) do
+    local host = entry.key:match("^status/([^/]+)/resource$")
+    local document = host and entry.value and self.json.decode(entry.value)
+    if type(document) == "table" then self.load[host] = read_percents(document.load_percent) end
+  end
+end
+
+--- The names of the live nodes.
+-- @treturn {string,...} sorted
+function Nodes:names()
+  local list = {}
+  for name in pairs(self.live) do list[#list + 1] = name end
+  table.sort(list)
+  return self.json.array(list)
+end
+
 --- Forgets the status of every host that nobody watches: what is not watched goes stale.
 -- @tparam table watched set of hosts
 function Nodes:keep_status(watched)
@@ -159,7 +190,8 @@ end
 
 --- The live nodes, by name.
 -- @treturn {table,...} `name`, `hostname`, `labels` (intent wins), the fields of capacity.read, `drain`,
---   `drain_deadline` (unix s or nil), `wait_for_room`, `eligible`, `local_names` (set), `permits` (see appmgr.permits),
+--   `load` (`cpu`, `memory` in percent; nil while it is not
+--   known), `drain_deadline` (unix s or nil), `wait_for_room`, `eligible`, `local_names` (set), `permits` (see appmgr.permits),
 --   `cluster`, `error` (nil while its
 --   documents can be read), `status` (nil or `acted_on`, an
 --   index of its assignment, 0 when it has read none; and `rows` by slot id)
@@ -171,7 +203,7 @@ function Nodes:list()
       name = name, hostname = live.hostname, labels = merged(live.labels, intent.labels),
       capacity = live.size.capacity, reserved = live.size.reserved, overcommit = live.size.overcommit,
       local_used = live.size.local_used, ports = live.size.ports, reserved_ports = live.size.reserved_ports,
-      drain_deadline = intent.deadline, wait_for_room = intent.wait_for_room or false,
+      load = self.load[name], drain_deadline = intent.deadline, wait_for_room = intent.wait_for_room or false,
       local_names = live.local_names, permits = live.permits, avoid = live.avoid, cluster = live.cluster, incarnation = live.incarnation,
       version = live.version, candidate = live.candidate, drain = intent.drain or false,
       -- A document that cannot be read moves nothing and attracts nothing.

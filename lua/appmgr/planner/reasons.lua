@@ -41,6 +41,7 @@ local TASK_TEXT = {
   invalid = "the document cannot be used: %(error)s",
   unsupported = "it asks for what this version does not honour: %(fields)s",
   leaving = "waiting until slot %(slot)s has stopped on %(node)s",
+  ports_stuck = "slot %(slot)s stays as it was on %(node)s, where its new ports are not to be had: %(why)s",
   host_unreadable = "waiting for %(node)s to say what it runs (its assignment cannot be read)",
   policy_failed = "the policy failed for it (%(outcome)s): %(message)s",
   making_room = "waiting until others have made room for slot %(slot)s on %(node)s",

@@ -7,13 +7,13 @@ local suggest = require("appmgr.suggest")
 
 local M = {}
 
---- The fields of each record; those under `changing` are what placing changes,
--- so a policy that looks at one has to say so in `reads`.
+--- The fields of each record; those under `changing` are what placing changes, those under `costly` what is only found
+-- out for who wants to know: a policy that looks at one has to say so in `reads`.
 M.FIELDS = {
   task = { fixed = { "name", "replication", "priority", "max_per_node", "condition", "resources" }, changing = {} },
   node = {
-    fixed = { "name", "position", "labels", "capacity", "load" },
-    changing = { "replicas", "task_replicas", "used", "free" },
+    fixed = { "name", "position", "labels", "capacity" },
+    changing = { "replicas", "task_replicas", "used", "free" }, costly = { "load" },
   },
   cluster = { fixed = { "nodes" }, changing = { "replicas" } },
 }
@@ -27,7 +27,9 @@ end
 function M.readable()
   local list = {}
   for kind, fields in pairs(M.FIELDS) do
-    for _, name in ipairs(fields.changing) do list[#list + 1] = kind .. "." .. name end
+    for _, names in ipairs({ fields.changing, fields.costly or {} }) do
+      for _, name in ipairs(names) do list[#list + 1] = kind .. "." .. name end
+    end
   end
   table.sort(list)
   return list
@@ -92,7 +94,7 @@ end
 
 local function refuse_read(kind, key, undeclared, allowed)
   if undeclared[key] then
-    error(("%s.%s changes while placing; declare it: reads = { \"%s.%s\" }"):format(kind, key, kind, key), 3)
+    error(("%s.%s is only there for a policy that declares it: reads = { \"%s.%s\" }"):format(kind, key, kind, key), 3)
   end
   local known = {}
   for name in pairs(allowed) do known[#known + 1] = name end
@@ -111,6 +113,9 @@ function M.maker(kind, reads, noted)
   for _, name in ipairs(M.FIELDS[kind].changing) do
     local set = reads[kind .. "." .. name] and allowed or undeclared
     set[name] = true
+  end
+  for _, name in ipairs(M.FIELDS[kind].costly or {}) do
+    if reads[kind .. "." .. name] then allowed[name], fixed[name] = true, true else undeclared[name] = true end
   end
   return function(values)
     local visible = setmetatable({}, {

@@ -5,6 +5,7 @@
 -- goes on where the old one stopped, and few nodes have to be watched: `since` is whole seconds,
 -- and those that got it within the same one are the previous one together.
 local Nodes = require("appmgr.planner.nodes")
+local ports = require("appmgr.planner.rules.ports")
 
 local M = {}
 
@@ -15,7 +16,13 @@ local M = {}
 function M.runs(holder, version)
   local status = holder.site.status
   local row = status and status.rows[Nodes.slot_id(holder.replica.task, holder.replica.slot)]
-  return row ~= nil and row.version == version and (row.state == "running" or row.state == "waiting")
+  if not row or row.version ~= version or row.state ~= "running" and row.state ~= "waiting" then return false end
+  -- A row says nothing of ports: it counts when the node acts on what stands in its assignment.
+  return not holder.replica.ports or status.acted_on >= holder.site.index
+end
+
+local function is_current(task, replica)
+  return replica.version == task.version and ports.suits(task.ports or {}, replica.ports)
 end
 
 local function latest(holders)
@@ -39,14 +46,15 @@ end
 -- @tparam table task the parsed task
 -- @tparam {holder,...} staying its slots in order, with those just placed
 -- @tparam integer now unix s
--- @tparam function move (holder, since): gives it the new version
+-- @tparam function move (holder, since) → boolean: gives it the new version and the ports that it wants; false when these
+--   are not free there, and it stays as it is
 -- @treturn {holder,...} those that get the new version now
 -- @treturn {holder,...} those whose status has to be seen before the next step; all of them, also those that are
 --   known to run: what is not watched is forgotten
 function M.advance(task, staying, now, move)
   local old, new = {}, {}
   for _, holder in ipairs(staying) do
-    local list = holder.replica.version == task.version and new or old
+    local list = is_current(task, holder.replica) and new or old
     list[#list + 1] = holder
   end
   if #old == 0 then return {}, {} end
@@ -54,9 +62,12 @@ function M.advance(task, staying, now, move)
   local is_disabled = task.application.status == 0
   local previous, since = latest(new)
   if not is_disabled and not all_run(previous, task.version) then return {}, previous end
-  local moved = is_disabled and old or { old[1] }
-  -- Never before the previous one, whatever the clock of the leader before showed.
-  for _, holder in ipairs(moved) do move(holder, math.max(now, since)) end
+  local moved = {}
+  for _, holder in ipairs(old) do
+    -- Never before the previous one, whatever the clock of the leader before showed.
+    if move(holder, math.max(now, since)) then moved[#moved + 1] = holder end
+    if moved[1] and not is_disabled then break end
+  end
   if #moved == #old then return moved, {} end
   return moved, latest(table.move(moved, 1, #moved, #new + 1, new))
 end

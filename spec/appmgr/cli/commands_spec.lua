@@ -334,11 +334,11 @@ describe("task apply", function()
   end)
 
   it("warns of what has no effect, and goes on", function()
-    local path = document('{"content":{"name":"web","command":"x"},"replicatoin":2,"resources":{"cpu":1}}')
+    local path = document('{"content":{"name":"web","command":"x"},"replicatoin":2,"service":{"name":"x"}}')
     local result = run({ ["task.apply"] = { name = "web", outcome = "created" } }, { "task", "apply", path })
     assert.equal(0, result.code)
     has(result.err, 'did you mean "replication"?')
-    has(result.err, "resources: this version cannot honour it; the task stays pending")
+    has(result.err, "service: this version cannot honour it; the task stays pending")
   end)
 
   it("goes on with the other documents when one is refused", function()

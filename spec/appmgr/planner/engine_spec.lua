@@ -78,4 +78,62 @@ describe("the engine", function()
     Deltas.decide_once(given, placing.policy(placing.SPREAD), {})
     assert.equal(before, core.json.encode(given.held))
   end)
+
+  describe("where tasks want ports", function()
+    local wanted = { { name = "http", number = 8080 }, { name = "admin" } }
+    local RANGE = { first = 20000, last = 20009 }
+    local function running(index)
+      return { acted_on = index or 1, rows = { ["web.0"] = { task = "web", slot = 0, version = "v1", state = "running" } } }
+    end
+    local function held(ports, changes)
+      local made = replica("web", 0, changes)
+      made.ports = ports
+      return made
+    end
+    local function on_a(fields) return { node("a", fields) } end
+
+    it("gives each its own, and none that the node keeps for itself", function()
+      local result = decide({
+        nodes = on_a({ ports = { first = 20000, last = 20002 }, reserved_ports = { [20001] = true } }),
+        tasks = { task("web", { replication = 3, max_per_node = 3, ports = { { name = "x" } } }) },
+      })
+      local seen = {}
+      for _, one in ipairs(result.desired.a) do seen[one.ports.x] = true end
+      assert.same({ [20000] = true, [20002] = true }, seen)
+    end)
+
+    it("changes what does not suit, keeps what does", function()
+      local result = decide({
+        nodes = on_a({ ports = RANGE, status = running() }), tasks = { task("web", { ports = wanted }) },
+        held = { a = { held({ http = 80, admin = 20007, old = 20001 }) } },
+      })
+      assert.same({ http = 8080, admin = 20007 }, result.desired.a[1].ports)
+      local same = decide({
+        nodes = on_a({ ports = RANGE, status = running() }), tasks = { task("web", { ports = wanted }) },
+        held = { a = { held({ http = 8080, admin = 20007 }) } },
+      })
+      assert.same({}, same.changes)
+    end)
+
+    it("takes them away when they are not wanted any more", function()
+      local result = decide({
+        nodes = on_a({ ports = RANGE, status = running() }), tasks = { task("web") }, held = { a = { held({ http = 8080 }) } },
+      })
+      assert.is_nil(result.desired.a[1].ports)
+    end)
+
+    it("leaves a slot as it is where its new ports are taken, and says so", function()
+      local other = replica("other", 0)
+      other.ports = { http = 8080 }
+      local result, engine = decide({
+        nodes = on_a({ ports = RANGE, status = running() }),
+        tasks = { task("other", { ports = { wanted[1] } }), task("web", { ports = wanted }) },
+        held = { a = { other, held({ http = 80 }) } },
+      })
+      assert.same({}, result.changes)
+      local text = require("appmgr.planner.reasons").sentence(engine:task_state("web").reasons, 1)
+      assert.truthy(text:find("slot 0 stays as it was on a", 1, true), text)
+      assert.truthy(text:find("port 8080 (http) is taken", 1, true), text)
+    end)
+  end)
 end)

@@ -19,6 +19,7 @@ end
 local function advance(staying, now, status)
   return rollout.advance({ version = "new", application = { status = status or 1 } }, staying, now, function(item, since)
     item.replica = { task = "web", slot = item.replica.slot, version = "new", since = since }
+    return true
   end)
 end
 
@@ -65,5 +66,27 @@ describe("a rollout", function()
     local staying = { holder(0, "old", 1), holder(1, "old", 1) }
     local moved, unproven = advance(staying, 20, 0)
     assert.same({ { 0, 1 }, {} }, { slots(moved), slots(unproven) })
+  end)
+
+  it("of ports goes on when the node acts on them, not when it still shows what it ran before", function()
+    local function one(slot, number, acted_on)
+      local made = holder(slot, "new", slot == 0 and 9 or 1, RUNS)
+      made.replica.ports, made.site.index, made.site.status.acted_on = { http = number }, 7, acted_on
+      return made
+    end
+    local task = { version = "new", application = { status = 1 }, ports = { { name = "http", number = 81 } } }
+    local function next_slots(acted_on)
+      return slots((rollout.advance(task, { one(0, 81, acted_on), one(1, 80, 7), one(2, 80, 7) }, 20, function() return true end)))
+    end
+    assert.same({}, next_slots(6))
+    assert.same({ 1 }, next_slots(7))
+  end)
+
+  it("goes past a slot that cannot have its new ports", function()
+    local task = { version = "new", application = { status = 1 } }
+    local moved = rollout.advance(task, { holder(0, "old", 1), holder(1, "old", 1) }, 20, function(item)
+      return item.replica.slot == 1
+    end)
+    assert.same({ 1 }, slots(moved))
   end)
 end)

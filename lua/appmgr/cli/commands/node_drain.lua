@@ -7,8 +7,8 @@ local TEXT = [[
 appmgr node drain NODE
 Have the replicas of a node go elsewhere, and let it have no new ones until "node undrain".
 
-A replica that finds no room elsewhere is stopped and shown as pending. The node's local
-applications stay.
+A replica stops here when its successor runs elsewhere; one that finds no room there is stopped and
+shown as pending. The node's local applications stay.
 
   --deadline T     how long that may take: 90s, 30m, 2h, 1d; what is there then is stopped
   --wait-for-room  let a replica run here until there is room for it elsewhere

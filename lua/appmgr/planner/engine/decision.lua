@@ -11,11 +11,14 @@ local Jobs = require("appmgr.planner.engine.jobs")
 local peers = require("appmgr.planner.peers")
 local placement = require("appmgr.planner.placement")
 local preemption = require("appmgr.planner.preemption")
+local reasons = require("appmgr.planner.reasons")
 local rollout = require("appmgr.planner.rollout")
 local slots = require("appmgr.planner.slots")
 local succession = require("appmgr.planner.succession")
 
 local M = {}
+
+local NO_PORTS = {}
 
 local function with_leaving(replica, leaving)
   if (replica.leaving == true) == leaving then return replica end
@@ -122,17 +125,29 @@ local function place_all(self, run, due)
   end
 end
 
+-- Gives a slot the current version, and the ports that its task wants now.
+local function move_to_current(self, job, holder, since)
+  local before = holder.replica
+  local given, reason = holder.site:renew_ports(job.kind.ports or NO_PORTS, before.task .. "." .. before.slot, before.ports)
+  if not given then
+    local args = { slot = before.slot, node = holder.site.name, why = reasons.text(reason) }
+    job.state.stuck = job.state.stuck or {}
+    table.insert(job.state.stuck, { code = "ports_stuck", args = args })
+    return false
+  end
+  self.board:touch(holder.site)
+  self.ledger:replace(holder, {
+    task = before.task, slot = before.slot, version = job.task.version, since = since, ports = next(given) and given or nil,
+    peers = before.peers,
+  })
+  return true
+end
+
 local function roll_all(self, run, due)
   for _, job in ipairs(due) do
     local state = job.state
     if state.mode == "normal" then
-      local function move(holder, since)
-        local before = holder.replica
-        self.ledger:replace(holder, {
-          task = before.task, slot = before.slot, version = job.task.version, since = since, ports = before.ports,
-          peers = before.peers,
-        })
-      end
+      local function move(holder, since) return move_to_current(self, job, holder, since) end
       state.moved, state.unproven = rollout.advance(job.task, state.staying, run.now, move)
       peers.share(job.task, state.staying, function(holder, replica) self.ledger:replace(holder, replica) end)
     end

@@ -192,7 +192,7 @@ end
 function Jobs:note_state(job)
   local state = job.state
   self.due[job] = nil
-  self.pending[job] = #state.pending > 0 or nil
+  self.pending[job] = (#state.pending > 0 or state.stuck ~= nil) or nil
   self.failed[job] = state.cause and AGAIN[state.cause.code]
   self.timed[job] = state.wake_at
   self.kept[job] = state.mode == "kept" or nil

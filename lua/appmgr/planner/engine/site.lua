@@ -1,6 +1,7 @@
 --- One node as the engine keeps it: what it is, what the store says it holds,
 -- and what a decision changes in that. Its numbers are its class, see classes.lua.
 local assignment = require("appmgr.assignment")
+local ports_rule = require("appmgr.planner.rules.ports")
 local record = require("appmgr.planner.record")
 
 local Site = {}
@@ -39,6 +40,20 @@ end
 -- @tparam integer change 1 or -1
 function Site:count_ports(ports, change)
   for _, number in pairs(ports) do change_count(self.in_use, number, change) end
+end
+
+--- Gives a replica that is there the ports that its task wants now; it keeps those that it may keep.
+-- @tparam {table,...} wanted see rules/ports.lua
+-- @tparam string salt names the replica
+-- @tparam ?table have name → number, as it is
+-- @treturn[1] table name → number
+-- @treturn[2] nil when that cannot be: it has what it had
+-- @treturn[2] table the reason
+function Site:renew_ports(wanted, salt, have)
+  self:count_ports(have or {}, -1)
+  local given, reason = ports_rule.assign(wanted, self.in_use, self.node.ports, salt, have)
+  self:count_ports(given or have or {}, 1)
+  return given, reason
 end
 
 --- Counts no ports but those that the node keeps for itself.
