@@ -28,7 +28,7 @@ local function replica(task, slot, version, command)
 end
 
 describe("the applications of a node", function()
-  local keeper, apps, problems, log, changes, history
+  local keeper, apps, problems, log, changes, history, failures
   local turns, waiting, now -- work in turns: what waits for the next one, and a clock
   local pace_ms = 0       -- by which it goes on with every look
 
@@ -43,7 +43,7 @@ describe("the applications of a node", function()
       end,
     })
     problems = Problems.new({ log = log, now = os.time })
-    changes, history = 0, fake_history.new()
+    changes, history, failures = 0, fake_history.new(), {}
     local made = Apps.new({
       health = fake_health.new(),
       history = history,
@@ -54,6 +54,7 @@ describe("the applications of a node", function()
       json = core.json, codec = core.codec, log = log, problems = problems, clock = clock, node = "alpha",
       inherited = { PATH = "/bin" }, log_dir = "/log", owner = "root",
       on_change = function() changes = changes + 1 end,
+      on_failure = function(task) failures[#failures + 1] = task end,
     })
     keeper.on_event = function(event) made:keeper_event(event) end
     made:connect(keeper)
@@ -444,6 +445,22 @@ describe("the applications of a node", function()
     table.sort(keeper.calls)
     assert.same({ "spawn a", "spawn web" }, keeper.calls)
     assert.equal(0, #problems:list())
+  end)
+
+  it("tell of each failure of a replica, and of no other end", function()
+    apps:set_local(locals({ name = "a", command = "x" }))
+    apps:set_replicas({ replica("web", 0, "v1") }, true)
+    apps:keeper_ready({})
+    run_all()
+    keeper.exit(keeper.id_of("a"), { code = 3, next = "restart" })
+    keeper.exit(keeper.id_of("web"), { code = 0, next = "restart" })
+    assert.same({}, failures)
+    local id = keeper.id_of("web")
+    keeper.exit(id, { code = 1, next = "restart" })
+    keeper.exit(id, { signal = 11, next = "none" })
+    apps:keeper_event({ type = "spawn_failed", id = id, step = "exec", error = "ENOENT: x", next = "restart", delay_ms = 1 })
+    keeper.exit(id, { signal = 15, next = "stop" })
+    assert.same({ "web", "web", "web" }, failures)
   end)
 
   it("acknowledge exits, and log what happens", function()
