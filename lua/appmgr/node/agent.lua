@@ -126,7 +126,7 @@ local function build_apps(self)
   })
   self.usage = Usage.new({ survey = core.survey, timer = core.timer })
   self.failing = Failing.new({
-    timer = core.timer, now = clock.now,
+    timer = core.timer, now = clock.now, problems = self.problems,
     on_change = function()
       if self.membership then self.membership:update(self:live_fields()) end
     end,

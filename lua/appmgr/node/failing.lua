@@ -9,10 +9,15 @@ Failing.__index = Failing
 --- So many failures of a task's replicas within so many seconds; then the task is avoided for so long.
 M.FAILURES, M.WITHIN_S, M.AVOIDED_S = 5, 300, 600
 
---- @tparam table deps `timer` (after, now_ms), `now` (function → unix s), `on_change` (function(): `list` says something else)
+local TOLD = 'task "%s" failed %d times within %d minutes here; this node gets no more of it for %d minutes after that. '
+  .. '"appmgr app exec-history" and "appmgr app logs" tell more'
+
+--- @tparam table deps `timer` (after, now_ms), `now` (function → unix s), `problems`, `on_change` (function(): `list` says something else)
 -- @treturn Failing
 function M.new(deps)
-  return setmetatable({ timer = deps.timer, now = deps.now, on_change = deps.on_change, failures = {}, avoided = {} }, Failing)
+  return setmetatable({
+    timer = deps.timer, now = deps.now, problems = deps.problems, on_change = deps.on_change, failures = {}, avoided = {},
+  }, Failing)
 end
 
 local function forget_later(self, task)
@@ -20,6 +25,7 @@ local function forget_later(self, task)
   if known.wait then known.wait:cancel() end
   known.wait = self.timer.after(M.AVOIDED_S * 1000, function()
     self.avoided[task] = nil
+    self.problems:clear("failing/" .. task)
     self.on_change()
   end)
 end
@@ -28,6 +34,7 @@ local function avoid(self, task)
   local known = self.avoided[task]
   self.avoided[task] = known or {}
   self.avoided[task].until_time = math.floor(self.now()) + M.AVOIDED_S
+  self.problems:set("failing/" .. task, TOLD:format(task, M.FAILURES, M.WITHIN_S // 60, M.AVOIDED_S // 60))
   forget_later(self, task)
   -- While it goes on failing the time moves, which nobody needs to hear of at each failure.
   if not known then self.on_change() end

@@ -1,13 +1,17 @@
 local Failing = require("appmgr.node.failing")
+local Problems = require("appmgr.problems")
+local fake_log = require("spec.support.fake_log")
 local fake_timer = require("spec.support.fake_timer")
 
 describe("tasks that keep failing on a node", function()
-  local timer, failing, changes
+  local timer, failing, changes, problems
 
   before_each(function()
     timer, changes = fake_timer.new(), 0
+    problems = Problems.new({ log = fake_log.new(), now = function() return 0 end })
     failing = Failing.new({
-      timer = timer, now = function() return 1000 + timer.now_ms() // 1000 end, on_change = function() changes = changes + 1 end,
+      timer = timer, now = function() return 1000 + timer.now_ms() // 1000 end, problems = problems,
+      on_change = function() changes = changes + 1 end,
     })
   end)
 
@@ -25,6 +29,7 @@ describe("tasks that keep failing on a node", function()
     fail("web", 1)
     assert.same({ web = 1600 + timer.now_ms() // 1000 - 1 }, failing:list())
     assert.equal(1, changes)
+    assert.truthy(problems:list()[1].text:find('task "web" failed 5 times within 5 minutes here', 1, true))
   end)
 
   it("are not those that fail now and then", function()
@@ -43,6 +48,7 @@ describe("tasks that keep failing on a node", function()
     timer.advance(1000)
     assert.is_nil(failing:list())
     assert.equal(2, changes)
+    assert.same({}, problems:list())
   end)
 
   it("leave no timer behind at the end", function()
