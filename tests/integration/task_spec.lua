@@ -303,7 +303,14 @@ wait
       return ready == hosts + 2, ready
     end)
     consul:session_destroy(session)
-    loop.wait_for("the 70 are forgotten", 20000, function()
+    -- That so many vanish at once has to be confirmed.
+    local id = loop.wait_for("the loss waits for a confirmation", 20000, function()
+      local held = alpha:json("plan").confirm[1]
+      return held and held.id
+    end)
+    assert.truthy(slots("host01"):find("wide"))
+    assert.equal(0, alpha:cli("plan", "--confirm", id).code)
+    loop.wait_for("the 70 are forgotten", 40000, function()
       local left = #consul:keys("assignment/") + #consul:keys("topology/")
       return left == 4, left
     end)
