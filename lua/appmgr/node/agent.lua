@@ -47,8 +47,6 @@ local RECALL_MS <const> = 3000
 local SAMPLE_MS <const> = 10000
 --- How long the answer to `leave` may take to reach its client.
 local FAREWELL_MS <const> = 50
---- How long the leader may take to hear that this node left on purpose.
-local HEARD_MS <const> = 500
 local MIB <const> = 1024 * 1024
 
 -- Parts that need no Consul --------------------------------------------------
@@ -494,15 +492,10 @@ function Agent:stop()
   quiesce(self)
 end
 
---- Leaves Consul: says so, ends the session with its keys, and sees that nothing is left of the farewell.
+--- Leaves Consul: says so, and ends the session with its keys.
 local function end_membership(self, callback)
-  self.membership:say_farewell(function(said)
-    self.session:destroy(function(_, err)
-      if not said then return callback(err) end
-      self.core.timer.after(HEARD_MS, function()
-        self.membership:forget_farewell(function() callback(err) end)
-      end)
-    end)
+  self.membership:say_farewell(function()
+    self.session:destroy(function(_, err) callback(err) end)
   end)
 end
 

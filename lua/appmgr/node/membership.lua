@@ -181,26 +181,13 @@ function Membership:check()
   if self.phase == "joined" and not self.request then acquire(self) end
 end
 
---- Says that this node leaves on purpose, so that nobody waits for it: the key is given back by the session with that in it. The leader
--- deletes it; where there is none `forget_farewell` does.
--- @tparam function callback (said): whether there was a key to say it in, and it was said
+--- Says that this node leaves on purpose, so that nobody waits for it: the key is given back by the session with that in it, and
+-- stays until a leader, maybe a later one, has heard it and deletes it.
+-- @tparam function callback (): it was said, or it cannot be
 function Membership:say_farewell(callback)
-  if not self.has_joined or not self.session_id then return callback(false) end
+  if not self.has_joined or not self.session_id then return callback() end
   local text = self.json.encode({ node = self.node, left = true })
-  self.client:put(self.key, text, { release = self.session_id, timeout_ms = FAREWELL_TIMEOUT_MS }, function(said)
-    callback(said == true)
-  end)
-end
-
---- Deletes what `say_farewell` wrote, unless it is gone or the name has been taken.
--- @tparam function callback ()
-function Membership:forget_farewell(callback)
-  self.client:get(self.key, {}, function(answer)
-    local entries = answer and answer.status == 200 and self.client.entries(answer.body)
-    local entry = entries and entries[1]
-    if not entry or entry.session then return callback() end
-    self.client:delete(self.key, { cas = entry.modify_index, timeout_ms = FAREWELL_TIMEOUT_MS }, callback)
-  end)
+  self.client:put(self.key, text, { release = self.session_id, timeout_ms = FAREWELL_TIMEOUT_MS }, function() callback() end)
 end
 
 --- Ends without a word to Consul; the key stays with the session.
