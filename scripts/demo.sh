@@ -47,15 +47,23 @@ is_up() { [ -r "$1" ] && kill -0 "$(<"$1")" 2>/dev/null; }
 
 is_gone() { ! is_up "$1"; }
 
-# Agent and keeper at once; the applications die with their keeper.
+# Agent, keeper and applications, as the end of a machine would. The keeper first, which starts anew what it sees end.
 kill_node() {
   local pid
-  for pid in $(processes_of "$1"); do kill -KILL "$pid" 2>/dev/null || true; done
+  for pid in $(processes_of "$1") $(applications_of "$1"); do kill -KILL "$pid" 2>/dev/null || true; done
+}
+
+# What the keeper of a node started bears its mark: device and inode of the state directory.
+applications_of() {
+  local mark
+  [ -d "$dir/$1/state" ] || return 0
+  mark=$(printf 'APPMGR_KEEPER=%s.%x' "$(stat -c %D "$dir/$1/state")" "$(stat -c %i "$dir/$1/state")")
+  grep -slzxF -f <(printf '%s\n' "$mark") /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3
 }
 
 kill_hard() { if is_up "$1"; then kill -KILL "$(<"$1")" 2>/dev/null || true; fi; }
 
-# The processes that were started with a node's state directory: its agent and its keeper. (The words
+# The processes that were started with a node's state directory: its agent, keeper and logger. (The words
 # reach grep by a file, so that it does not find itself.)
 processes_of() {
   grep -slzxF -f <(printf '%s\n' "$dir/$1/state") /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3
@@ -194,7 +202,7 @@ lose_the_leader() {
   local began=$SECONDS
   lost=$(leader)
   for seat in "${NODES[@]}"; do [ "$seat" = "$lost" ] || break; done
-  say "The leader's machine dies: SIGKILL for agent and keeper of $lost, its applications go with them"
+  say "The leader's machine dies: SIGKILL for agent, keeper and applications of $lost"
   kill_node "$lost"
   note "Nobody is told. Consul waits for the session of $lost to expire (TTL 10 s; Consul takes up to twice that) …"
   await 60 "another agent leads" leads_other "$lost"

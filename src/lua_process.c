@@ -16,6 +16,7 @@
  *   restart = {enabled=, attempts=, interval_ms=, delay_ms=, max_delay_ms=, reset_ms=}
  *     → true | nil, err: not connected (everything is listed again later), or too large for the keeper
  *   client:shutdown(fn)   stops all, fn(true) when the keeper has ended
+ *   client:upgrade(fn)    the keeper executes its new program in its place; fn(true | nil, err) when it has
  *   client:close()        disconnects; keeper and children stay
  *
  * `keeper` says how children are contained: {cgroup=} the directory of their cgroups, or {error=} why there are none.
@@ -38,7 +39,7 @@ struct lua_process {
     struct process_client *client;
     struct handle handle;
     lua_State *L;
-    int on_ready, on_event, on_lost, on_ended;
+    int on_ready, on_event, on_lost, on_ended, on_upgraded;
     int list; /* the records that have come of a listing, or LUA_NOREF */
 };
 
@@ -222,6 +223,21 @@ static int call_on_ended(lua_State *L)
     return 0;
 }
 
+static int call_on_upgraded(lua_State *L)
+{
+    struct call *call = lua_touserdata(L, 1);
+
+    script_push(L, call->object->on_upgraded);
+    script_release(L, &call->object->on_upgraded);
+    if (call->reason)
+        lua_pushnil(L);
+    else
+        lua_pushboolean(L, 1);
+    lua_pushstring(L, call->reason);
+    lua_call(L, 2, 0);
+    return 0;
+}
+
 static void on_child(const struct wire_message *child, void *data)
 {
     call_lua(data, call_on_child, child, NULL, "process: listing");
@@ -245,6 +261,11 @@ static void on_lost(const char *reason, void *data)
 static void on_ended(void *data)
 {
     call_lua(data, call_on_ended, NULL, NULL, "process: shutdown");
+}
+
+static void on_upgraded(const char *failure, void *data)
+{
+    call_lua(data, call_on_upgraded, NULL, failure, "process: upgrade");
 }
 
 /* --- tables to requests --- */
@@ -539,9 +560,27 @@ static int shut_down(lua_State *L)
     return 0;
 }
 
+static int upgrade(lua_State *L)
+{
+    struct lua_process *object = check_client(L);
+    int status;
+
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    if (object->on_upgraded != LUA_NOREF) {
+        lua_pushnil(L);
+        lua_pushstring(L, "an upgrade is under way already");
+        return 2;
+    }
+    status = process_upgrade(object->client);
+    if (status == 0)
+        object->on_upgraded = script_keep(L, 2);
+    return answer(L, status);
+}
+
 static void release(struct lua_process *object)
 {
-    int *const references[] = {&object->on_ready, &object->on_event, &object->on_lost, &object->on_ended, &object->list};
+    int *const references[] = {&object->on_ready, &object->on_event, &object->on_lost, &object->on_ended, &object->on_upgraded,
+                               &object->list};
 
     handle_drop(&live, object->handle);
     for (size_t i = 0; i < sizeof references / sizeof *references; i++)
@@ -584,7 +623,7 @@ static void check_functions(lua_State *L)
 
 static int open_client(lua_State *L)
 {
-    static const struct process_callbacks callbacks = {on_child, on_ready, on_event, on_lost, on_ended};
+    static const struct process_callbacks callbacks = {on_child, on_ready, on_event, on_lost, on_ended, on_upgraded};
     char error[512] = "out of memory";
 
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -596,7 +635,7 @@ static int open_client(lua_State *L)
     if (!object)
         goto failed;
     object->L = script_main_thread(L);
-    object->on_ended = object->list = LUA_NOREF;
+    object->on_ended = object->on_upgraded = object->list = LUA_NOREF;
     object->on_ready = keep_function(L, "on_ready");
     object->on_event = keep_function(L, "on_event");
     object->on_lost = keep_function(L, "on_lost");
@@ -633,7 +672,7 @@ int lua_process_open(lua_State *L)
     static const luaL_Reg methods[] = {
         {"spawn", spawn},         {"update", update},           {"stop", stop},          {"forget", forget},
         {"signal", send_signal},  {"acknowledge", acknowledge}, {"shutdown", shut_down}, {"close", close_client},
-        {"end_run", end_run},     {"set_ready", set_ready},     {"renew", renew},
+        {"end_run", end_run},     {"set_ready", set_ready},     {"renew", renew},      {"upgrade", upgrade},
         {NULL, NULL}};
 
     lua_handle_class(L, class_name, methods);

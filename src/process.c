@@ -23,6 +23,8 @@ struct process_client {
     uint64_t retry_ms;
     bool welcome, ready;
     bool ending;                    /* process_shutdown was called */
+    bool upgrading;                 /* process_upgrade was called */
+    uint64_t keeper_pid, upgraded_pid; /* whose welcome was the last; who was asked to upgrade */
     bool closed;
     unsigned depth;                 /* callbacks on the stack: the client is freed when the last has returned */
     uint64_t instance, sequence;    /* which keeper, and its newest exit that was passed on */
@@ -109,8 +111,16 @@ static void handle_welcome(struct process_client *client, const struct wire_mess
     if (instance != client->instance)
         client->sequence = 0;
     client->instance = instance;
+    client->keeper_pid = wire_number(message, WIRE_TAG_PID, 0);
     client->welcome = true;
     send_simple(client, client->ending ? WIRE_SHUTDOWN : WIRE_LIST);
+}
+
+static void end_upgrade(struct process_client *client, const char *failure)
+{
+    if (client->upgrading && !client->closed)
+        client->callbacks.on_upgraded(failure, client->data);
+    client->upgrading = false;
 }
 
 static void handle_list_end(struct process_client *client, const struct wire_message *message)
@@ -119,6 +129,8 @@ static void handle_list_end(struct process_client *client, const struct wire_mes
     client->retry_ms = FIRST_RETRY_MS;
     client->reason[0] = '\0';
     client->callbacks.on_ready(message, client->data);
+    end_upgrade(client, client->keeper_pid == client->upgraded_pid
+                            ? NULL : "the keeper ended; another one has taken its children over");
 }
 
 /* An exit that was passed on comes again when its acknowledgement was lost with the connection. */
@@ -148,6 +160,7 @@ static int handle_message(struct process_client *client, const struct wire_messa
     case WIRE_STARTED: case WIRE_EXITED: case WIRE_SPAWN_FAILED: case WIRE_STOPPING: case WIRE_STOPPED:
     case WIRE_GAVE_UP: case WIRE_ERROR: case WIRE_PHASE: case WIRE_READY: case WIRE_LIMITED:
         handle_event(client, message); break;
+    case WIRE_UPGRADE_FAILED: end_upgrade(client, wire_text(message, WIRE_TAG_ERROR)); break;
     default: break; /* WIRE_BYE: the end of the connection follows; a later version's: not for us */
     }
     return 0;
@@ -416,6 +429,18 @@ int process_set_ready(struct process_client *client, const char *id, uint64_t st
 int process_forget(struct process_client *client, const char *id)
 {
     return request(client, WIRE_FORGET, id, WIRE_TAG_NONE, 0);
+}
+
+int process_upgrade(struct process_client *client)
+{
+    struct wire_writer *writer = begin(client, WIRE_UPGRADE, NULL);
+
+    if (!writer)
+        return -ENOTCONN;
+    wire_put_text(writer, WIRE_TAG_ARGUMENT, client->keeper_path);
+    client->upgrading = true;
+    client->upgraded_pid = client->keeper_pid;
+    return keeper_link_end(client->link);
 }
 
 int process_signal(struct process_client *client, const char *id, int number)

@@ -23,6 +23,8 @@ struct process_callbacks {
     void (*on_event)(const struct wire_message *event, void *data);  /* WIRE_STARTED … WIRE_GAVE_UP, WIRE_PHASE, WIRE_READY, WIRE_ERROR */
     void (*on_lost)(const char *reason, void *data);                 /* each new reason once */
     void (*on_ended)(void *data);                                    /* after process_shutdown: the keeper has ended */
+    /* After process_upgrade: `failure` is NULL when the keeper runs its new program and has been listed again. */
+    void (*on_upgraded)(const char *failure, void *data);
 };
 
 /* Zero or NULL where there is nothing to say. */
@@ -86,6 +88,9 @@ int process_signal(struct process_client *client, const char *id, int number);
 int process_acknowledge(struct process_client *client, uint64_t sequence);
 /* The owner was in touch at `at_ms` of CLOCK_BOOTTIME: leases run from then on. */
 int process_renew(struct process_client *client, uint64_t at_ms);
+
+/* Has the keeper execute its program, as it is on the disk now, in its place. Returns 0 or -ENOTCONN. */
+int process_upgrade(struct process_client *client);
 
 /* Stops everything and ends the keeper; on_ended is called when it is gone, connected or not. */
 void process_shutdown(struct process_client *client);

@@ -19,6 +19,8 @@ static enum kind kind_of(unsigned tag)
     case WIRE_TAG_OUTPUT_PATH:
     case WIRE_TAG_STEP:
     case WIRE_TAG_ERROR:
+    case WIRE_TAG_BOOT_ID:
+    case WIRE_TAG_DIRECTORY:
     case WIRE_TAG_CGROUP:
     case WIRE_TAG_ENFORCED:
         return KIND_TEXT;
@@ -101,6 +103,21 @@ void wire_put_text(struct wire_writer *writer, enum wire_tag tag, const char *te
         memcpy(place, text, length);
 }
 
+void wire_put_fields(struct wire_writer *writer, const struct wire_message *message, const struct wire_message *but)
+{
+    const uint8_t *at = message->begin;
+
+    while (at < message->end) {
+        size_t size = WIRE_FIELD_HEADER_SIZE + (size_t)load(at + 4, 4);
+        uint64_t tag = load(at, 2);
+        uint8_t *place = but && tag < WIRE_TAG_LIMIT && wire_has(but, (enum wire_tag)tag) ? NULL : claim(writer, size);
+
+        if (place)
+            memcpy(place, at, size);
+        at += size;
+    }
+}
+
 int wire_end(struct wire_writer *writer)
 {
     size_t payload = writer->size - writer->frame - WIRE_HEADER_SIZE;
@@ -159,6 +176,7 @@ int wire_decode(const struct wire_frame *frame, struct wire_message *message)
 
     memset(message, 0, sizeof *message);
     message->type = frame->type;
+    message->begin = at;
     message->end = at + left;
     while (left > 0) {
         uint32_t length;

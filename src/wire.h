@@ -31,13 +31,15 @@ enum {
 enum wire_type {
     /* to the keeper */
     WIRE_HELLO = 1, WIRE_LIST, WIRE_SPAWN, WIRE_UPDATE, WIRE_STOP, WIRE_FORGET, WIRE_ACKNOWLEDGE, WIRE_SIGNAL,
-    WIRE_SHUTDOWN, WIRE_END_RUN,
-    WIRE_RENEW,
+    WIRE_SHUTDOWN, WIRE_END_RUN, WIRE_RENEW, WIRE_UPGRADE,
     /* from the keeper */
     WIRE_WELCOME = 64, WIRE_CHILD, WIRE_LIST_END, WIRE_STARTED, WIRE_EXITED, WIRE_SPAWN_FAILED, WIRE_STOPPING,
-    WIRE_STOPPED, WIRE_GAVE_UP, WIRE_ERROR, WIRE_BYE, WIRE_PHASE, WIRE_READY, WIRE_LIMITED,
+    WIRE_STOPPED, WIRE_GAVE_UP, WIRE_ERROR, WIRE_BYE, WIRE_PHASE, WIRE_READY, WIRE_UPGRADE_FAILED,
+    WIRE_LIMITED,
     /* keeper and logger */
     WIRE_OUTPUT_OPEN = 128, WIRE_OUTPUT_DONE, WIRE_OUTPUT_ERROR,
+    /* in the keeper's records */
+    WIRE_RECORD_FILE = 192, WIRE_RECORD_CHILD, WIRE_RECORD_AGENT,
 };
 
 /* The numbers are the protocol: append only. WIRE_TAG_LIMITS says that limits are given: those whose tags are missing are
@@ -55,7 +57,11 @@ enum wire_tag {
     WIRE_TAG_STREAM, WIRE_TAG_NICE, WIRE_TAG_UMASK, WIRE_TAG_OPEN_FILES, WIRE_TAG_NO_NEW_PRIVS,
     WIRE_TAG_RAN_MS, WIRE_TAG_INIT_ARGUMENT, WIRE_TAG_INIT_TIMEOUT_MS, WIRE_TAG_FINI_ARGUMENT, WIRE_TAG_FINI_TIMEOUT_MS,
     WIRE_TAG_READY_FD, WIRE_TAG_READY, WIRE_TAG_RUN_TIMEOUT_MS, WIRE_TAG_PHASE,
-    WIRE_TAG_LEASE_MS, WIRE_TAG_RENEWED_MS, WIRE_TAG_LOCAL,
+    WIRE_TAG_LEASE_MS, WIRE_TAG_RENEWED_MS, WIRE_TAG_LOCAL, WIRE_TAG_IN_LINE,
+    /* in the keeper's records alone */
+    WIRE_TAG_BOOT_ID, WIRE_TAG_DIRECTORY, WIRE_TAG_NUMBER, WIRE_TAG_START_TICKS, WIRE_TAG_STARTED_MS, WIRE_TAG_DEADLINE_MS,
+    WIRE_TAG_BACKOFF_MS, WIRE_TAG_WINDOW_MS, WIRE_TAG_WINDOW_RESTARTS, WIRE_TAG_ENDED, WIRE_TAG_GIVES_UP, WIRE_TAG_OVERRAN,
+    WIRE_TAG_BORN, WIRE_TAG_PIPE, WIRE_TAG_PHASE_CODE, WIRE_TAG_PHASE_SIGNAL,
     WIRE_TAG_LIMITS, WIRE_TAG_MEMORY_BYTES, WIRE_TAG_SWAP_BYTES, WIRE_TAG_VIRTUAL_BYTES, WIRE_TAG_CPU_WEIGHT,
     WIRE_TAG_CPU_PERCENT, WIRE_TAG_PIDS, WIRE_TAG_CAPABILITIES, WIRE_TAG_CGROUP, WIRE_TAG_ENFORCED, WIRE_TAG_OUT_OF_MEMORY,
     WIRE_TAG_LIMIT
@@ -98,7 +104,7 @@ struct wire_frame {
  * `data` is the first and wire_next_text goes on from there. */
 struct wire_message {
     uint16_t type;
-    const uint8_t *end;
+    const uint8_t *begin, *end;
     struct {
         const uint8_t *data;
         uint32_t length;
@@ -111,6 +117,8 @@ void wire_begin(struct wire_writer *writer, enum wire_type type);
 void wire_put_number(struct wire_writer *writer, enum wire_tag tag, uint64_t value);
 /* `text` may be NULL: nothing is written then. */
 void wire_put_text(struct wire_writer *writer, enum wire_tag tag, const char *text);
+/* Adds all fields of `message`, as they came, but those that `but` (NULL: nothing) has too. */
+void wire_put_fields(struct wire_writer *writer, const struct wire_message *message, const struct wire_message *but);
 /* Returns 0, or -1 when the frame did not fit (capacity or WIRE_PAYLOAD_MAX): the writer is then as it was
  * before wire_begin. */
 int wire_end(struct wire_writer *writer);

@@ -63,6 +63,10 @@ function M.new()
   function keeper:set_ready(id, starts) self.records[id].ready_starts = starts end
 
   function keeper:acknowledge(sequence) self.acknowledged[#self.acknowledged + 1] = sequence end
+  function keeper:upgrade(fn)
+    self.upgrade_callback = fn
+    return true
+  end
   function keeper:shutdown(fn) self.shutdown_callback = fn end
   function keeper:close() self.is_closed = true end
 

@@ -208,7 +208,7 @@ static bool phase_succeeded(const struct child *child)
 {
     const struct child_exit *exit = &child->phase_exit;
 
-    return !child->overran && !exit->by_signal && exit->number == 0;
+    return !child->overran && exit->known && !exit->by_signal && exit->number == 0;
 }
 
 static void describe_failure(struct child *child, const char *name)
@@ -219,6 +219,8 @@ static void describe_failure(struct child *child, const char *name)
     if (child->overran)
         snprintf(child->failure, sizeof child->failure, "%s_command: did not end within %g s and was killed", name,
                  (double)child->spec->timeout_ms[child->phase] / 1000);
+    else if (!exit->known)
+        snprintf(child->failure, sizeof child->failure, "%s_command: ended, exit code unknown", name);
     else
         snprintf(child->failure, sizeof child->failure, "%s_command: %s %d", name,
                  exit->by_signal ? "ended by signal" : "exited with", exit->number);
@@ -403,6 +405,25 @@ static action_fn const action[CHILD_STATE_COUNT][CHILD_EVENT_COUNT] = {
 void child_handle(struct child *child, enum child_event event)
 {
     action[child->state][event](child);
+    if (event != CHILD_FORGET) /* the child may be gone, and nothing else of it has changed */
+        child->effects->record(child);
+}
+
+void child_resume(struct child *child, bool gone)
+{
+    if (child->born) {
+        child->born = false;
+        child_handle(child, CHILD_STARTED);
+    }
+    if (gone)
+        child_handle(child, CHILD_EXITED);
+    else if (child->state == CHILD_STARTING || (child->state == CHILD_FINISHING && !child->pid))
+        child->effects->start(child);
+    else if (child->pid && child->ended)
+        child->effects->drain(child);
+    else if (child->state == CHILD_KILLING)
+        child->effects->signal(child, SIGKILL);
+    child->effects->arm(child);
 }
 
 bool child_at_rest(const struct child *child)

@@ -68,16 +68,19 @@ struct child_spec {
 };
 
 struct child_exit {
-    bool known, by_signal;
+    bool known, by_signal;  /* not known: it ended while no keeper was its parent, and nobody can say how */
     uint8_t number;         /* exit code or signal */
     bool out_of_memory;     /* the kernel killed it, or some of it, at its memory limit */
-    uint64_t at_us;         /* wall clock */
+    bool timed;             /* ran_ms is known: it ended before a keeper's eyes */
+    uint64_t at_us;         /* wall clock; 0: it has not ended yet */
     uint64_t ran_ms;        /* by a clock that nobody sets */
 };
 
 struct child_effects;
 
 struct child {
+    struct watch watch;            /* of pidfd, while an adopted process runs */
+    int pidfd;                     /* of an adopted process, from when it is held until its pid is released; else -1 */
     struct child *next, *previous, *next_by_id, *next_by_pid, *next_to_start;
     const struct child_effects *effects;
     char *id, *label;
@@ -87,16 +90,36 @@ struct child {
     uint64_t lease_ms;      /* how long it runs without a renewal, see lease.h; 0: for ever */
     struct child_restart restart;
     struct limits limits;
+    struct spawn_user user;
+    bool user_known;               /* `user` holds what spec->user names */
+    struct watch ready_watch;      /* used by ready.c alone */
+    bool in_sweep, alive_in_sweep; /* used by sweep.c alone */
+    struct cgroup_watch emptiness; /* these four are used by containment.c alone */
+    bool in_cgroup;
+    unsigned limits_in_cgroup;     /* as limits_apply returns them */
+    uint64_t oom_kills;            /* how many there had been when it was started */
 
+    /* of a process that an earlier keeper started (adopt.h) */
+    bool adopted;                  /* it is not our child */
+    bool unproven;                 /* it ended while no keeper looked: its number may be a stranger's by now */
+    uint64_t unreaped_since_ms;    /* it has ended and is not reaped; used by adopt.c alone */
+
+    /* where it is in the records: used by records.c alone */
+    uint64_t place, next_place, turn;
+    uint8_t *unwritten;            /* its frame, where the file does not have it */
+    uint32_t frame_size;
+
+    /* what the records hold (record_cell.c) */
+    uint64_t number;               /* unique in this state directory */
     enum child_state state;
     enum child_phase phase;        /* what `pid` is, or was last */
     bool ended;                    /* the process has been reaped, others of its session may live */
     bool overran;                  /* it had to be killed at its timeout */
     bool ready;                    /* main has said that it is ready, or the controller did */
-    struct watch ready_watch;      /* used by ready.c alone */
+    bool born;                     /* in records alone: `pid` is about to become the program, its CHILD_STARTED is not handled */
     pid_t pid;                     /* also its session and group; 0 when none of it is left */
-    struct spawn_user user;
-    bool user_known;               /* `user` holds what spec->user names */
+    uint64_t start_ticks;          /* of pid, as /proc has it */
+    uint64_t pipe;                 /* inode of what its output goes to */
 
     uint64_t deadline_ms;          /* CLOCK_BOOTTIME; 0: none */
     uint64_t started_ms, started_at_us;
@@ -107,14 +130,10 @@ struct child {
     enum wire_next next_step;      /* what follows the last exit or failed start */
     bool gives_up;
     struct child_exit last_exit;   /* of main */
+    uint64_t exit_sequence;        /* its number (exits.h) */
     struct child_exit phase_exit;  /* of init or fini */
     char failure_step[8];
     char failure[640];             /* why it last could not be started, or its fini command failed; "" when all went well */
-    bool in_sweep, alive_in_sweep; /* used by sweep.c alone */
-    struct cgroup_watch emptiness; /* these four are used by containment.c alone */
-    bool in_cgroup;
-    unsigned limits_in_cgroup;     /* as limits_apply returns them */
-    uint64_t oom_kills;            /* how many there had been when it was started */
 };
 
 /* What a child's actions do to the world. */
@@ -128,11 +147,15 @@ struct child_effects {
     void (*release)(struct child *child);          /* no process is left: pid may be used again */
     void (*tell)(struct child *child, enum wire_type type); /* WIRE_STARTED … WIRE_GAVE_UP, WIRE_PHASE, WIRE_READY */
     void (*refuse)(struct child *child, const char *why);
+    void (*record)(struct child *child);           /* something has changed */
     void (*forget)(struct child *child);           /* the child is freed */
 };
 
 /* Handles one event. A cell that cannot happen does nothing. */
 void child_handle(struct child *child, enum child_event event);
+
+/* Goes on where a keeper before this one was. `gone`: the process is there no more, and nobody saw its end. */
+void child_resume(struct child *child, bool gone);
 
 /* True in the three states in which nothing happens by itself and a new specification may be taken. */
 bool child_at_rest(const struct child *child);

@@ -1,4 +1,5 @@
 #include "containment.h"
+#include "adopt.h"
 #include "sweep.h"
 #include "table.h"
 
@@ -23,8 +24,25 @@ static bool is_held(const char *id)
     return child && child->in_cgroup;
 }
 
-void containment_tidy(void)
+/* Its process is there, or was: what is left of it is in the cgroup then. */
+static void find_again(struct child *child)
 {
+    int fd = child->pid ? cgroup_directory(child->id) : -1;
+
+    if (child->spec && child->spec->user && !child->user_known)
+        child->user_known = spawn_find_user(child->spec->user, &child->user) == 0;
+    if (fd < 0)
+        return;
+    child->in_cgroup = true;
+    child->limits_in_cgroup = limits_apply(&child->limits, fd);
+    child->oom_kills = limits_oom_kills(fd);
+    close(fd);
+}
+
+void containment_adopt(void)
+{
+    for (struct child *child = table_first(); child; child = child->next)
+        find_again(child);
     cgroup_tidy(is_held);
 }
 
@@ -90,7 +108,7 @@ void containment_limit(struct child *child)
 
 bool containment_signal(struct child *child, int number)
 {
-    bool group = child->pid > 0 && kill(-child->pid, number) == 0;
+    bool group = adopt_signal_group(child, number);
 
     if (!child->in_cgroup || number != SIGKILL)
         return group;
@@ -121,6 +139,8 @@ void containment_drain(struct child *child)
     } else if (child->state == CHILD_STOPPING) {
         cgroup_signal(child->id, child->stop_signal, 0);
         cgroup_signal(child->id, SIGCONT, 0);
+    } else {
+        cgroup_kill(child->id);
     }
 }
 

@@ -9,8 +9,9 @@
 /* Takes cgroups into use where that can be; `mark` ("NAME=value") sets this keeper apart on the machine. */
 void containment_open(const char *mark);
 
-/* Kills what is in cgroups that belong to no child in the table, and removes them. */
-void containment_tidy(void);
+/* Finds the cgroups of children again that an earlier keeper started; kills what is in those that belong to no child, and
+ * removes them. */
+void containment_adopt(void);
 
 /* Removes all cgroups: every child has ended. */
 void containment_close(void);

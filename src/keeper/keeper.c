@@ -1,14 +1,18 @@
 #include "keeper.h"
+#include "adopt.h"
 #include "containment.h"
 #include "exits.h"
 #include "lease.h"
 #include "output.h"
 #include "permit.h"
 #include "ready.h"
+#include "proc.h"
+#include "records.h"
 #include "server.h"
 #include "sweep.h"
 #include "table.h"
 #include "tell.h"
+#include "upgrade.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -20,7 +24,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,12 +34,10 @@ enum { STARTS_PER_TURN = 4 };
 static struct child *start_first, *start_last;
 static uint64_t next_deadline_ms;
 static uint64_t lonely_since_ms;
-static uint64_t linger_ms;
 static bool ending;
 static bool oom_lowered;
 static int null_fd = -1;
-static struct rlimit child_files;
-static char marker[64];
+static struct upgrade_options upgrade;
 
 /* --- starting --- */
 
@@ -143,8 +145,7 @@ static void start_child(struct child *child)
     struct spawn_request request = {
         .argv = child->spec->command[child->phase], .environment = child->spec->environment,
         .working_dir = child->spec->working_dir, .input_fd = null_fd, .output_fd = null_fd,
-        .death_signal = SIGKILL, .reset_oom = oom_lowered, .files = child_files,
-        .settings = child->spec->settings,
+        .before_exec = records_note_birth, .data = child, .reset_oom = oom_lowered, .files = upgrade.files, .settings = child->spec->settings,
     };
     struct spawn_result result = {0};
     struct stream *stream = NULL;
@@ -163,11 +164,13 @@ static void start_child(struct child *child)
     result.error = find_user(child, &request.user);
     if (!result.error && child->spec->output_path) {
         result.step = SPAWN_OUTPUT;
-        result.error = output_open(child->id, child->spec->output_path, child->spec->max_output_bytes, &stream,
+        result.error = output_open(child->spec->output_path, child->spec->max_output_bytes, &stream, &child->pipe,
                                    &request.output_fd);
     }
     if (!result.error && child->phase == CHILD_MAIN && child->spec->ready_fd)
         open_ready(child, &request, &result);
+    if (child->phase == CHILD_MAIN)
+        child->started_at_us = watch_wall_us();
     if (!result.error) {
         containment_begin(child, &request);
         spawn_process(&request, &result);
@@ -185,8 +188,6 @@ static void start_child(struct child *child)
         return;
     }
     table_set_pid(child, result.pid);
-    if (child->phase == CHILD_MAIN)
-        child->started_at_us = watch_wall_us();
     child_handle(child, CHILD_STARTED);
 }
 
@@ -208,11 +209,6 @@ static void arm(struct child *child)
         next_deadline_ms = child->deadline_ms;
 }
 
-static void release_pid(struct child *child)
-{
-    table_set_pid(child, 0);
-}
-
 static void refuse(struct child *child, const char *why)
 {
     tell_error(child->id, "%s %s", child->id, why);
@@ -221,20 +217,15 @@ static void refuse(struct child *child, const char *why)
 static void forget(struct child *child)
 {
     ready_close(child);
-    exits_drop_child(child);
+    records_drop(child);
     containment_forget(child);
     table_remove(child);
 }
 
 const struct child_effects keeper_effects = {
     .now_ms = watch_now_ms, .start = enqueue, .unstart = unqueue, .signal = containment_signal, .drain = containment_drain,
-    .arm = arm, .release = release_pid, .tell = tell_event, .refuse = refuse, .forget = forget,
+    .arm = arm, .release = adopt_release, .tell = tell_event, .refuse = refuse, .record = records_note, .forget = forget,
 };
-
-const char *keeper_marker(void)
-{
-    return marker;
-}
 
 /* --- time --- */
 
@@ -257,27 +248,32 @@ static void handle_deadlines(void)
 
 /* --- signals --- */
 
+void keeper_note_exit(struct child *child, struct child_exit exit)
+{
+    if (child->phase == CHILD_MAIN) {
+        ready_close(child);
+        exit.out_of_memory = containment_ran_out_of_memory(child);
+        exit.ran_ms = exit.timed ? watch_now_ms() - child->started_ms : 0;
+        child->last_exit = exit;
+    } else {
+        child->phase_exit = exit;
+    }
+}
+
 static void handle_exit(pid_t pid, const siginfo_t *info)
 {
     struct child *child = table_find_pid(pid);
     struct child_exit exit = {
         .known = true, .by_signal = info->si_code != CLD_EXITED, .number = (uint8_t)info->si_status,
-        .at_us = watch_wall_us(),
+        .at_us = watch_wall_us(), .timed = true,
     };
 
     if (!child || child->ended) {
         if (!output_logger_ended(pid))
-            return; /* somebody's orphan, which came to us as the subreaper */
+            upgrade_check_ended(pid, info->si_status); /* else somebody's orphan, which came to us as the subreaper */
         return;
     }
-    if (child->phase == CHILD_MAIN) {
-        ready_close(child);
-        exit.ran_ms = watch_now_ms() - child->started_ms;
-        exit.out_of_memory = containment_ran_out_of_memory(child);
-        child->last_exit = exit;
-    } else {
-        child->phase_exit = exit;
-    }
+    keeper_note_exit(child, exit);
     child_handle(child, CHILD_EXITED);
 }
 
@@ -340,53 +336,81 @@ static void raise_file_limit(void)
 {
     struct rlimit raised;
 
-    getrlimit(RLIMIT_NOFILE, &child_files);
-    raised = child_files;
+    getrlimit(RLIMIT_NOFILE, &upgrade.files);
+    raised = upgrade.files;
     raised.rlim_cur = raised.rlim_max;
     setrlimit(RLIMIT_NOFILE, &raised);
 }
 
-static int make_marker(int directory_fd)
+static int say_why(char *why, size_t size, const char *what, int error)
 {
-    struct stat status;
+    snprintf(why, size, "%s: %s", what, strerror(-error));
+    return -1;
+}
 
-    if (fstat(directory_fd, &status) != 0)
-        return -errno;
-    snprintf(marker, sizeof marker, "APPMGR_KEEPER=%lx.%lx", (unsigned long)status.st_dev,
-             (unsigned long)status.st_ino);
+/* Reads what the keeper before this one knew. What cannot be read stops us: it would all be started a second time. */
+static int read_records(const struct keeper_options *options, char *why, size_t size)
+{
+    char found[160];
+
+    switch (records_load(options->directory_fd, &keeper_effects, found, sizeof found)) {
+    case RECORDS_TAKEN:
+        return 0;
+    case RECORDS_STRANGE:
+        tell_notice("%s; nothing of it is taken over", found);
+        return 0;
+    case RECORDS_UNREADABLE:
+        break;
+    }
+    snprintf(why, size, "%s; no keeper starts beside what one left running: end what has %s in its environment, or restart "
+             "the machine, then remove keeper.records", found, proc_mark());
+    return -1;
+}
+
+/* Goes on where the keeper before this one was. */
+static int take_up(const struct keeper_options *options, char *why, size_t size)
+{
+    int error = output_start(options->directory_fd, options->directory);
+
+    if (error)
+        return say_why(why, size, "logger.sock", error);
+    containment_open(proc_mark());
+    records_begin(options->directory_fd);
+    containment_adopt();
+    adopt_all(options->listen_fd >= 0);
+    lease_changed();
+    reap(); /* what ended while one program became another */
     return 0;
 }
 
-int keeper_open(const struct keeper_options *options, const char **what)
+int keeper_open(const struct keeper_options *options, char *why, size_t size)
 {
-    int error;
+    int error, listen_fd = options->listen_fd;
 
     mallopt(M_MMAP_THRESHOLD, 128 << 10); /* fixed: what a large frame took goes back to the system */
-    linger_ms = options->linger_ms;
     lonely_since_ms = watch_now_ms();
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     oom_lowered = lower_oom_score();
     raise_file_limit();
+    upgrade.directory = options->directory;
+    upgrade.lock_fd = options->lock_fd;
+    upgrade.linger_ms = options->linger_ms;
+    upgrade_prepare(&upgrade);
     null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null_fd < 0) {
-        *what = "/dev/null";
-        return -errno;
-    }
+    if (null_fd < 0)
+        return say_why(why, size, "/dev/null", -errno);
     permit_open(options->directory_fd);
-    *what = "state directory";
-    if ((error = make_marker(options->directory_fd)) != 0)
-        return error;
-    *what = "/proc";
-    if ((error = sweep_open()) != 0)
-        return error;
-    containment_open(marker);
-    containment_tidy();
-    sweep_leftovers(marker);
-    *what = "event loop";
+    if ((error = proc_open(options->directory_fd)) != 0)
+        return say_why(why, size, "/proc", error);
+    if (read_records(options, why, size) != 0)
+        return -1;
     if ((error = watch_open()) != 0 || (error = open_signals()) != 0)
-        return error;
-    *what = "keeper.sock";
-    return server_open(options->directory_fd);
+        return say_why(why, size, "event loop", error);
+    if (listen_fd < 0)
+        listen_fd = server_listen(options->directory_fd, "keeper.sock", SOCK_STREAM);
+    if (listen_fd < 0 || (error = server_open(listen_fd)) != 0)
+        return say_why(why, size, "keeper.sock", listen_fd < 0 ? listen_fd : error);
+    return take_up(options, why, size);
 }
 
 void keeper_shut_down(void)
@@ -422,27 +446,34 @@ static bool is_over(void)
         lonely_since_ms = now_ms;
         return false;
     }
-    if (ending || now_ms - lonely_since_ms >= linger_ms)
+    if (ending || now_ms - lonely_since_ms >= upgrade.linger_ms)
         return true;
-    watch_wake_at(lonely_since_ms + linger_ms);
+    watch_wake_at(lonely_since_ms + upgrade.linger_ms);
     return false;
 }
 
-void keeper_run(void)
+int keeper_run(void)
 {
-    output_start(null_fd);
     while (!is_over()) {
-        if (watch_turn(start_first != NULL) != 0)
-            break;
+        int error = watch_turn(start_first != NULL);
+
+        if (error)
+            return error;
         start_some();
+        adopt_run();
         sweep_run();
         lease_run(); /* before the deadlines: a stop has one */
         handle_deadlines();
         output_run();
+        records_run();
         server_flush();
+        if (!ending)
+            upgrade_run();
     }
     output_finish();
+    records_remove();
     containment_close();
     tell_bye();
     server_close();
+    return 0;
 }

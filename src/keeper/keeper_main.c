@@ -15,18 +15,20 @@
 static const char usage[] =
     "Usage: appmgr-keeper --state-dir DIR [--detach] [--linger-ms N]\n"
     "       appmgr-keeper ls|stop --state-dir DIR\n"
+    "       appmgr-keeper --check-records --state-dir DIR\n"
     "\n"
     "Holds the applications of an appmgr agent: starts, restarts, stops and reaps them, agent or not.\n"
     "\n"
-    "  --state-dir DIR   where its socket and lock are\n"
+    "  --state-dir DIR   where its socket, lock and records are\n"
     "  --detach          go to the background once clients can connect\n"
     "  --linger-ms N     end after so long without child and client (default 10000)\n"
-    "  ls                list the children of the keeper that runs on DIR\n"
+    "  --check-records   say whether this program can go on from DIR's records\n"
+    "  ls                list the children of the keeper that runs on DIR, or that one left there\n"
     "  stop              stop them and the keeper\n";
 
 struct options {
     const char *directory, *command;
-    bool detach, logger;
+    bool detach, logger, check, stop;
     struct keeper_options keeper;
 };
 
@@ -36,6 +38,7 @@ static int parse(int argc, char **argv, struct options *options)
     static const struct option known[] = {
         {"state-dir", required_argument, NULL, 'd'}, {"detach", no_argument, NULL, 'b'},
         {"linger-ms", required_argument, NULL, 'l'}, {"logger", no_argument, NULL, 'o'},
+        {"inherit", required_argument, NULL, 'i'},   {"check-records", no_argument, NULL, 'c'},
         {"help", no_argument, NULL, 'h'},            {"version", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
@@ -47,6 +50,8 @@ static int parse(int argc, char **argv, struct options *options)
         case 'b': options->detach = true; break;
         case 'l': options->keeper.linger_ms = strtoull(optarg, NULL, 10); break;
         case 'o': options->logger = true; break;
+        case 'c': options->check = true; break;
+        case 'i': sscanf(optarg, "%d,%d", &options->keeper.lock_fd, &options->keeper.listen_fd); break;
         case 'h': fputs(usage, stdout); return 0;
         case 'v': puts("appmgr-keeper " APPMGR_VERSION); return 0;
         default: fputs(usage, stderr); return 2;
@@ -71,6 +76,17 @@ static void fill_stdio(void)
         close(fd);
 }
 
+/* Closes what this program was not meant to get. After an upgrade there are two descriptors that it was, and no others. */
+static void close_rest(const struct keeper_options *keeper)
+{
+    if (keeper->lock_fd < 0) {
+        closefrom(3);
+        return;
+    }
+    fcntl(keeper->lock_fd, F_SETFD, FD_CLOEXEC);
+    fcntl(keeper->listen_fd, F_SETFD, FD_CLOEXEC);
+}
+
 static void leave_stdio(void)
 {
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -81,13 +97,26 @@ static void leave_stdio(void)
         close(fd);
 }
 
+/* Tries for a moment: a child of a keeper that was just killed has its descriptors until it is another program. */
+static bool take_lock(int fd)
+{
+    for (int tries = 0; tries < 20; tries++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        if (errno != EWOULDBLOCK)
+            return false;
+        usleep(10000);
+    }
+    return false;
+}
+
 /* Returns the lock's descriptor, or -1 after saying who holds it. */
 static int lock(const struct options *options)
 {
     char holder[16] = "";
     int fd = openat(options->keeper.directory_fd, "keeper.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (fd < 0 || !take_lock(fd)) {
         if (fd >= 0 && errno == EWOULDBLOCK && read(fd, holder, sizeof holder - 1) >= 0)
             fprintf(stderr, "appmgr-keeper: a keeper runs on %s already: process %s\n", options->directory, holder);
         else
@@ -124,23 +153,24 @@ static void write_pid(int lock_fd)
     char text[16];
     int length = snprintf(text, sizeof text, "%d", (int)getpid());
 
-    if (ftruncate(lock_fd, 0) != 0 || write(lock_fd, text, (size_t)length) != length)
+    if (ftruncate(lock_fd, 0) != 0 || pwrite(lock_fd, text, (size_t)length, 0) != length)
         fprintf(stderr, "appmgr-keeper: keeper.lock: %s\n", strerror(errno));
 }
 
-static int keep(const struct options *options)
+static int keep(struct options *options)
 {
-    const char *what;
-    int ready = -1, lock_fd = lock(options), error;
+    char why[480];
+    int ready = -1;
 
-    if (lock_fd < 0)
+    if (options->keeper.lock_fd < 0)
+        options->keeper.lock_fd = lock(options);
+    if (options->keeper.lock_fd < 0)
         return 1;
     if (options->detach)
-        ready = detach(); /* before anything that a fork would not take along, as the parent's death signal */
-    write_pid(lock_fd);
-    error = keeper_open(&options->keeper, &what);
-    if (error) {
-        fprintf(stderr, "appmgr-keeper: %s: %s: %s\n", options->directory, what, strerror(-error));
+        ready = detach(); /* before anything that a fork would not take along, as subreaping */
+    write_pid(options->keeper.lock_fd);
+    if (keeper_open(&options->keeper, why, sizeof why) != 0) {
+        fprintf(stderr, "appmgr-keeper: %s: %s\n", options->directory, why);
         return 1;
     }
     if (chdir("/") != 0)
@@ -151,14 +181,38 @@ static int keep(const struct options *options)
             return 1;
         close(ready);
     }
-    keeper_run();
+    if (options->stop)
+        keeper_shut_down();
+    if (keeper_run() != 0)
+        return 1;
     unlinkat(options->keeper.directory_fd, "keeper.sock", 0);
+    unlinkat(options->keeper.directory_fd, "logger.sock", 0);
     return 0;
+}
+
+static int run(struct options *options)
+{
+    struct keeper_options *keeper = &options->keeper;
+
+    if (options->check)
+        return tool_check(options->directory, keeper->directory_fd);
+    if (!options->command)
+        return keep(options);
+    if (strcmp(options->command, "ls") == 0)
+        return tool_list(options->directory, keeper->directory_fd);
+    if (strcmp(options->command, "stop") == 0) {
+        int code = tool_stop(options->directory, keeper->directory_fd);
+
+        options->stop = true; /* where one left children behind, this one becomes their keeper to stop them */
+        return code == TOOL_NO_KEEPER ? keep(options) : code;
+    }
+    fputs(usage, stderr);
+    return 2;
 }
 
 int main(int argc, char **argv)
 {
-    struct options options = {.keeper.linger_ms = 10000};
+    struct options options = {.keeper = {.linger_ms = 10000, .lock_fd = -1, .listen_fd = -1}};
     int result = parse(argc, argv, &options);
 
     if (result >= 0)
@@ -166,18 +220,14 @@ int main(int argc, char **argv)
     fill_stdio();
     if (options.logger)
         return logger_main();
-    closefrom(3);
+    close_rest(&options.keeper);
     options.keeper.directory_fd = open(options.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (options.keeper.directory_fd < 0) {
+    options.keeper.directory = realpath(options.directory, NULL);
+    if (options.keeper.directory_fd < 0 || !options.keeper.directory) {
         fprintf(stderr, "appmgr-keeper: %s: %s\n", options.directory, strerror(errno));
         return 1;
     }
-    if (!options.command)
-        return keep(&options);
-    if (strcmp(options.command, "ls") == 0)
-        return tool_list(options.directory, options.keeper.directory_fd);
-    if (strcmp(options.command, "stop") == 0)
-        return tool_stop(options.directory, options.keeper.directory_fd);
-    fputs(usage, stderr);
-    return 2;
+    result = run(&options);
+    free((char *)(uintptr_t)options.keeper.directory);
+    return result;
 }

@@ -1,5 +1,5 @@
 #include "logger.h"
-#include "../wire.h"
+#include "pass.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -16,11 +16,15 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum {
     RETRY_MS = 1000,       /* between tries to write to a file that refused */
-    FAREWELL_MS = 2000,    /* how long pipes are read on after the keeper's end */
+    FAREWELL_MS = 2000,    /* how long pipes are read on after a keeper that ended */
+    IDLE_MS = 10000,       /* how long it waits, without pipes, for the next keeper after one that was killed */
+    HAND_OVER_MS = 3000,   /* how long the next keeper may take for anything */
+    SOCKET = 0, LISTENER = 1,
 };
 
 /* A file, shared by all runs that write to it. */
@@ -44,26 +48,29 @@ struct source {
     bool in_line;          /* its last byte was no newline */
 };
 
+static void keeper_ready(struct watch *watch, uint32_t events);
+
 static struct file *files;
 static struct source *sources;
-static bool keeper_gone;
+static struct watch keeper = {keeper_ready, -1};
+static uint64_t until_ms = UINT64_MAX;     /* when it ends without a keeper */
 
 /* --- to the keeper --- */
 
 /* An error that the keeper does not take now is not worth waiting for; the end of a stream is, since the keeper holds
  * the pipe until then. It waits for nobody itself, so that it comes to read. */
-static void say(enum wire_type type, uint64_t number, const char *error)
+static void say(enum wire_type type, const struct source *source, const char *error)
 {
     uint8_t buffer[1024];
     struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
 
     wire_begin(&writer, type);
-    wire_put_number(&writer, WIRE_TAG_STREAM, number);
+    wire_put_number(&writer, WIRE_TAG_STREAM, source->number);
     wire_put_text(&writer, WIRE_TAG_ERROR, error);
-    if (wire_end(&writer) != 0 || keeper_gone)
+    if (wire_end(&writer) != 0)
         return;
-    while (send(0, buffer, writer.size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EAGAIN && type == WIRE_OUTPUT_DONE)
-        poll(&(struct pollfd){.fd = 0, .events = POLLOUT}, 1, 1000);
+    while (keeper.fd >= 0 && pass_send(keeper.fd, &writer, -1) == -EAGAIN && type == WIRE_OUTPUT_DONE)
+        poll(&(struct pollfd){.fd = keeper.fd, .events = POLLOUT}, 1, 1000);
 }
 
 /* --- files --- */
@@ -230,7 +237,7 @@ static void write_output(struct source *source, const char *data, size_t size)
     if (file->dropped > 0 && file->error != before) {
         snprintf(text, sizeof text, "output %.600s: %s; output is dropped until the file can be written again",
                  file->path, strerror(file->error));
-        say(WIRE_OUTPUT_ERROR, source->number, text);
+        say(WIRE_OUTPUT_ERROR, source, text);
     }
 }
 
@@ -242,7 +249,7 @@ static void end_source(struct source *source)
 
     if (source->in_line)
         write_output(source, "\n", 1);
-    say(WIRE_OUTPUT_DONE, source->number, NULL);
+    say(WIRE_OUTPUT_DONE, source, NULL);
     watch_remove(&source->watch);
     close(fd);
     *(source->previous ? &source->previous->next : &sources) = source->next;
@@ -269,93 +276,138 @@ static void source_ready(struct watch *watch, uint32_t events)
         end_source(source);
 }
 
-static void begin_source(const struct wire_message *message, int fd)
+static void begin_source(const struct pass_stream *stream)
 {
-    uint64_t number = wire_number(message, WIRE_TAG_STREAM, 0);
     struct source *source = calloc(1, sizeof *source);
-    struct file *file = source && wire_has(message, WIRE_TAG_OUTPUT_PATH)
-                            ? use_file(wire_text(message, WIRE_TAG_OUTPUT_PATH),
-                                       wire_number(message, WIRE_TAG_MAX_OUTPUT_BYTES, 0))
-                            : NULL;
+    struct file *file = source && stream->fd >= 0 ? use_file(stream->path, stream->max_bytes) : NULL;
 
-    if (!file || fd < 0) {
-        say(WIRE_OUTPUT_ERROR, number, "output: the logger is out of memory or descriptors");
-        if (file)
-            leave_file(file);
+    if (!file) {
+        say(WIRE_OUTPUT_ERROR, &(struct source){.number = stream->number}, "output: the logger is out of memory or descriptors");
         free(source);
-        if (fd >= 0)
-            close(fd);
+        if (stream->fd >= 0)
+            close(stream->fd);
         return;
     }
-    *source = (struct source){.watch = {source_ready, -1}, .next = sources, .number = number, .file = file};
+    *source = (struct source){.watch = {source_ready, -1}, .next = sources, .number = stream->number, .file = file,
+                              .in_line = stream->in_line};
     if (sources)
         sources->previous = source;
     sources = source;
-    watch_add(&source->watch, fd, EPOLLIN);
+    watch_add(&source->watch, stream->fd, EPOLLIN);
 }
+
+/* --- the keeper after one that was killed or re-executed --- */
+
+/* Gives all pipes to it. Returns true when it has them: nothing more may be read from them here. */
+static bool hand_over(int socket)
+{
+    const struct timeval patience = {.tv_sec = HAND_OVER_MS / 1000};
+    struct wire_message message;
+    int fd, error = 0;
+
+    setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    for (const struct source *source = sources; source && !error; source = source->next) {
+        const struct pass_stream stream = {.number = source->number, .max_bytes = source->file->max_bytes,
+                                           .in_line = source->in_line, .fd = source->watch.fd,
+                                           .path = source->file->path};
+
+        error = pass_send_stream(socket, &stream);
+    }
+    return !error && pass_say(socket, WIRE_LIST_END) == 0 && pass_receive(socket, 0, &message, &fd) == 1 &&
+           message.type == WIRE_BYE;
+}
+
+/* It is served once it has said who it is: one that says nothing costs nothing. */
+static void keeper_asks(struct watch *watch, uint32_t events)
+{
+    struct wire_message message;
+    int passed, fd = watch->fd, got = pass_receive(fd, MSG_DONTWAIT, &message, &passed);
+
+    (void)events;
+    if (got == -EAGAIN || got == -EINTR)
+        return;
+    if (got > 0 && message.type == WIRE_HELLO && hand_over(fd))
+        exit(0);
+    if (passed >= 0)
+        close(passed);
+    watch_remove(watch);
+    close(fd); /* it did not live to take them: they are read on */
+}
+
+static struct watch asking = {keeper_asks, -1};
+
+static void keeper_came(struct watch *watch, uint32_t events)
+{
+    int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC), before = asking.fd;
+
+    (void)events;
+    if (fd < 0)
+        return;
+    watch_remove(&asking);
+    if (before >= 0)
+        close(before);
+    watch_add(&asking, fd, EPOLLIN);
+}
+
+static struct watch listener = {keeper_came, -1};
 
 /* --- the keeper --- */
 
-static ssize_t receive(void *buffer, size_t size, int *fd)
+/* One that ends says so. After any other the next one is waited for, as long as there is output to write. */
+static void keeper_went(bool said)
 {
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec part = {.iov_base = buffer, .iov_len = size};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-                             .msg_controllen = sizeof control.space};
-    ssize_t got = recvmsg(0, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-
-    *fd = -1;
-    if (header && header->cmsg_type == SCM_RIGHTS)
-        memcpy(fd, CMSG_DATA(header), sizeof *fd);
-    return got;
+    if (said)
+        until_ms = watch_now_ms() + FAREWELL_MS;
+    else
+        watch_add(&listener, LISTENER, EPOLLIN);
+    watch_remove(&keeper);
 }
 
 static void keeper_ready(struct watch *watch, uint32_t events)
 {
-    static uint8_t buffer[PATH_MAX + 256];
-    struct wire_frame frame;
     struct wire_message message;
-    int fd;
-    ssize_t got = receive(buffer, sizeof buffer, &fd);
+    struct pass_stream stream;
+    int fd, got = pass_receive(watch->fd, MSG_DONTWAIT, &message, &fd);
 
     (void)events;
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    if (got == -EAGAIN || got == -EINTR || got == -EPROTO)
         return;
-    if (got <= 0) {
-        watch_remove(watch);
-        keeper_gone = true;
-        return;
-    }
-    if (wire_find(buffer, (size_t)got, &frame) == got && wire_decode(&frame, &message) == 0 &&
-        message.type == WIRE_OUTPUT_OPEN)
-        begin_source(&message, fd);
+    if (got <= 0 || message.type == WIRE_BYE)
+        keeper_went(got > 0);
+    else if (pass_read_stream(&message, fd, &stream))
+        begin_source(&stream);
     else if (fd >= 0)
         close(fd);
 }
 
+/* True when nobody needs it any more. */
+static bool is_over(void)
+{
+    if (keeper.fd >= 0)
+        return false;
+    if (listener.fd >= 0 && sources)
+        until_ms = UINT64_MAX;
+    else if (until_ms == UINT64_MAX)
+        until_ms = watch_now_ms() + IDLE_MS;
+    if ((listener.fd < 0 && !sources) || watch_now_ms() >= until_ms)
+        return true;
+    watch_wake_at(until_ms == UINT64_MAX ? 0 : until_ms);
+    return false;
+}
+
 int logger_main(void)
 {
-    struct watch keeper = {keeper_ready, -1};
-    uint64_t until_ms = 0;
     sigset_t all;
 
     prctl(PR_SET_NAME, "appmgr-logger", 0, 0, 0);
     /* It ends after the keeper and not by a signal to everyone. A file larger than allowed is an error to handle. */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    if (watch_open() != 0 || watch_add(&keeper, 0, EPOLLIN) != 0)
+    if (watch_open() != 0 || watch_add(&keeper, SOCKET, EPOLLIN) != 0)
         return 1;
-    while (!keeper_gone || (sources && watch_now_ms() < until_ms)) {
+    while (!is_over())
         if (watch_turn(0) != 0)
             return 1;
-        if (keeper_gone && !until_ms) {
-            until_ms = watch_now_ms() + FAREWELL_MS;
-            watch_wake_at(until_ms);
-        }
-    }
     return 0;
 }

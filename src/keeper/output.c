@@ -1,17 +1,22 @@
 #include "output.h"
+#include "pass.h"
+#include "proc.h"
+#include "server.h"
 #include "spawn.h"
+#include "table.h"
 #include "tell.h"
 #include "watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,11 +24,10 @@ enum { LOGGER_RESTART_MS = 1000, FINISH_MS = 3000 };
 
 struct stream {
     struct stream *next, *previous;
-    uint64_t number, max_bytes;
-    int fd;
+    struct pass_stream pass;
+    uint64_t pipe;          /* its inode */
     bool begun, sent;
-    const char *path;
-    char id[];
+    char path[];
 };
 
 static struct stream *streams;
@@ -31,7 +35,32 @@ static uint64_t last_number;
 static unsigned unsent;         /* how many that have begun are not with the logger */
 static pid_t logger;
 static uint64_t logger_started_ms;
-static int null_fd;
+static const char *directory;
+static bool nobody_reads;       /* no logger was left when this keeper began */
+static int listener_fd = -1;
+
+static uint64_t inode_of(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) ? status.st_ino : 0;
+}
+
+static struct stream *add_stream(const struct pass_stream *pass)
+{
+    struct stream *stream = malloc(sizeof *stream + strlen(pass->path) + 1);
+
+    if (!stream)
+        return NULL;
+    *stream = (struct stream){.next = streams, .pass = *pass};
+    stream->pass.path = strcpy(stream->path, pass->path);
+    stream->pass.number = ++last_number;
+    stream->pipe = inode_of(pass->fd);
+    if (streams)
+        streams->previous = stream;
+    streams = stream;
+    return stream;
+}
 
 static void remove_stream(struct stream *stream)
 {
@@ -39,8 +68,20 @@ static void remove_stream(struct stream *stream)
     if (stream->next)
         stream->next->previous = stream->previous;
     unsent -= stream->begun && !stream->sent;
-    close(stream->fd);
+    close(stream->pass.fd);
     free(stream);
+}
+
+/* --- the logger --- */
+
+/* Whose output it is; NULL when it has been forgotten since. */
+static const char *owner_of(const struct stream *stream)
+{
+    const struct child *child = table_first();
+
+    while (child && !(child->spec->output_path && strcmp(child->spec->output_path, stream->path) == 0))
+        child = child->next;
+    return child ? child->id : NULL;
 }
 
 static void handle_message(const struct wire_message *message)
@@ -48,30 +89,28 @@ static void handle_message(const struct wire_message *message)
     uint64_t number = wire_number(message, WIRE_TAG_STREAM, 0);
     struct stream *stream = streams;
 
-    while (stream && stream->number != number)
+    while (stream && stream->pass.number != number)
         stream = stream->next;
     if (!stream)
         return;
     if (message->type == WIRE_OUTPUT_ERROR && wire_has(message, WIRE_TAG_ERROR))
-        tell_error(stream->id, "%s", wire_text(message, WIRE_TAG_ERROR));
+        tell_error(owner_of(stream), "%s", wire_text(message, WIRE_TAG_ERROR));
     else if (message->type == WIRE_OUTPUT_DONE)
         remove_stream(stream);
 }
 
 /* Returns false when there is nothing to receive now, or ever: *ended says which. */
-static bool receive(int fd, bool *ended)
+static bool receive(int socket, bool *ended)
 {
-    static uint8_t buffer[8 << 10];
-    struct wire_frame frame;
     struct wire_message message;
-    ssize_t got = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+    int fd, got = pass_receive(socket, MSG_DONTWAIT, &message, &fd);
 
-    *ended = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
-    if (got <= 0)
-        return false;
-    if (wire_find(buffer, (size_t)got, &frame) == got && wire_decode(&frame, &message) == 0)
+    *ended = got <= 0 && got != -EAGAIN && got != -EINTR && got != -EPROTO;
+    if (got > 0)
         handle_message(&message);
-    return true;
+    if (fd >= 0)
+        close(fd);
+    return got > 0;
 }
 
 static void disconnect(struct watch *watch)
@@ -99,8 +138,10 @@ static struct watch connection = {socket_ready, -1};
 
 static void start_logger(void)
 {
-    char *const arguments[] = {(char[]){"appmgr-keeper"}, (char[]){"--logger"}, NULL};
-    struct spawn_request request = {.argv = arguments, .environment = environ, .output_fd = null_fd};
+    /* The directory is there for people: whose logger this is. */
+    char *const arguments[] = {(char[]){"appmgr-keeper"}, (char[]){"--logger"}, (char[]){"--state-dir"},
+                               (char *)(uintptr_t)directory, NULL};
+    struct spawn_request request = {.argv = arguments, .environment = environ, .output_fd = listener_fd};
     struct spawn_result result;
     int pair[2];
 
@@ -116,55 +157,95 @@ static void start_logger(void)
     logger = result.pid;
 }
 
-void output_start(int null)
+/* --- the logger of the keeper before --- */
+
+static bool take_streams(int socket)
 {
-    null_fd = null;
-    start_logger();
+    struct wire_message message;
+    struct pass_stream pass;
+    int fd;
+
+    while (pass_receive(socket, 0, &message, &fd) == 1) {
+        struct stream *stream = pass_read_stream(&message, fd, &pass) && fd >= 0 ? add_stream(&pass) : NULL;
+
+        if (message.type == WIRE_LIST_END)
+            return pass_say(socket, WIRE_BYE) == 0;
+        if (!stream && fd >= 0)
+            close(fd);
+        if (!stream)
+            return false;
+        stream->begun = true;
+        unsent++;
+    }
+    return false;
 }
 
-int output_open(const char *id, const char *path, uint64_t max_bytes, struct stream **stream, int *write_fd)
+/* A logger that cannot hand all over keeps all, and goes on writing by itself. */
+static void take_over(int socket)
 {
-    struct stream *made = malloc(sizeof *made + strlen(id) + strlen(path) + 2);
-    int pair[2];
+    const struct timeval patience = {.tv_sec = FINISH_MS / 1000};
+    char end;
 
-    if (!made)
-        return ENOMEM;
-    if (pipe2(pair, O_CLOEXEC) != 0) {
-        free(made);
-        return errno;
-    }
-    fcntl(pair[0], F_SETFL, O_NONBLOCK);
-    *made = (struct stream){.next = streams, .number = ++last_number, .max_bytes = max_bytes, .fd = pair[0]};
-    made->path = stpcpy(made->id, id) + 1;
-    strcpy(made->id + strlen(id) + 1, path);
-    if (streams)
-        streams->previous = made;
-    streams = made;
-    *stream = made;
-    *write_fd = pair[1];
+    setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (pass_say(socket, WIRE_HELLO) == 0 && take_streams(socket))
+        (void)!recv(socket, &end, 1, 0); /* it has ended: from here on nobody but us reads them */
+    else
+        while (streams)
+            remove_stream(streams);
+}
+
+int output_start(int directory_fd, const char *path)
+{
+    int before = server_connect(directory_fd, "logger.sock", SOCK_SEQPACKET);
+
+    directory = path;
+    nobody_reads = before < 0;
+    listener_fd = server_listen(directory_fd, "logger.sock", SOCK_SEQPACKET);
+    if (listener_fd >= 0 && before >= 0)
+        take_over(before);
+    if (before >= 0)
+        close(before);
+    if (listener_fd < 0)
+        return listener_fd;
+    start_logger();
     return 0;
 }
 
-static int hand_over(struct stream *stream)
-{
-    uint8_t buffer[PATH_MAX + 256];
-    struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
-    struct iovec part = {.iov_base = buffer};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-                             .msg_controllen = sizeof control.space};
+/* --- streams --- */
 
-    wire_begin(&writer, WIRE_OUTPUT_OPEN);
-    wire_put_number(&writer, WIRE_TAG_STREAM, stream->number);
-    wire_put_text(&writer, WIRE_TAG_OUTPUT_PATH, stream->path);
-    wire_put_number(&writer, WIRE_TAG_MAX_OUTPUT_BYTES, stream->max_bytes);
-    wire_end(&writer);
-    part.iov_len = writer.size;
-    memcpy(CMSG_DATA(&control.header), &stream->fd, sizeof stream->fd);
-    return sendmsg(connection.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+int output_open(const char *path, uint64_t max_bytes, struct stream **stream, uint64_t *pipe, int *child_fd)
+{
+    int pair[2];
+
+    if (pipe2(pair, O_CLOEXEC) != 0)
+        return errno;
+    fcntl(pair[0], F_SETFL, O_NONBLOCK);
+    *child_fd = proc_reopen(getpid(), pair[1], O_RDWR);
+    close(pair[1]);
+    *stream = *child_fd < 0 ? NULL
+                            : add_stream(&(struct pass_stream){.max_bytes = max_bytes, .fd = pair[0], .path = path});
+    if (*stream) {
+        *pipe = (*stream)->pipe;
+        return 0;
+    }
+    close(pair[0]);
+    if (*child_fd < 0)
+        return -*child_fd;
+    close(*child_fd);
+    return ENOMEM;
+}
+
+static void hand_over_all(void)
+{
+    for (struct stream *stream = streams; stream && unsent > 0; stream = stream->next) {
+        if (!stream->begun || stream->sent)
+            continue;
+        if (pass_send_stream(connection.fd, &stream->pass) != 0)
+            break;
+        stream->sent = true;
+        unsent--;
+    }
+    watch_change(&connection, unsent > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 void output_begin(struct stream *stream, bool started)
@@ -175,6 +256,37 @@ void output_begin(struct stream *stream, bool started)
     }
     stream->begun = true;
     unsent++;
+    if (connection.fd >= 0)
+        hand_over_all(); /* before the child is recorded: its output must not end with this keeper */
+}
+
+static bool is_known(uint64_t pipe)
+{
+    const struct stream *stream = streams;
+
+    while (stream && stream->pipe != pipe)
+        stream = stream->next;
+    return stream != NULL;
+}
+
+void output_recover(const struct child *child)
+{
+    if (!nobody_reads || !child->spec->output_path || !child->pipe || is_known(child->pipe))
+        return;
+    for (int number = 1; number <= 2; number++) {
+        int fd = proc_reopen(child->pid, number, O_RDONLY | O_NONBLOCK);
+        struct stream *stream = NULL;
+
+        if (fd >= 0 && inode_of(fd) == child->pipe)
+            stream = add_stream(&(struct pass_stream){.max_bytes = child->spec->max_output_bytes, .fd = fd,
+                                                      .path = child->spec->output_path});
+        if (stream) {
+            output_begin(stream, true);
+            return;
+        }
+        if (fd >= 0)
+            close(fd);
+    }
 }
 
 bool output_logger_ended(pid_t pid)
@@ -190,17 +302,9 @@ bool output_logger_ended(pid_t pid)
     return true;
 }
 
-static void hand_over_all(void)
+bool output_is_settled(void)
 {
-    for (struct stream *stream = streams; stream && unsent > 0; stream = stream->next) {
-        if (!stream->begun || stream->sent)
-            continue;
-        if (hand_over(stream) != 0)
-            break;
-        stream->sent = true;
-        unsent--;
-    }
-    watch_change(&connection, unsent > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    return connection.fd >= 0 && unsent == 0;
 }
 
 void output_run(void)
@@ -221,14 +325,14 @@ void output_finish(void)
 {
     struct pollfd state = {.fd = connection.fd, .events = POLLIN};
     uint64_t until_ms = watch_now_ms() + FINISH_MS;
-    bool ended = connection.fd < 0;
+    bool ended = connection.fd < 0, said = false;
 
-    while (!ended && watch_now_ms() < until_ms) {
+    for (uint64_t now_ms; !ended && (now_ms = watch_now_ms()) < until_ms;) {
         if (unsent > 0)
             hand_over_all();
-        if (unsent == 0)
-            shutdown(connection.fd, SHUT_WR);
-        poll(&state, 1, unsent > 0 ? 10 : (int)(until_ms - watch_now_ms()));
+        if (unsent == 0 && !said)
+            said = pass_say(connection.fd, WIRE_BYE) == 0;
+        poll(&state, 1, said ? (int)(until_ms - now_ms) : 10);
         while (receive(connection.fd, &ended))
             ;
     }

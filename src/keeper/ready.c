@@ -1,10 +1,11 @@
 #include "ready.h"
+#include "proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void ready_close(struct child *child)
@@ -31,16 +32,28 @@ static void pipe_ready(struct watch *watch, uint32_t events)
     if (got <= 0)
         return;
     child->ready = true;
+    child->effects->record(child);
     child->effects->tell(child, WIRE_READY);
 }
 
-/* A descriptor of the same pipe that both reads and writes. */
-static int open_both(int fd)
+/* The child may have put something else there. */
+static bool is_pipe(int fd)
 {
-    char path[32];
+    struct stat status;
 
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return open(path, O_RDWR | O_CLOEXEC);
+    return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+void ready_reopen(struct child *child)
+{
+    int fd;
+
+    if (child->ready || child->phase != CHILD_MAIN || !child->spec->ready_fd || child->ready_watch.fd >= 0)
+        return;
+    fd = proc_reopen(child->pid, child->spec->ready_fd, O_RDONLY | O_NONBLOCK);
+    child->ready_watch.ready = pipe_ready;
+    if (fd >= 0 && (!is_pipe(fd) || watch_add(&child->ready_watch, fd, EPOLLIN) != 0))
+        close(fd);
 }
 
 int ready_open(struct child *child)
@@ -50,8 +63,8 @@ int ready_open(struct child *child)
     ready_close(child);
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
         return -errno;
-    both = open_both(ends[1]);
-    error = both < 0 ? -errno : 0;
+    both = proc_reopen(getpid(), ends[1], O_RDWR);
+    error = both < 0 ? both : 0;
     close(ends[1]);
     child->ready_watch.ready = pipe_ready;
     if (!error)

@@ -12,6 +12,9 @@
  * end, for the caller to hand over and close, or -errno. */
 int ready_open(struct child *child);
 
+/* Opens the pipe of a run that an earlier keeper started, unless it is ready or has none. */
+void ready_reopen(struct child *child);
+
 /* The run is over, or has not begun. */
 void ready_close(struct child *child);
 

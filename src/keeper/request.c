@@ -1,11 +1,15 @@
 /* What clients ask for: one handler a frame type, and which roles may ask it. */
 #include "containment.h"
 #include "exits.h"
+#include "adopt.h"
 #include "keeper.h"
 #include "lease.h"
+#include "proc.h"
+#include "records.h"
 #include "server.h"
 #include "table.h"
 #include "tell.h"
+#include "upgrade.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -65,7 +69,7 @@ static int list(struct connection *connection, const struct wire_message *messag
 static const char *configure(struct child *child, const struct wire_message *message)
 {
     const char *why = NULL;
-    struct child_spec *spec = child_spec_new(message, keeper_marker(), &why);
+    struct child_spec *spec = child_spec_new(message, proc_mark(), &why);
 
     if (!spec)
         return why;
@@ -77,6 +81,7 @@ static const char *configure(struct child *child, const struct wire_message *mes
     free(child->spec);
     child->spec = spec;
     child->user_known = false;
+    records_add(child, message);
     return NULL;
 }
 
@@ -111,6 +116,10 @@ static int update(struct connection *connection, const struct wire_message *mess
     const char *why = child ? child_update(child, message) : "is not known to the keeper";
 
     lease_changed();
+    if (!why && wire_has(message, WIRE_TAG_READY))
+        records_note(child);
+    else if (!why)
+        records_add(child, message);
     if (!why && wire_has(message, WIRE_TAG_LIMITS)) {
         containment_limit(child);
         tell_event(child, WIRE_LIMITED);
@@ -161,6 +170,7 @@ static int renew(struct connection *connection, const struct wire_message *messa
 {
     (void)connection;
     lease_renew(wire_number(message, WIRE_TAG_RENEWED_MS, 0));
+    records_note_agent();
     return 0;
 }
 
@@ -172,7 +182,7 @@ static int send_signal(struct connection *connection, const struct wire_message 
 
     if (number < 1 || number >= _NSIG)
         return refuse(connection, id, "cannot be sent a signal that is none");
-    if (!child || !child->pid || child->ended || child->phase != CHILD_MAIN || kill(child->pid, (int)number) != 0)
+    if (!child || child->phase != CHILD_MAIN || !adopt_signal(child, (int)number))
         return refuse(connection, id, "does not run and takes no signal");
     return 0;
 }
@@ -182,6 +192,16 @@ static int shut_down(struct connection *connection, const struct wire_message *m
     (void)message;
     connection->subscribed = true; /* it waits for the last word */
     keeper_shut_down();
+    return 0;
+}
+
+static int upgrade(struct connection *connection, const struct wire_message *message)
+{
+    const char *why = keeper_is_ending() ? "the keeper is ending" : upgrade_begin(wire_text(message, WIRE_TAG_ARGUMENT));
+
+    connection->subscribed = true; /* it waits for the outcome */
+    if (why)
+        tell_upgrade_failed(why);
     return 0;
 }
 
@@ -203,6 +223,7 @@ static const struct {
     [WIRE_RENEW] = {renew, CONTROLLER, false},
     [WIRE_SHUTDOWN] = {shut_down, OPERATOR | CONTROLLER, false},
     [WIRE_END_RUN] = {end_run, CONTROLLER, true},
+    [WIRE_UPGRADE] = {upgrade, OPERATOR | CONTROLLER, false},
 };
 
 int request_handle(struct connection *connection, const struct wire_message *message)

@@ -20,7 +20,9 @@ enum {
     OUT_MAX = 32 << 20,
 };
 
-static struct watch listener;
+static void accept_client(struct watch *watch, uint32_t events);
+
+static struct watch listener = {accept_client, -1};
 static struct connection connections[CONNECTIONS];
 
 static void drop(struct connection *connection)
@@ -230,25 +232,53 @@ static void accept_client(struct watch *watch, uint32_t events)
     }
 }
 
-int server_open(int directory_fd)
+/* The directory by descriptor: its path may be longer than an address. */
+static struct sockaddr_un address_of(int directory_fd, const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t mask;
-    int failed;
 
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory_fd, name);
+    return address;
+}
+
+int server_connect(int directory_fd, const char *name, int type)
+{
+    struct sockaddr_un address = address_of(directory_fd, name);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0), error;
+
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    error = -errno;
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
+int server_listen(int directory_fd, const char *name, int type)
+{
+    struct sockaddr_un address = address_of(directory_fd, name);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
+    mode_t mask = umask(0177);
+
+    unlinkat(directory_fd, name, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 64) != 0)
+        error = -errno;
+    umask(mask);
+    if (error && fd >= 0)
+        close(fd);
+    return error ? error : fd;
+}
+
+int server_open(int fd)
+{
     for (int i = 0; i < CONNECTIONS; i++)
         connections[i].watch.fd = -1;
-    listener = (struct watch){accept_client, -1};
-    if (fd < 0)
-        return -errno;
-    /* The directory by descriptor: its path may be longer than an address. */
-    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/keeper.sock", directory_fd);
-    unlinkat(directory_fd, "keeper.sock", 0);
-    mask = umask(0177);
-    failed = bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 64) != 0;
-    umask(mask);
-    return failed ? -errno : watch_add(&listener, fd, EPOLLIN);
+    return watch_add(&listener, fd, EPOLLIN);
+}
+
+int server_listener(void)
+{
+    return listener.fd;
 }
 
 struct connection *server_controller(void)

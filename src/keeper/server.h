@@ -19,8 +19,16 @@ struct connection {
     size_t in_size, in_capacity, out_start, out_end, out_capacity;
 };
 
-/* Listens on keeper.sock in the directory. Returns 0 or -errno. */
-int server_open(int directory_fd);
+/* Connects to, or listens on, a socket of that name in the directory; who listens takes the place of one who has
+ * gone. Returns a descriptor or -errno. */
+int server_connect(int directory_fd, const char *name, int type);
+int server_listen(int directory_fd, const char *name, int type);
+
+/* Takes clients on a listening descriptor. Returns 0 or -errno. */
+int server_open(int fd);
+
+/* The descriptor given to server_open. */
+int server_listener(void);
 
 /* Queues a frame; a full queue ends the connection, unless it may grow. */
 void server_send(struct connection *connection, const uint8_t *frame, size_t size, bool may_grow);

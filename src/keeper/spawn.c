@@ -23,7 +23,6 @@ static struct {
     const struct spawn_request *request;
     struct spawn_result result;
     bool joins;             /* the child goes into the cgroup by itself */
-    pid_t parent;
     char candidate[PATH_MAX];
     char stack[32 << 10] __attribute__((aligned(64)));
 } shared;
@@ -187,12 +186,8 @@ ON_FOREIGN_STACK static int child_main(void *unused)
     limit(request);
     if (request->working_dir && chdir(request->working_dir) != 0)
         give_up(SPAWN_CHDIR);
-    /* After the change of user, which clears it; the parent may have ended before. */
-    if (request->death_signal) {
-        prctl(PR_SET_PDEATHSIG, request->death_signal, 0, 0, 0);
-        if (syscall(SYS_getppid) != shared.parent)
-            syscall(SYS_exit_group, 127);
-    }
+    if (request->before_exec)
+        request->before_exec(request->data); /* before a descriptor of ours may make room for the child's */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     hand_over(request);
@@ -218,7 +213,6 @@ int spawn_process(const struct spawn_request *request, struct spawn_result *resu
 
     shared.request = request;
     shared.result = (struct spawn_result){0};
-    shared.parent = getpid();
     pid = begin(request->cgroup_fd);
     if (pid < 0) {
         *result = (struct spawn_result){.step = SPAWN_FORK, .error = errno};

@@ -7,17 +7,10 @@
 
 #include "child.h"
 
-/* Opens /proc. Returns 0 or -errno. */
-int sweep_open(void);
-
 /* The child's session is looked for until it is empty. */
 void sweep_add(struct child *child);
 
 /* Looks if somebody waits and it is time. To be called each turn. */
 void sweep_run(void);
-
-/* Kills every process but this one and its parent whose environment holds `marker` ("NAME=value"): what a keeper
- * left that was killed. */
-void sweep_leftovers(const char *marker);
 
 #endif

@@ -7,6 +7,7 @@
 enum { BUCKETS = 1024 };
 
 static struct child *first, *last;
+static uint64_t last_number;
 static struct child *by_id[BUCKETS], *by_pid[BUCKETS];
 
 static struct child **id_bucket(const char *id)
@@ -46,6 +47,20 @@ struct child *table_find_pid(pid_t pid)
     return child;
 }
 
+struct child *table_find_number(uint64_t number)
+{
+    struct child *child = first;
+
+    while (child && child->number != number)
+        child = child->next;
+    return child;
+}
+
+void table_skip_number(uint64_t number)
+{
+    last_number = number > last_number ? number : last_number;
+}
+
 struct child *table_add(const char *id, const struct child_effects *effects)
 {
     struct child *child = calloc(1, sizeof *child), **bucket = id_bucket(id);
@@ -58,7 +73,8 @@ struct child *table_add(const char *id, const struct child_effects *effects)
         return NULL;
     }
     child->effects = effects;
-    child->ready_watch.fd = -1;
+    child->number = ++last_number;
+    child->pidfd = child->watch.fd = child->ready_watch.fd = -1;
     child->stop_signal = SIGTERM;
     child->stop_timeout_ms = 10000;
     limits_clear(&child->limits);
@@ -96,6 +112,7 @@ void table_remove(struct child *child)
     *link = child->next_by_id;
     *(child->previous ? &child->previous->next : &first) = child->next;
     *(child->next ? &child->next->previous : &last) = child->previous;
+    free(child->unwritten);
     free(child->spec);
     free(child->label);
     free(child->id);

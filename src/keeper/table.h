@@ -9,6 +9,12 @@ struct child *table_first(void);
 struct child *table_find(const char *id);
 struct child *table_find_pid(pid_t pid);
 
+/* Slow: for listings. */
+struct child *table_find_number(uint64_t number);
+
+/* Numbers given from now on are larger. */
+void table_skip_number(uint64_t number);
+
 /* A new child at rest, with nothing but an id. NULL when memory is out. */
 struct child *table_add(const char *id, const struct child_effects *effects);
 

@@ -1,17 +1,21 @@
 #include "tell.h"
 #include "containment.h"
 #include "exits.h"
+#include "records.h"
 #include "table.h"
 
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Room for the largest frame: a child with its tag, id and error. */
 static uint8_t buffer[WIRE_LABEL_MAX + PATH_MAX + 4096];
 static struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
+
+static char notice[512]; /* what the next controller is to hear */
 
 static void begin(enum wire_type type, const char *id)
 {
@@ -32,16 +36,18 @@ static void send_to(struct connection *connection, bool may_grow)
         server_send(connection, buffer, writer.size, may_grow);
 }
 
-static void begin_exit(uint64_t sequence)
+static void begin_exit(const struct child *child, uint64_t sequence)
 {
     const struct exit_record *record = exits_get(sequence);
 
-    begin(WIRE_EXITED, record->child->id);
+    begin(WIRE_EXITED, child->id);
     wire_put_number(&writer, WIRE_TAG_SEQUENCE, sequence);
-    wire_put_number(&writer, record->by_signal ? WIRE_TAG_EXIT_SIGNAL : WIRE_TAG_EXIT_CODE, record->number);
+    if (record->known)
+        wire_put_number(&writer, record->by_signal ? WIRE_TAG_EXIT_SIGNAL : WIRE_TAG_EXIT_CODE, record->number);
     wire_put_number(&writer, WIRE_TAG_EXIT_AT_US, record->at_us);
     wire_put_number(&writer, WIRE_TAG_STARTED_AT_US, record->started_at_us);
-    wire_put_number(&writer, WIRE_TAG_RAN_MS, record->ran_ms);
+    if (record->timed)
+        wire_put_number(&writer, WIRE_TAG_RAN_MS, record->ran_ms);
     wire_put_number(&writer, WIRE_TAG_PID, (uint64_t)record->pid);
     wire_put_number(&writer, WIRE_TAG_NEXT, record->next_step);
     wire_put_number(&writer, WIRE_TAG_DELAY_MS, record->delay_ms);
@@ -72,7 +78,7 @@ static void put_phase(const struct child *child)
 void tell_event(struct child *child, enum wire_type type)
 {
     if (type == WIRE_EXITED) {
-        begin_exit(exits_add(child));
+        begin_exit(child, exits_add(child));
         broadcast();
         return;
     }
@@ -107,6 +113,23 @@ void tell_error(const char *id, const char *format, ...)
     broadcast();
 }
 
+void tell_notice(const char *format, ...)
+{
+    const struct connection *controller = server_controller();
+    size_t used = strlen(notice);
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (used > 0 && used + 2 < sizeof notice)
+        used = (size_t)(stpcpy(notice + used, "; ") - notice);
+    vsnprintf(notice + used, sizeof notice - used, format, arguments);
+    va_end(arguments);
+    if (!controller || !controller->subscribed)
+        return;
+    tell_error(NULL, "%s", notice);
+    notice[0] = '\0';
+}
+
 void tell_error_to(struct connection *connection, const char *id, const char *text)
 {
     begin(WIRE_ERROR, id);
@@ -116,13 +139,10 @@ void tell_error_to(struct connection *connection, const char *id, const char *te
 
 void tell_welcome(struct connection *connection, uint64_t version)
 {
-    static uint64_t instance;
-
-    instance = instance ? instance : watch_wall_us();
     begin(WIRE_WELCOME, NULL);
     wire_put_number(&writer, WIRE_TAG_VERSION, version);
     wire_put_number(&writer, WIRE_TAG_PID, (uint64_t)getpid());
-    wire_put_number(&writer, WIRE_TAG_INSTANCE, instance);
+    wire_put_number(&writer, WIRE_TAG_INSTANCE, records_instance());
     send_to(connection, false);
 }
 
@@ -138,15 +158,22 @@ static void tell_child(struct connection *connection, const struct child *child)
         wire_put_number(&writer, WIRE_TAG_NEXT, child->next_step);
     if (child_wire_phase(child))
         wire_put_number(&writer, WIRE_TAG_PHASE, child_wire_phase(child));
-    if (child->last_exit.known) {
+    if (child->last_exit.known)
         wire_put_number(&writer, child->last_exit.by_signal ? WIRE_TAG_EXIT_SIGNAL : WIRE_TAG_EXIT_CODE,
                         child->last_exit.number);
+    if (child->last_exit.at_us)
         wire_put_number(&writer, WIRE_TAG_EXIT_AT_US, child->last_exit.at_us);
-        if (child->last_exit.out_of_memory)
-            wire_put_number(&writer, WIRE_TAG_OUT_OF_MEMORY, 1);
-    }
+    if (child->last_exit.out_of_memory)
+        wire_put_number(&writer, WIRE_TAG_OUT_OF_MEMORY, 1);
     wire_put_text(&writer, WIRE_TAG_ERROR, child->failure[0] ? child->failure : NULL);
     send_to(connection, true);
+}
+
+static void put_records_trouble(void)
+{
+    begin(WIRE_ERROR, NULL);
+    wire_put_text(&writer, WIRE_TAG_STEP, "records");
+    wire_put_text(&writer, WIRE_TAG_ERROR, records_trouble());
 }
 
 void tell_all(struct connection *connection)
@@ -168,10 +195,17 @@ void tell_all(struct connection *connection)
     }
     if (connection->role != WIRE_ROLE_CONTROLLER)
         return;
+    if (notice[0])
+        tell_error_to(connection, NULL, notice);
+    notice[0] = '\0';
+    put_records_trouble();
+    send_to(connection, true);
     for (uint64_t sequence = exits_first(); sequence < exits_end(); sequence++) {
-        if (!exits_get(sequence)->child)
+        const struct child *child = table_find_number(exits_get(sequence)->child);
+
+        if (!child)
             continue;
-        begin_exit(sequence);
+        begin_exit(child, sequence);
         send_to(connection, true);
     }
 }
@@ -179,5 +213,18 @@ void tell_all(struct connection *connection)
 void tell_bye(void)
 {
     begin(WIRE_BYE, NULL);
+    broadcast();
+}
+
+void tell_records(void)
+{
+    put_records_trouble();
+    broadcast();
+}
+
+void tell_upgrade_failed(const char *why)
+{
+    begin(WIRE_UPGRADE_FAILED, NULL);
+    wire_put_text(&writer, WIRE_TAG_ERROR, why);
     broadcast();
 }

@@ -14,6 +14,13 @@ void tell_event(struct child *child, enum wire_type type);
 /* Says to every subscriber that something is not as it should be; `id` may be NULL. */
 void tell_error(const char *id, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same for what the controller must hear: the next one does, where none listens now. */
+void tell_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Says to every subscriber whether the records can be written: a WIRE_ERROR with the step "records", and no error when
+ * they can. A controller hears it with every listing. */
+void tell_records(void);
+
 /* The same for one client. */
 void tell_error_to(struct connection *connection, const char *id, const char *text);
 
@@ -22,7 +29,8 @@ void tell_welcome(struct connection *connection, uint64_t version);
 /* Sends one client all children and, if it is the controller, the exits it has not acknowledged. */
 void tell_all(struct connection *connection);
 
-/* Says to every subscriber that the keeper ends. */
+/* Says to every subscriber that the keeper ends; that it could not be upgraded, and why. */
 void tell_bye(void);
+void tell_upgrade_failed(const char *why);
 
 #endif

@@ -1,13 +1,17 @@
 #include "tool.h"
-#include "../wire.h"
+#include "keeper.h"
+#include "proc.h"
+#include "records.h"
+#include "server.h"
+#include "table.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+enum { CHECKS = 5, CHECK_PAUSE_US = 20000 };
 
 /* Larger than any frame a keeper sends. */
 static uint8_t buffer[64 << 10];
@@ -28,19 +32,16 @@ static int say(int fd, enum wire_type type)
     return send(fd, data, writer.size, MSG_NOSIGNAL) == (ssize_t)writer.size ? 0 : -1;
 }
 
-static int dial(const char *directory, int directory_fd)
+/* Returns a descriptor, or -1 when nobody listens. */
+static int dial(int directory_fd)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = server_connect(directory_fd, "keeper.sock", SOCK_STREAM);
 
-    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/keeper.sock", directory_fd);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0 || say(fd, WIRE_HELLO) != 0) {
-        fprintf(stderr, "appmgr-keeper: no keeper runs on %s (%s)\n", directory, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    return fd;
+    if (fd >= 0 && say(fd, WIRE_HELLO) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 /* Waits for the next frame. Returns 1, or 0 at the end of the connection. `used` is what the last one took. */
@@ -64,29 +65,52 @@ static int next(int fd, size_t *used, struct wire_message *message)
     return 1;
 }
 
-static void print_child(const struct wire_message *child)
+static void print_child(const char *id, const char *state, uint64_t pid, uint64_t starts, bool is_in_cgroup,
+                        const char *error)
 {
-    const char *state = wire_state_name(wire_number(child, WIRE_TAG_STATE, 0));
-    const char *error = wire_text(child, WIRE_TAG_ERROR);
+    printf("%-36s %-9s %8" PRIu64 " %7" PRIu64 "  %-9s  %s\n", id ? id : "?", state ? state : "?", pid, starts,
+           is_in_cgroup ? "cgroup" : pid ? "session" : "-", error ? error : "");
+}
 
-    printf("%-36s %-9s %8" PRIu64 " %7" PRIu64 "  %-9s  %s\n", wire_has(child, WIRE_TAG_ID) ? wire_text(child, WIRE_TAG_ID) : "?",
-           state ? state : "?", wire_number(child, WIRE_TAG_PID, 0), wire_number(child, WIRE_TAG_STARTS, 0),
-           wire_has(child, WIRE_TAG_CGROUP) ? "cgroup" : wire_number(child, WIRE_TAG_PID, 0) ? "session" : "-", error ? error : "");
+static void print_head(void)
+{
+    printf("%-36s %-9s %8s %7s  %-9s  %s\n", "ID", "STATE", "PID", "STARTS", "CONTAINED", "ERROR");
+}
+
+/* What a keeper left that was killed. */
+static int list_records(const char *directory, int directory_fd)
+{
+    char why[160] = "";
+
+    if (proc_open(directory_fd) != 0 || records_load(directory_fd, &keeper_effects, why, sizeof why) != RECORDS_TAKEN ||
+        !table_first()) {
+        fprintf(stderr, "appmgr-keeper: no keeper runs on %s%s%s\n", directory, why[0] ? "; " : "", why);
+        return 1;
+    }
+    fprintf(stderr, "appmgr-keeper: no keeper runs on %s; one that was killed had these:%s%s\n", directory,
+            why[0] ? " " : "", why);
+    print_head();
+    for (const struct child *child = table_first(); child; child = child->next)
+        print_child(child->id, wire_state_name(child_wire_state(child)), child->ended ? 0 : (uint64_t)child->pid,
+                    child->starts, child->in_cgroup, child->failure);
+    return 0;
 }
 
 int tool_list(const char *directory, int directory_fd)
 {
     struct wire_message message;
     size_t used = 0;
-    int fd = dial(directory, directory_fd);
+    int fd = dial(directory_fd);
 
     if (fd < 0)
-        return 1;
+        return list_records(directory, directory_fd);
     say(fd, WIRE_LIST);
-    printf("%-36s %-9s %8s %7s  %-9s  %s\n", "ID", "STATE", "PID", "STARTS", "CONTAINED", "ERROR");
+    print_head();
     while (next(fd, &used, &message)) {
         if (message.type == WIRE_CHILD)
-            print_child(&message);
+            print_child(wire_text(&message, WIRE_TAG_ID), wire_state_name(wire_number(&message, WIRE_TAG_STATE, 0)),
+                        wire_number(&message, WIRE_TAG_PID, 0), wire_number(&message, WIRE_TAG_STARTS, 0), wire_has(&message, WIRE_TAG_CGROUP),
+                        wire_text(&message, WIRE_TAG_ERROR));
         if (message.type == WIRE_LIST_END) {
             close(fd);
             return 0;
@@ -101,10 +125,14 @@ int tool_stop(const char *directory, int directory_fd)
 {
     struct wire_message message;
     size_t used = 0;
-    int fd = dial(directory, directory_fd), ended = 0;
+    int fd = dial(directory_fd), ended = 0;
 
-    if (fd < 0)
+    if (fd < 0 && faccessat(directory_fd, "keeper.records", F_OK, 0) == 0)
+        return TOOL_NO_KEEPER;
+    if (fd < 0) {
+        fprintf(stderr, "appmgr-keeper: no keeper runs on %s\n", directory);
         return 1;
+    }
     say(fd, WIRE_SHUTDOWN);
     while (!ended && next(fd, &used, &message))
         ended = message.type == WIRE_BYE;
@@ -112,4 +140,20 @@ int tool_stop(const char *directory, int directory_fd)
     if (!ended)
         fprintf(stderr, "appmgr-keeper: the keeper on %s ended the connection before it had stopped all\n", directory);
     return ended ? 0 : 1;
+}
+
+int tool_check(const char *directory, int directory_fd)
+{
+    char why[160] = "/proc cannot be read";
+
+    /* Again, because a record that is being written may look damaged. */
+    for (int left = proc_open(directory_fd) == 0 ? CHECKS : 0; left > 0; left--) {
+        if (records_load(directory_fd, &keeper_effects, why, sizeof why) == RECORDS_TAKEN)
+            return 0;
+        while (table_first())
+            table_remove(table_first());
+        usleep(CHECK_PAUSE_US);
+    }
+    fprintf(stderr, "%s/%s\n", directory, why);
+    return 1;
 }

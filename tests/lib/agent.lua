@@ -147,10 +147,17 @@ end
 --- The keeper of this agent; nil when none runs.
 function Agent:keeper_pid()
   for _, pid in ipairs(process.find(self.state_dir)) do
-    if process.command_line(pid):find("appmgr-keeper", 1, true) then
+    local line = process.command_line(pid)
+    if line:find("appmgr-keeper", 1, true) and not line:find("--logger", 1, true) then
       return pid
     end
   end
+end
+
+--- The mark that the keeper of this agent puts into the environment of what it starts.
+local function mark_of(self)
+  local state = uv.fs_stat(self.state_dir)
+  return state and ("APPMGR_KEEPER=%x.%x\0"):format(state.dev, state.ino)
 end
 
 --- Ends everything of this agent at once, applications included.
@@ -158,13 +165,17 @@ function Agent:destroy()
   if self.process then
     self.process:stop("sigkill")
   end
-  loop.wait_for("the keepers of " .. self.node .. " are gone", 5000, function()
-    local any = false
-    for _, pid in ipairs(process.find(self.state_dir)) do
-      any = true
+  -- The keeper first, which would start anew what it sees end.
+  local ours = mark_of(self)
+  loop.wait_for("all of " .. self.node .. " is gone", 5000, function()
+    local found = process.find(self.state_dir)
+    if ours then
+      table.move(process.find_environment(ours), 1, 1000, #found + 1, found)
+    end
+    for _, pid in ipairs(found) do
       uv.kill(pid, "sigkill")
     end
-    return not any
+    return #found == 0
   end)
 end
 

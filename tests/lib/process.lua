@@ -171,4 +171,21 @@ function M.find(text)
   return found
 end
 
+--- Ids of all live processes that began with `text` in their environment.
+function M.find_environment(text)
+  local found = {}
+  local scan = uv.fs_scandir("/proc")
+  while scan do
+    local name = uv.fs_scandir_next(scan)
+    if not name then
+      break
+    end
+    local pid = tonumber(name)
+    if pid and M.slurp(("/proc/%d/environ"):format(pid)):find(text, 1, true) and M.look(pid) then
+      found[#found + 1] = pid
+    end
+  end
+  return found
+end
+
 return M

@@ -34,7 +34,7 @@ struct peer {
     size_t size, used;
 };
 
-static char directory[64];
+static char directory[72];
 static pid_t keeper;
 static struct peer agent;               /* the controller of most tests */
 static struct wire_message message;     /* the last that was expected */

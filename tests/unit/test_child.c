@@ -12,6 +12,7 @@
 static char notes[256];
 static uint64_t clock_ms;
 static bool group_lives;
+static unsigned recorded;
 
 __attribute__((format(printf, 1, 2)))
 static void note(const char *format, ...)
@@ -33,6 +34,7 @@ static void drain(struct child *child) { note("drain"); }
 static void arm(struct child *child) { note("arm+%d", (int)(child->deadline_ms - clock_ms)); }
 static void release_pid(struct child *child) { note("release"); }
 static void refuse(struct child *child, const char *why) { note("refuse"); }
+static void record(struct child *child) { recorded++; }
 static void forget(struct child *child) { note("forget"); }
 
 static void tell(struct child *child, enum wire_type type)
@@ -45,7 +47,7 @@ static void tell(struct child *child, enum wire_type type)
 
 static const struct child_effects effects = {
     .now_ms = now_ms, .start = start, .unstart = unstart, .signal = send_signal, .drain = drain, .arm = arm,
-    .release = release_pid, .tell = tell, .refuse = refuse, .forget = forget,
+    .release = release_pid, .tell = tell, .refuse = refuse, .record = record, .forget = forget,
 };
 
 static char *program[] = {(char[]){"p"}, NULL};
@@ -59,7 +61,7 @@ static struct child make(enum child_state state)
     group_lives = false;
     return (struct child){
         .effects = &effects, .state = state, .id = (char[]){"x"}, .stop_signal = SIGTERM, .stop_timeout_ms = 5000,
-        .pid = 42, .started_ms = clock_ms, .spec = &only_main,
+        .pid = 42, .started_ms = clock_ms, .spec = &only_main, .phase_exit.known = true,
         .phase = state == CHILD_PREPARING ? CHILD_INIT : state == CHILD_FINISHING ? CHILD_FINI : CHILD_MAIN, .next_step = WIRE_NEXT_RESTART,
         .restart = {.enabled = true, .attempts = UINT64_MAX, .delay_ms = 100, .max_delay_ms = 700, .reset_ms = 10000},
     };
@@ -117,7 +119,9 @@ static void every_cell_does_what_its_table_says(void **state)
             const struct cell *cell = &expected[before][event];
             struct child child = make((enum child_state)before);
 
+            recorded = 0;
             child_handle(&child, (enum child_event)event);
+            assert_int_equal(recorded, event != CHILD_FORGET);
             if (strcmp(notes, cell->done) != 0 || child.state != cell->after)
                 fail_msg("state %u event %u: did \"%s\" to state %d, not \"%s\" to state %d", before, event, notes,
                          (int)child.state, cell->done, (int)cell->after);

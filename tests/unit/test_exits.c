@@ -37,15 +37,18 @@ static void they_are_kept_in_order_until_acknowledged(void **state)
     assert_int_equal(exits_get(first + 3)->number, 4);
 }
 
-static void a_forgotten_child_is_let_go_of(void **state)
+static void they_go_on_after_those_of_an_earlier_keeper(void **state)
 {
-    struct child child = {0}, other = {0};
-    uint64_t first = add(&child, 1);
+    struct child child = {.number = 7};
 
-    add(&other, 2);
-    exits_drop_child(&child);
-    assert_null(exits_get(first)->child);
-    assert_ptr_equal(exits_get(first + 1)->child, &other);
+    exits_resume(100, 102);
+    assert_int_equal(exits_first(), 100);
+    assert_int_equal(exits_end(), 103);
+    assert_int_equal(exits_place(100), 0);
+    assert_int_equal(exits_place(102), 2);
+    assert_int_equal(add(&child, 9), 103);
+    assert_int_equal(exits_get(103)->child, 7);
+    assert_int_equal(exits_get(103)->sequence, 103);
 }
 
 static void the_oldest_makes_room_and_is_counted(void **state)
@@ -67,7 +70,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(they_are_kept_in_order_until_acknowledged, reset),
-        cmocka_unit_test_setup(a_forgotten_child_is_let_go_of, reset),
+        cmocka_unit_test_setup(they_go_on_after_those_of_an_earlier_keeper, reset),
         cmocka_unit_test_setup(the_oldest_makes_room_and_is_counted, reset),
     };
 

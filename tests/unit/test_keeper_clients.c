@@ -273,23 +273,6 @@ static void a_signal_stops_all_and_the_keeper(void **state)
     assert_int_not_equal(access(in_directory("keeper.sock"), F_OK), 0);
 }
 
-static void killed_it_takes_its_children_along_and_a_new_one_what_they_left(void **state)
-{
-    pid_t pid = spawn_script("a", "sleep 1000 & echo $! > rest; setsid sleep 1000 & echo $! > daemon; exec sleep 100");
-    pid_t rest = pid_in("rest"), escaped = pid_in("daemon");
-
-    kill(keeper, SIGKILL);
-    waitpid(keeper, NULL, 0);
-    WAIT_FOR(!is_alive(pid));
-    close(agent.fd);
-    start_keeper_limited("10000", 0);
-    join(&agent, WIRE_ROLE_CONTROLLER);
-    expect(&agent, WIRE_LIST_END, NULL);
-    assert_false(is_alive(rest));
-    assert_false(is_alive(escaped));
-    spawn_script("a", "sleep 100");
-}
-
 static int set_up_impatient(void **state)
 {
     if (make_directory(state) != 0)
@@ -340,7 +323,6 @@ int main(void)
         TEST(a_second_keeper_refuses),
         TEST(it_can_be_listed_and_stopped_without_an_agent),
         TEST(a_signal_stops_all_and_the_keeper),
-        TEST(killed_it_takes_its_children_along_and_a_new_one_what_they_left),
         cmocka_unit_test_setup_teardown(it_ends_when_nobody_needs_it, set_up_impatient, tear_down),
     };
 

@@ -1,6 +1,6 @@
 /* What holds a child together, and what it may use: a real keeper, and children that try to get away. Tests that need a cgroup
  * are skipped, with the reason, where the keeper may make none; those of users, where the tests are not root. */
-#include "keeper_fixture.h"
+#include "keeper_death_fixture.h"
 
 
 enum { LONER = 64999 }; /* a user of this test alone */
@@ -104,27 +104,77 @@ static void a_daemon_ends_with_the_run_that_made_it(void **state)
     assert_false(is_alive(daemon));
 }
 
-static void a_daemon_of_a_killed_keeper_is_not_left(void **state)
+/* Starts a child with a daemon, a memory limit that needs no controller, and no patience. Returns the daemon's pid. */
+static pid_t start_with_daemon(const char *id, const char *rest)
+{
+    begin_script(id, with_daemon(rest));
+    wire_put_number(&writer, WIRE_TAG_STOP_TIMEOUT_MS, 50);
+    wire_put_number(&writer, WIRE_TAG_LIMITS, 1);
+    wire_put_number(&writer, WIRE_TAG_VIRTUAL_BYTES, 1 << 30);
+    end(&agent);
+    expect(&agent, WIRE_STARTED, id);
+    return pid_in("daemon");
+}
+
+static void is_taken_over_and_stopped(const char *id, pid_t daemon)
+{
+    expect(&agent, WIRE_CHILD, id);
+    assert_true(wire_has(&message, WIRE_TAG_CGROUP));
+    assert_string_equal(wire_text(&message, WIRE_TAG_ENFORCED), "memory_virt_mb rlimit, of each process\n");
+    assert_true(is_alive(daemon));
+    say(&agent, WIRE_STOP, id);
+    expect(&agent, WIRE_STOPPED, id);
+    assert_false(is_alive(daemon));
+}
+
+static void an_adopted_daemon_does_not_escape(void **state)
 {
     pid_t daemon;
-    int status;
 
     need_cgroups();
-    begin_script("d", with_daemon("sleep 1000"));
-    wire_put_number(&writer, WIRE_TAG_STOP_TIMEOUT_MS, 50);
-    end(&agent);
-    expect(&agent, WIRE_STARTED, "d");
-    daemon = pid_in("daemon");
-    say(&agent, WIRE_STOP, "other"); /* nothing: but the start has been handled now */
-    expect(&agent, WIRE_ERROR, "other");
-    kill(keeper, SIGKILL);
-    waitpid(keeper, &status, 0);
-    close(agent.fd);
-    start_keeper_limited("10000", 0);
-    join(&agent, WIRE_ROLE_CONTROLLER);
+    daemon = start_with_daemon("d", "exec sleep 1000");
+    kill_keeper();
+    revive();
+    is_taken_over_and_stopped("d", daemon);
+}
+
+static void a_daemon_does_not_escape_an_upgrade(void **state)
+{
+    pid_t daemon;
+
+    need_cgroups();
+    daemon = start_with_daemon("d", "exec sleep 1000");
+    ask_upgrade(KEEPER);
+    come_back();
+    is_taken_over_and_stopped("d", daemon);
+}
+
+static void what_was_left_while_no_keeper_looked_is_killed(void **state)
+{
+    pid_t daemon;
+
+    need_cgroups();
+    daemon = start_with_daemon("d", "while ! [ -e go ]; do sleep 0.01; done");
+    kill_keeper();
+    touch("go");
+    WAIT_FOR(!is_alive((pid_t)number(WIRE_TAG_PID)));
+    assert_true(is_alive(daemon));
+    revive();
     expect(&agent, WIRE_LIST_END, NULL);
-    say(&agent, WIRE_STOP, "d"); /* where it was taken over; else it is unknown, and has gone */
     WAIT_FOR(!is_alive(daemon));
+}
+
+static void a_cgroup_that_nobody_knows_is_cleared(void **state)
+{
+    pid_t daemon;
+
+    need_cgroups();
+    daemon = start_with_daemon("d", "exec sleep 1000");
+    kill_keeper();
+    assert_int_equal(unlink(in_directory("keeper.records")), 0);
+    revive();
+    expect(&agent, WIRE_LIST_END, NULL);
+    assert_false(is_alive(daemon));
 }
 
 static void no_cgroup_is_left_behind(void **state)
@@ -263,7 +313,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_left_the_group_is_asked_to_end_first, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(a_successor_does_not_run_beside_a_daemon, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(a_daemon_ends_with_the_run_that_made_it, begin_test, tear_down),
-        cmocka_unit_test_setup_teardown(a_daemon_of_a_killed_keeper_is_not_left, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(an_adopted_daemon_does_not_escape, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(a_daemon_does_not_escape_an_upgrade, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_left_while_no_keeper_looked_is_killed, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(a_cgroup_that_nobody_knows_is_cleared, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(no_cgroup_is_left_behind, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(the_session_is_what_is_left_without_a_cgroup, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(address_space_is_limited, begin_test, tear_down),

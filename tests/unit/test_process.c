@@ -46,7 +46,13 @@ static void on_event(const struct wire_message *event, void *data)
     note(names[event->type - WIRE_STARTED], wire_text(event, WIRE_TAG_ID));
 }
 
-static const struct process_callbacks callbacks = {on_child, on_ready, on_event, on_lost, on_ended};
+static void on_upgraded(const char *failure, void *data)
+{
+    snprintf(last_error, sizeof last_error, "%s", failure ? failure : "");
+    note("upgraded", NULL);
+}
+
+static const struct process_callbacks callbacks = {on_child, on_ready, on_event, on_lost, on_ended, on_upgraded};
 
 static void give_up(struct timer *timer, void *data)
 {
@@ -199,12 +205,38 @@ static void a_killed_keeper_is_replaced(void **state)
     kill(first, SIGKILL);
     hear("lost ");
     assert_int_equal(process_stop(client, "a"), -ENOTCONN);
+    hear("child:a ");
+    assert_int_equal(last_pid, pid);
     hear("ready ");
-    assert_null(strstr(told, "child"));
-    assert_false(is_alive((pid_t)pid));
+    assert_true(is_alive((pid_t)pid));
     assert_int_not_equal(keeper_pid(), first);
     start_sleep("a", "100");
+    process_stop(client, "a");
+    hear("stopped:a ");
+    assert_false(is_alive((pid_t)pid));
+}
+
+static void an_upgraded_keeper_is_the_same(void **state)
+{
+    pid_t first = keeper_pid();
+    uint64_t pid;
+
+    start_sleep("a", "100");
     hear("started:a ");
+    pid = last_pid;
+    assert_int_equal(process_upgrade(client), 0);
+    hear("child:a ");
+    assert_int_equal(last_pid, pid);
+    hear("ready upgraded ");
+    assert_string_equal(last_error, "");
+    assert_int_equal(keeper_pid(), first);
+    mkdir(in_directory("keeper.records.new"), 0700);
+    assert_int_equal(process_upgrade(client), 0);
+    hear("upgraded ");
+    assert_non_null(strstr(last_error, "keeper.records cannot be written"));
+    rmdir(in_directory("keeper.records.new"));
+    process_stop(client, "a");
+    hear("stopped:a ");
 }
 
 static void a_shutdown_ends_children_and_keeper(void **state)
@@ -337,6 +369,7 @@ int main(void)
         TEST(children_outlive_the_client_and_are_found_again),
         TEST(an_exit_that_was_not_acknowledged_comes_again),
         TEST(a_killed_keeper_is_replaced),
+        TEST(an_upgraded_keeper_is_the_same),
         TEST(a_shutdown_ends_children_and_keeper),
         TEST(two_agents_do_not_share_a_keeper),
         TEST(what_is_too_large_is_refused_here),

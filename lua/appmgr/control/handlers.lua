@@ -24,6 +24,14 @@ local function leave(agent, request)
   end)
 end
 
+--- keeper.upgrade {} → {applications=number}: when the keeper runs its new program
+local function upgrade_keeper(agent, request)
+  agent.apps:upgrade_keeper(function(done, err)
+    if not done then return request:fail("failed", err) end
+    request:reply({ applications = #agent.apps:list() })
+  end)
+end
+
 --- @tparam table core the core modules by name: codec, sandbox, timer
 -- @treturn table handlers by method name
 function M.new(core)
@@ -59,6 +67,7 @@ function M.new(core)
     ["cluster.restore"] = cluster.restore,
     ["repl.eval"] = shell.evaluate,
     ["repl.complete"] = shell.complete,
+    ["keeper.upgrade"] = upgrade_keeper,
     ["leave"] = leave,
   }
 end

@@ -341,6 +341,10 @@ function Apps:keeper_event(event)
     self.history:note(event.id, event, self.clock.now())
   end
   if event.sequence then self.client:acknowledge(event.sequence) end
+  if event.step == "records" and event.type == "error" then
+    if event.message then self.problems:set("keeper/records", event.message) else self.problems:clear("keeper/records") end
+    return
+  end
   if self.health:keeper_event(event) then return end
   if event.type == "error" then
     local about = event.id and (self.by_id[event.id] and "application " .. self.by_id[event.id].name or event.id)
@@ -376,7 +380,9 @@ end
 function Apps:tell(app, event)
   if event.type == "exited" and event.next ~= "stop" then
     local how = event.out_of_memory and "killed by the kernel: out of memory"
-      or event.signal and ("ended by signal %d"):format(event.signal) or ("exited with %s"):format(event.code)
+      or event.signal and ("ended by signal %d"):format(event.signal)
+      or event.code and ("exited with %s"):format(event.code)
+      or "ended, exit code unknown: no keeper was there to see it"
     self.log.info(("%s: %s%s"):format(app.name, how, event.next == "restart"
       and (", started again in %g s"):format((event.delay_ms or 0) / 1000) or ""))
   elseif event.type == "started" then
@@ -412,6 +418,17 @@ function Apps:stop_all(callback)
   self.schedule:stop()
   self.health:stop()
   self.client:shutdown(callback)
+end
+
+--- Has the keeper execute its program, as it is installed now, in its place; applications do not notice.
+-- @tparam function callback (true | nil, err), when the new program has taken over or the old one goes on
+function Apps:upgrade_keeper(callback)
+  if not self.is_connected or self.is_closing then return callback(nil, "the keeper is not connected; try again") end
+  local asked, err = self.client:upgrade(function(done, failure)
+    if done then self.log.info("the keeper runs its new program") end
+    callback(done, failure)
+  end)
+  if not asked then callback(nil, err) end
 end
 
 --- Leaves the keeper and its applications to the next agent.

@@ -98,7 +98,7 @@ end
 -- @tparam string id
 -- @tparam integer count at most so many
 -- @treturn {table,...} {pid, started, ended, ran_ms, code or signal, next} or {failed, error, next}; times are unix
---   times in seconds; `next` is "restart", "stop" (it was asked to stop) or "none"
+--   times in seconds; neither code nor signal: nobody saw the end; `next` is "restart", "stop" (it was asked to stop) or "none"
 function History:read(id, count)
   local text = self.file.read(path_of(self, id))
   return newest(text and parse(self, text) or {}, count)

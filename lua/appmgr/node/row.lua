@@ -32,7 +32,7 @@ local function health_of(app, is_waiting)
   return not app.error and app.last_exit and app.last_exit.code == 0 and 0 or 1
 end
 
---- The exit code as shells count it: 128 and the signal for one that was killed.
+--- The exit code as shells count it: 128 and the signal for one that was killed; nil where nobody saw the end.
 local function return_code(last_exit)
   if not last_exit then return nil end
   return last_exit.code or (last_exit.signal and 128 + last_exit.signal)
@@ -59,6 +59,7 @@ local function error_of(app)
   local exit = ENDED[app.state] and app.last_exit
   if exit and exit.out_of_memory then return out_of_memory(app) end
   if exit and exit.signal then return ("ended by signal %d"):format(exit.signal) end
+  if exit and not exit.code then return "ended, exit code unknown: no keeper was there to see it" end
   return nil
 end
 

@@ -277,6 +277,15 @@ describe("app exec-history", function()
     }, "\n"), result.out)
   end)
 
+  it("shows an end that nobody saw", function()
+    local function shown(unseen)
+      unseen.start_time, unseen.end_time, unseen.pid = "2026-11-23 16:00:00", "2026-11-23 16:00:09", 5
+      return run({ ["app.history"] = { unseen } }, { "app", "exec-history", "web" }).out
+    end
+    has(shown({ next = "restart" }), "2026-11-23 16:00:09    -    5  exit code unknown\n")
+    has(shown({ next = "stop" }), "exit code unknown, stopped\n")
+  end)
+
   it("says that there was none, and prints JSON", function()
     has(run({ ["app.history"] = {} }, { "app", "exec-history", "web" }).out, "has not been started yet")
     assert.equal("[]\n", run({ ["app.history"] = {} }, { "app", "exec-history", "web", "--json" }).out)
@@ -423,6 +432,16 @@ describe("cluster accept and leave", function()
     local result = run({ leave = { node = "alpha", stopped = 1, warning = "the session ends by itself" } }, { "leave" })
     has(result.out, 'node "alpha" has left: 1 application stopped')
     has(result.err, "the session ends by itself")
+  end)
+end)
+
+describe("keeper upgrade", function()
+  it("says that it is done, or why the old program goes on", function()
+    has(run({ ["keeper.upgrade"] = { applications = 3 } }, { "keeper", "upgrade" }).out, "it keeps 3 applications")
+    local result = run({ ["keeper.upgrade"] = function() return nil, "cannot take over the records" end },
+      { "keeper", "upgrade" })
+    assert.equal(1, result.code)
+    has(result.err, "cannot take over the records")
   end)
 end)
 

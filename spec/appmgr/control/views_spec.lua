@@ -76,8 +76,8 @@ describe("handlers", function()
     table.sort(names)
     assert.same({
       "app.add", "app.disable", "app.enable", "app.history", "app.list", "app.logs", "app.reload", "app.remove",
-      "app.restart", "app.show", "cluster.accept", "cluster.restore", "consul.read", "leave", "node.set",
-      "plan.confirm", "policy.choose", "policy.configured", "policy.put", "policy.remove", "repl.complete",
+      "app.restart", "app.show", "cluster.accept", "cluster.restore", "consul.read", "keeper.upgrade",
+      "leave", "node.set", "plan.confirm", "policy.choose", "policy.configured", "policy.put", "policy.remove", "repl.complete",
       "repl.eval", "status", "task.apply", "task.disable", "task.enable", "task.remove", "task.restart",
       "task.scale",
     }, names)

@@ -29,7 +29,7 @@ end
 local function result(run)
   if run.error then return run.error end
   if not run.end_time then return "runs" end
-  local how = run.signal and ("signal %d"):format(run.signal) or run.code and ("exit code %d"):format(run.code) or "unknown"
+  local how = run.signal and ("signal %d"):format(run.signal) or ("exit code %s"):format(run.code or "unknown")
   if run.out_of_memory then how = how .. ", out of memory" end
   return run.next == "stop" and how .. ", stopped" or how
 end

@@ -43,6 +43,7 @@ return {
   "policy rm",
   "cluster accept",
   "cluster restore",
+  "keeper upgrade",
   "leave",
   "repl",
   "config check",

@@ -1,0 +1,135 @@
+#include "proc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int proc_fd = -1;
+static char mark[64];
+static bool is_short;           /* something could not be looked at for want of descriptors or memory */
+
+int proc_open(int directory_fd)
+{
+    struct stat status;
+
+    if (fstat(directory_fd, &status) != 0)
+        return -errno;
+    snprintf(mark, sizeof mark, "APPMGR_KEEPER=%lx.%lx", (unsigned long)status.st_dev, (unsigned long)status.st_ino);
+    proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return proc_fd < 0 ? -errno : 0;
+}
+
+const char *proc_mark(void)
+{
+    return mark;
+}
+
+/* The first bytes of /proc/NAME, with a NUL after them. Returns how many; 0 also when it cannot be read. */
+static size_t read_start(const char *name, char *buffer, size_t size)
+{
+    int fd = openat(proc_fd, name, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : read(fd, buffer, size - 1);
+
+    is_short = is_short || (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM));
+    if (fd >= 0)
+        close(fd);
+    got = got < 0 ? 0 : got;
+    buffer[got] = '\0';
+    return (size_t)got;
+}
+
+bool proc_has_mark(pid_t pid)
+{
+    static char environment[32 << 10];
+    char name[40];
+    size_t size;
+
+    snprintf(name, sizeof name, "%d/environ", (int)pid);
+    size = read_start(name, environment, sizeof environment);
+    for (const char *at = environment; at < environment + size; at += strlen(at) + 1)
+        if (strcmp(at, mark) == 0)
+            return true;
+    return false;
+}
+
+/* Fields are counted as in proc(5): 3 state, 6 session, 22 start time; the exit is the last. */
+bool proc_status(pid_t pid, struct proc_status *status)
+{
+    static char text[1024];
+    char name[40];
+    const char *at, *last;
+    struct stat owner;
+
+    snprintf(name, sizeof name, "%d/stat", (int)pid);
+    read_start(name, text, sizeof text);
+    at = strrchr(text, ')');
+    last = strrchr(text, ' ');
+    for (int field = 3; at && field <= 22; field++) {
+        at = strchr(at + 1, ' ');
+        if (at && field == 3)
+            status->state = at[1];
+        if (at && field == 6)
+            status->session = atoi(at + 1);
+        if (at && field == 22)
+            status->start_ticks = strtoull(at + 1, NULL, 10);
+    }
+    if (!at)
+        return false;
+    status->exit_status = atoi(last + 1);
+    snprintf(name, sizeof name, "%d", (int)pid);
+    status->exit_is_shown = status->state == 'Z' && (status->exit_status != 0 ||
+                            (fstatat(proc_fd, name, &owner, 0) == 0 && owner.st_uid == geteuid()));
+    return true;
+}
+
+enum proc_answer proc_is(pid_t pid, uint64_t start_ticks)
+{
+    struct proc_status status;
+
+    if (kill(pid, 0) != 0 && errno == ESRCH)
+        return PROC_GONE;
+    if (!proc_status(pid, &status))
+        return PROC_UNDECIDED;
+    return status.start_ticks == start_ticks ? PROC_THERE : PROC_GONE;
+}
+
+int proc_reopen(pid_t pid, int number, int flags)
+{
+    char name[48];
+    int fd;
+
+    snprintf(name, sizeof name, "%d/fd/%d", (int)pid, number);
+    fd = openat(proc_fd, name, flags | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+bool proc_each(void (*visit)(pid_t pid))
+{
+    static char entries[16 << 10] __attribute__((aligned(8)));
+    ssize_t size;
+
+    is_short = false;
+    lseek(proc_fd, 0, SEEK_SET);
+    while ((size = getdents64(proc_fd, entries, sizeof entries)) > 0) {
+        for (ssize_t at = 0; at < size;) {
+            const struct dirent64 *entry = (const void *)(entries + at);
+
+            if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+                visit((pid_t)atoi(entry->d_name));
+            at += entry->d_reclen;
+        }
+    }
+    return size == 0 && !is_short;
+}
+
+void proc_boot_id(char id[40])
+{
+    read_start("sys/kernel/random/boot_id", id, 40);
+    id[strcspn(id, "\n")] = '\0';
+}

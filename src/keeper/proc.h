@@ -1,0 +1,47 @@
+/* /proc: who runs, since when, in which session, and whether this keeper's state directory is where it came from.
+ *
+ * Every child gets a mark in its environment, APPMGR_KEEPER=<device>.<inode of the state directory>. Allocates nothing.
+ */
+#ifndef APPMGR_KEEPER_PROC_H
+#define APPMGR_KEEPER_PROC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct proc_status {
+    char state;             /* 'Z' and 'X' have ended */
+    int session;
+    uint64_t start_ticks;   /* with the pid this names a process uniquely until the next boot */
+    int exit_status;        /* of one that has ended and is not reaped yet, as wait(2) gives it … */
+    bool exit_is_shown;     /* … if it is true: to some the kernel shows 0 whatever it was */
+};
+
+enum proc_answer { PROC_GONE, PROC_THERE, PROC_UNDECIDED };
+
+/* Opens /proc and notes whose the mark is. Returns 0 or -errno. */
+int proc_open(int directory_fd);
+
+/* The environment entry of all children of this state directory. */
+const char *proc_mark(void);
+
+/* True when the process, or one it descends from, was started with the mark. */
+bool proc_has_mark(pid_t pid);
+
+/* Returns false when nothing could be read: not what a process that is there looks like, nor a proof that it is not. */
+bool proc_status(pid_t pid, struct proc_status *status);
+
+/* Is this the process that began then? Only a missing process or another start time says no; whatever keeps us from
+ * looking does not. */
+enum proc_answer proc_is(pid_t pid, uint64_t start_ticks);
+
+/* Opens anew what a process has open as `number`, with O_… `flags`, close-on-exec. Returns a descriptor or -errno. */
+int proc_reopen(pid_t pid, int number, int flags);
+
+/* Calls visit for each process. Returns false when for want of descriptors or memory not all could be looked at. */
+bool proc_each(void (*visit)(pid_t pid));
+
+/* The kernel's id of this boot. */
+void proc_boot_id(char id[40]);
+
+#endif

@@ -1,0 +1,357 @@
+#include "records.h"
+#include "exits.h"
+#include "lease.h"
+#include "proc.h"
+#include "record_cell.h"
+#include "table.h"
+#include "tell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    SPARE = 1 << 20,            /* what the file may grow before it is written anew */
+    RETRY_MS = 1000,
+};
+
+static int directory_fd, file = -1;
+static uint64_t end, grown_at;  /* size of the file; the size at which it is written anew */
+static uint64_t agent_turn;     /* of the cell with what the agent said last */
+static uint64_t next_exit = 1;  /* the first that is not in the ring of the file */
+static int trouble;             /* errno of what could not be written */
+static bool told;
+static uint64_t retry_ms;
+static uint64_t instance;
+static uint8_t *scratch;        /* for one record; grows in requests alone */
+static size_t scratch_size;
+
+/* --- writing --- */
+
+static bool lose(int error)
+{
+    trouble = error;
+    return false;
+}
+
+static bool put(int fd, const void *data, size_t size, uint64_t at)
+{
+    ssize_t written = pwrite(fd, data, size, (off_t)at);
+
+    return written == (ssize_t)size || lose(written < 0 ? errno : ENOSPC);
+}
+
+static bool put_cell(int fd, struct record_cell *cell, uint64_t at, uint64_t *turn)
+{
+    size_t size = record_cell_seal(cell, *turn + 1);
+
+    if (!put(fd, cell, size, at + (*turn + 1) % 2 * sizeof *cell))
+        return false;
+    ++*turn; /* after a write that failed the same cell is written again, and never the other, which is whole */
+    return true;
+}
+
+static struct wire_writer begin_cell(struct record_cell *cell, enum wire_type type)
+{
+    struct wire_writer writer = {.data = cell->frame, .capacity = sizeof cell->frame};
+
+    wire_begin(&writer, type);
+    return writer;
+}
+
+static bool put_agent(int fd, uint64_t *turn)
+{
+    static struct record_cell cell;
+    struct wire_writer writer = begin_cell(&cell, WIRE_RECORD_AGENT);
+
+    wire_put_number(&writer, WIRE_TAG_SEQUENCE, exits_first() - 1);
+    wire_put_number(&writer, WIRE_TAG_RENEWED_MS, lease_renewed_ms());
+    wire_end(&writer);
+    return put_cell(fd, &cell, RECORD_AGENT_AT, turn);
+}
+
+static bool put_header(int fd)
+{
+    static struct record_cell cell;
+    struct wire_writer writer = begin_cell(&cell, WIRE_RECORD_FILE);
+    char boot_id[40];
+
+    proc_boot_id(boot_id);
+    wire_put_number(&writer, WIRE_TAG_VERSION, RECORDS_VERSION);
+    wire_put_number(&writer, WIRE_TAG_INSTANCE, instance);
+    wire_put_text(&writer, WIRE_TAG_BOOT_ID, boot_id);
+    wire_put_text(&writer, WIRE_TAG_DIRECTORY, proc_mark());
+    wire_end(&writer);
+    return put(fd, &cell, record_cell_seal(&cell, 0), 0);
+}
+
+static bool put_exit(int fd, uint64_t sequence)
+{
+    struct exit_record *record = exits_get(sequence);
+
+    record->check = 0;
+    record->check = record_checksum(record, sizeof *record);
+    return put(fd, record, sizeof *record, RECORD_RING_AT + exits_place(sequence) * sizeof *record);
+}
+
+static bool put_exits(int fd)
+{
+    next_exit = next_exit > exits_first() ? next_exit : exits_first();
+    for (; next_exit < exits_end(); next_exit++)
+        if (!put_exit(fd, next_exit))
+            return false;
+    return true;
+}
+
+static bool put_state(int fd, const struct child *child, bool used, uint64_t place, uint64_t *turn)
+{
+    static struct record_cell cell;
+
+    record_state_write(child, used, &cell);
+    return put_cell(fd, &cell, place + RECORD_HEAD_SIZE, turn);
+}
+
+static bool reserve(size_t size)
+{
+    uint8_t *grown = size > scratch_size ? realloc(scratch, size) : scratch;
+
+    if (!grown)
+        return lose(ENOMEM);
+    scratch_size = size > scratch_size ? size : scratch_size;
+    scratch = grown;
+    return true;
+}
+
+/* Reads the child's frame to where it is in a record. Returns its size, 0 when that failed. */
+static size_t fetch_frame(const struct child *child)
+{
+    uint64_t at = child->place + RECORD_FRAME_AT;
+
+    if (!reserve(RECORD_FRAME_AT + child->frame_size))
+        return 0;
+    if (child->unwritten)
+        memcpy(scratch + RECORD_FRAME_AT, child->unwritten, child->frame_size);
+    else if (pread(file, scratch + RECORD_FRAME_AT, child->frame_size, (off_t)at) != (ssize_t)child->frame_size)
+        return lose(EIO), 0;
+    return child->frame_size;
+}
+
+/* Writes a record with the child's frame at `at`; its state is the first turn. Returns the place after it, 0 when that
+ * failed: nothing is at `at` then. */
+static uint64_t append(int fd, const struct child *child, uint64_t at)
+{
+    struct record_head head;
+    uint64_t turn = 0;
+    size_t size = fetch_frame(child);
+
+    if (size == 0)
+        return 0;
+    memset(scratch, 0, RECORD_FRAME_AT);
+    head = record_head_make(scratch + RECORD_FRAME_AT, size);
+    if (!put(fd, scratch, RECORD_FRAME_AT + size, at) || !put_state(fd, child, true, at, &turn) ||
+        !put(fd, &head, sizeof head, at))
+        return 0;
+    return at + record_size(size);
+}
+
+static bool put_all(int fd, uint64_t *at)
+{
+    uint64_t turn = 0;
+
+    next_exit = exits_first();
+    *at = RECORD_CHILDREN_AT;
+    if ((errno = posix_fallocate(fd, 0, RECORD_CHILDREN_AT)) != 0)
+        return lose(errno);
+    if (!put_header(fd) || !put_agent(fd, &turn) || !put_exits(fd))
+        return false;
+    for (struct child *child = table_first(); child; child = child->next) {
+        child->next_place = *at;
+        *at = append(fd, child, *at);
+        if (*at == 0)
+            return false;
+    }
+    return renameat(directory_fd, "keeper.records.new", directory_fd, "keeper.records") == 0 || lose(errno);
+}
+
+static void set_written(struct child *child, uint64_t place)
+{
+    child->place = place;
+    child->turn = 1;
+    free(child->unwritten);
+    child->unwritten = NULL;
+}
+
+bool records_write_anew(void)
+{
+    int fd = openat(directory_fd, "keeper.records.new", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    uint64_t at;
+
+    retry_ms = watch_now_ms() + RETRY_MS;
+    if (fd < 0)
+        return lose(errno);
+    if (!put_all(fd, &at)) {
+        close(fd);
+        unlinkat(directory_fd, "keeper.records.new", 0);
+        next_exit = 1; /* the file that stays may miss some */
+        return false;
+    }
+    for (struct child *child = table_first(); child; child = child->next)
+        set_written(child, child->next_place);
+    if (file >= 0)
+        close(file);
+    file = fd;
+    agent_turn = 1;
+    trouble = 0;
+    end = at;
+    grown_at = 2 * at + SPARE;
+    if (scratch_size > SPARE) {
+        free(scratch);
+        scratch = NULL;
+        scratch_size = 0;
+    }
+    return true;
+}
+
+void records_begin(int directory)
+{
+    directory_fd = directory;
+    instance = instance ? instance : watch_wall_us();
+    records_write_anew();
+}
+
+/* --- what changes --- */
+
+/* The child's frame as the message makes it; NULL when it cannot be had. */
+static uint8_t *make_frame(const struct child *child, const struct wire_message *message, uint32_t *size)
+{
+    struct wire_message before = {0};
+    struct wire_frame frame;
+    struct wire_writer writer = {0};
+
+    if (message->type == WIRE_UPDATE && (fetch_frame(child) == 0 ||
+        wire_find(scratch + RECORD_FRAME_AT, child->frame_size, &frame) <= 0 || wire_decode(&frame, &before) != 0))
+        return NULL;
+    writer.capacity = (size_t)(message->end - message->begin) + (size_t)(before.end - before.begin) + WIRE_HEADER_SIZE;
+    writer.data = malloc(writer.capacity);
+    if (!writer.data) {
+        lose(ENOMEM);
+        return NULL;
+    }
+    wire_begin(&writer, WIRE_SPAWN);
+    wire_put_fields(&writer, &before, message);
+    wire_put_fields(&writer, message, NULL);
+    if (wire_end(&writer) != 0) {
+        free(writer.data);
+        lose(E2BIG);
+        return NULL;
+    }
+    *size = (uint32_t)writer.size;
+    return writer.data;
+}
+
+/* What runs often has the same specification each time. */
+static bool is_written(const struct child *child, const uint8_t *frame, uint32_t size)
+{
+    return child->place && !child->unwritten && size == child->frame_size && fetch_frame(child) == size &&
+           memcmp(scratch + RECORD_FRAME_AT, frame, size) == 0;
+}
+
+void records_add(struct child *child, const struct wire_message *message)
+{
+    uint64_t before = child->place, after;
+    uint32_t size;
+    uint8_t *frame = make_frame(child, message, &size);
+
+    if (!frame)
+        return; /* the old one stays */
+    if (is_written(child, frame, size)) {
+        free(frame);
+        return;
+    }
+    free(child->unwritten);
+    child->unwritten = frame;
+    child->frame_size = size;
+    /* After what failed, bytes of it may be at the end: only a new file is written to then. */
+    if (file < 0 || trouble || (after = append(file, child, end)) == 0)
+        return;
+    if (before)
+        put_state(file, child, false, before, &child->turn);
+    set_written(child, end);
+    end = after;
+}
+
+void records_note(struct child *child)
+{
+    /* The state names its exit: one that did not come to the ring any more is put there from it. */
+    if (child->place && put_state(file, child, true, child->place, &child->turn))
+        put_exits(file);
+}
+
+void records_drop(struct child *child)
+{
+    if (child->place)
+        put_state(file, child, false, child->place, &child->turn);
+    free(child->unwritten);
+    child->unwritten = NULL;
+}
+
+void records_note_birth(void *data)
+{
+    struct child *child = data;
+    struct proc_status status = {0};
+
+    child->pid = getpid();
+    child->start_ticks = proc_status(child->pid, &status) ? status.start_ticks : 0;
+    child->born = true;
+    records_note(child);
+    child->born = false;
+    child->pid = 0; /* the keeper's to set, once it knows that the program runs */
+}
+
+void records_note_agent(void)
+{
+    if (file >= 0)
+        put_agent(file, &agent_turn);
+}
+
+/* --- keeping it current --- */
+
+const char *records_trouble(void)
+{
+    static char text[256];
+
+    if (!trouble)
+        return NULL;
+    snprintf(text, sizeof text, "keeper.records cannot be written: %s; applications go on, but a keeper that is killed now is "
+             "followed by one that does not know all of them; it is tried again", strerror(trouble));
+    return text;
+}
+
+void records_run(void)
+{
+    if (trouble ? watch_now_ms() >= retry_ms : end > grown_at)
+        records_write_anew();
+    if (told != (trouble != 0))
+        tell_records();
+    told = trouble != 0;
+    if (trouble)
+        watch_wake_at(retry_ms);
+}
+
+void records_remove(void)
+{
+    unlinkat(directory_fd, "keeper.records", 0);
+}
+
+uint64_t records_instance(void)
+{
+    return instance;
+}
+
+void records_continue(uint64_t number)
+{
+    instance = number;
+}

@@ -1,0 +1,64 @@
+/* What a keeper knows, in the file keeper.records of its state directory, current at every moment: the keeper after one
+ * that was killed or re-executed goes on from it, and `appmgr-keeper ls` and `stop` read it when there is no keeper.
+ *
+ * All of it is wire frames with checksums: a program reads what an earlier or later one wrote. First comes whose it is
+ * (version, boot, state directory) and what the agent said last (exits taken, leases renewed), then the ring of exits, then one record a child:
+ *
+ *   head: how long the record is; written last, so that a record that was not finished does not exist
+ *   two cells: the child's state, written by turns; the newer one that is whole counts, so that no write can tear it
+ *   frame: the WIRE_SPAWN as it was asked for, with what WIRE_UPDATEs changed since
+ *
+ * Heads and frames are never changed once they are written: another specification is another record at the end, and the
+ * file is written anew (under another name, then renamed) when it has doubled. A change of state needs no space on the
+ * disk and allocates nothing. What cannot be written is kept in memory and tried again.
+ */
+#ifndef APPMGR_KEEPER_RECORDS_H
+#define APPMGR_KEEPER_RECORDS_H
+
+#include "child.h"
+
+enum { RECORDS_VERSION = 1 };
+
+enum records_found {
+    RECORDS_TAKEN,      /* or there are none */
+    RECORDS_STRANGE,    /* of another boot or another state directory, or never whole on the disk: nothing of it runs here */
+    RECORDS_UNREADABLE, /* nobody can say what runs: nothing may be started beside it */
+};
+
+/* Reads the file into the table and the ring of exits; all of it, or nothing with the reason in `why`. */
+enum records_found records_load(int directory_fd, const struct child_effects *effects, char *why, size_t size);
+
+/* Begins to keep the file of this directory current. A disk that takes nothing is no failure. */
+void records_begin(int directory_fd);
+
+/* Writes the whole file anew. Returns false when it could not: the one before it stays. */
+bool records_write_anew(void);
+
+/* A child has another specification (WIRE_SPAWN), or part of it has changed (WIRE_UPDATE). */
+void records_add(struct child *child, const struct wire_message *message);
+
+/* Something else of a child has changed; a child is being forgotten. */
+void records_note(struct child *child);
+void records_drop(struct child *child);
+
+/* In a process that is about to become the child's program, and shares our memory: notes its pid. What runs is thereby on
+ * record before it runs. */
+void records_note_birth(void *child);
+
+/* The agent has acknowledged exits, or renewed the leases. */
+void records_note_agent(void);
+
+/* Writes the file anew where that is due, and says when it cannot be. To be called each turn. */
+void records_run(void);
+
+/* Why the file is not current, or NULL. */
+const char *records_trouble(void);
+
+/* Removes the file: all has ended, in order. */
+void records_remove(void);
+
+/* A number that stays the same while sequence numbers go on; records_load sets it to that of the keeper before. */
+uint64_t records_instance(void);
+void records_continue(uint64_t instance);
+
+#endif

@@ -1,0 +1,189 @@
+/* Reading keeper.records. */
+#include "records.h"
+#include "exits.h"
+#include "lease.h"
+#include "proc.h"
+#include "record_cell.h"
+#include "table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILE_MAX = 1 << 30 };
+
+/* Sets *why where it is not RECORDS_TAKEN. */
+static enum records_found read_header(const uint8_t *data, size_t size, uint64_t *instance, const char **why)
+{
+    static const uint8_t zeros[64];
+    struct wire_message header;
+    char boot_id[40];
+    uint64_t turn = 0;
+
+    *why = "never came whole to the disk: the machine went down before";
+    if (size == 0 || (size >= sizeof zeros && memcmp(data, zeros, sizeof zeros) == 0))
+        return RECORDS_STRANGE;
+    *why = "is damaged: it is too short";
+    if (size < RECORD_CHILDREN_AT)
+        return RECORDS_UNREADABLE;
+    *why = "is damaged: it does not begin as it must";
+    if (!record_cell_read(data, 1, &header, &turn) || header.type != WIRE_RECORD_FILE ||
+        !wire_has(&header, WIRE_TAG_BOOT_ID) || !wire_has(&header, WIRE_TAG_DIRECTORY))
+        return RECORDS_UNREADABLE;
+    proc_boot_id(boot_id);
+    *why = "is of an earlier boot of the machine";
+    if (strcmp(wire_text(&header, WIRE_TAG_BOOT_ID), boot_id) != 0)
+        return RECORDS_STRANGE;
+    *why = "is of another state directory: this one is a copy";
+    if (strcmp(wire_text(&header, WIRE_TAG_DIRECTORY), proc_mark()) != 0)
+        return RECORDS_STRANGE;
+    *why = "was written by a later version than this program knows";
+    *instance = wire_number(&header, WIRE_TAG_INSTANCE, 0);
+    return wire_number(&header, WIRE_TAG_VERSION, UINT64_MAX) <= RECORDS_VERSION ? RECORDS_TAKEN : RECORDS_UNREADABLE;
+}
+
+/* False when there is no such exit at the place. */
+static bool read_exit(const uint8_t *ring, unsigned place, struct exit_record *record)
+{
+    uint32_t check;
+
+    memcpy(record, ring + place * sizeof *record, sizeof *record);
+    check = record->check;
+    record->check = 0;
+    return record->sequence > 0 && check == record_checksum(record, sizeof *record);
+}
+
+static void read_exits(const uint8_t *data)
+{
+    struct exit_record record;
+    struct wire_message agent = {0};
+    uint64_t turn = 0, first, newest;
+
+    if (record_cell_read(data + RECORD_AGENT_AT, 2, &agent, &turn))
+        lease_renew(wire_number(&agent, WIRE_TAG_RENEWED_MS, 0));
+    first = wire_number(&agent, WIRE_TAG_SEQUENCE, 0) + 1;
+    newest = first - 1;
+    for (unsigned place = 0; place < EXITS_KEPT; place++)
+        if (read_exit(data + RECORD_RING_AT, place, &record) && record.sequence > newest)
+            newest = record.sequence;
+    /* One of them may not have come to the ring: the child that it is of names it. */
+    for (const struct child *child = table_first(); child; child = child->next)
+        newest = child->exit_sequence > newest ? child->exit_sequence : newest;
+    if (newest - first >= EXITS_KEPT && newest >= first)
+        first = newest + 1 - EXITS_KEPT;
+    exits_resume(first, newest);
+    for (unsigned place = 0; place < EXITS_KEPT; place++)
+        if (read_exit(data + RECORD_RING_AT, place, &record) && record.sequence >= first)
+            *exits_get(record.sequence) = record;
+    for (const struct child *child = table_first(); child; child = child->next)
+        if (child->exit_sequence >= first && exits_get(child->exit_sequence)->sequence != child->exit_sequence)
+            exits_put(child, child->exit_sequence);
+}
+
+/* Returns false when the record makes no sense. */
+static bool read_child(const uint8_t *record, size_t frame_size, const struct child_effects *effects)
+{
+    struct wire_message spawn, state;
+    struct wire_frame frame;
+    struct child *child;
+    const char *why = NULL;
+    uint64_t turn = 0;
+    pid_t pid;
+
+    if (!record_cell_read(record + RECORD_HEAD_SIZE, 2, &state, &turn) || state.type != WIRE_RECORD_CHILD)
+        return false;
+    if (!wire_has(&state, WIRE_TAG_STATE))
+        return true; /* forgotten, or written again further on */
+    if (wire_find(record + RECORD_FRAME_AT, frame_size, &frame) != (long)frame_size || wire_decode(&frame, &spawn) != 0 ||
+        !wire_has(&spawn, WIRE_TAG_ID) || spawn.field[WIRE_TAG_ID].length > WIRE_ID_MAX + 1)
+        return false;
+    child = table_find(wire_text(&spawn, WIRE_TAG_ID));
+    if (child) /* a keeper was killed between a new record and the end of the old one */
+        table_remove(child);
+    child = table_add(wire_text(&spawn, WIRE_TAG_ID), effects);
+    if (!child || !(child->spec = child_spec_new(&spawn, proc_mark(), &why)) || child_update(child, &spawn) != NULL ||
+        !record_state_read(child, &state) || !(child->unwritten = malloc(frame_size)))
+        return false;
+    memcpy(child->unwritten, record + RECORD_FRAME_AT, frame_size); /* the next file is another one */
+    child->frame_size = (uint32_t)frame_size;
+    pid = (pid_t)wire_number(&state, WIRE_TAG_PID, 0);
+    table_set_pid(child, pid);
+    table_skip_number(child->number);
+    return true;
+}
+
+static const char *read_children(const uint8_t *data, size_t size, const struct child_effects *effects)
+{
+    static const uint8_t zeros[sizeof(struct record_head)];
+    static char why[96];
+
+    for (size_t at = RECORD_CHILDREN_AT; at + sizeof zeros <= size && memcmp(data + at, zeros, sizeof zeros) != 0;) {
+        size_t frame_size = record_head_read(data + at, size - at);
+
+        if (frame_size == 0 || !read_child(data + at, frame_size, effects)) {
+            snprintf(why, sizeof why, "is damaged: the record at byte %zu cannot be read", at);
+            return why;
+        }
+        at += record_size(frame_size);
+    }
+    return NULL;
+}
+
+/* Returns the file's bytes, for the caller to free; NULL with errno. */
+static uint8_t *read_file(int directory, size_t *size)
+{
+    int fd = openat(directory, "keeper.records", O_RDONLY | O_CLOEXEC), error = errno;
+    struct stat status = {0};
+    uint8_t *data = NULL;
+    ssize_t got;
+
+    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size <= FILE_MAX && (data = malloc((size_t)status.st_size + 1))) {
+        got = pread(fd, data, (size_t)status.st_size, 0);
+        error = got < 0 ? errno : EIO;
+        *size = (size_t)status.st_size;
+        if (got != status.st_size) {
+            free(data);
+            data = NULL;
+        }
+    } else if (fd >= 0) {
+        error = ENOMEM;
+    }
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+    return data;
+}
+
+enum records_found records_load(int directory, const struct child_effects *effects, char *why, size_t why_size)
+{
+    enum records_found found;
+    const char *reason;
+    uint64_t instance;
+    size_t size = 0;
+    uint8_t *data = read_file(directory, &size);
+
+    why[0] = '\0';
+    if (!data && errno == ENOENT)
+        return RECORDS_TAKEN;
+    if (!data) {
+        snprintf(why, why_size, "keeper.records cannot be read: %s", strerror(errno));
+        return RECORDS_UNREADABLE;
+    }
+    found = read_header(data, size, &instance, &reason);
+    if (found == RECORDS_TAKEN && (reason = read_children(data, size, effects)) != NULL)
+        found = RECORDS_UNREADABLE;
+    if (found == RECORDS_TAKEN) {
+        records_continue(instance);
+        read_exits(data);
+    } else {
+        snprintf(why, why_size, "keeper.records %s", reason);
+        while (table_first())
+            table_remove(table_first());
+    }
+    free(data);
+    return found;
+}
