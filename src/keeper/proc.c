@@ -11,24 +11,8 @@
 #include <unistd.h>
 
 static int proc_fd = -1;
-static char mark[64];
+static char mark[64], boot_id[40];
 static bool is_short;           /* something could not be looked at for want of descriptors or memory */
-
-int proc_open(int directory_fd)
-{
-    struct stat status;
-
-    if (fstat(directory_fd, &status) != 0)
-        return -errno;
-    snprintf(mark, sizeof mark, "APPMGR_KEEPER=%lx.%lx", (unsigned long)status.st_dev, (unsigned long)status.st_ino);
-    proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return proc_fd < 0 ? -errno : 0;
-}
-
-const char *proc_mark(void)
-{
-    return mark;
-}
 
 /* The first bytes of /proc/NAME, with a NUL after them. Returns how many; 0 also when it cannot be read. */
 static size_t read_start(const char *name, char *buffer, size_t size)
@@ -42,6 +26,34 @@ static size_t read_start(const char *name, char *buffer, size_t size)
     got = got < 0 ? 0 : got;
     buffer[got] = '\0';
     return (size_t)got;
+}
+
+int proc_open(int directory_fd)
+{
+    struct stat status;
+
+    if (fstat(directory_fd, &status) != 0)
+        return -errno;
+    snprintf(mark, sizeof mark, "APPMGR_KEEPER=%lx.%lx", (unsigned long)status.st_dev, (unsigned long)status.st_ino);
+    proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (proc_fd < 0)
+        return -errno;
+    /* Once: what cannot be read for want of a descriptor would look like another boot. */
+    errno = 0;
+    if (read_start("sys/kernel/random/boot_id", boot_id, sizeof boot_id) == 0)
+        return errno ? -errno : -EIO;
+    boot_id[strcspn(boot_id, "\n")] = '\0';
+    return 0;
+}
+
+const char *proc_boot_id(void)
+{
+    return boot_id;
+}
+
+const char *proc_mark(void)
+{
+    return mark;
 }
 
 bool proc_has_mark(pid_t pid)
@@ -126,10 +138,4 @@ bool proc_each(void (*visit)(pid_t pid))
         }
     }
     return size == 0 && !is_short;
-}
-
-void proc_boot_id(char id[40])
-{
-    read_start("sys/kernel/random/boot_id", id, 40);
-    id[strcspn(id, "\n")] = '\0';
 }

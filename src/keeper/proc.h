@@ -41,7 +41,7 @@ int proc_reopen(pid_t pid, int number, int flags);
 /* Calls visit for each process. Returns false when for want of descriptors or memory not all could be looked at. */
 bool proc_each(void (*visit)(pid_t pid));
 
-/* The kernel's id of this boot. */
-void proc_boot_id(char id[40]);
+/* The kernel's id of this boot, as proc_open read it. */
+const char *proc_boot_id(void);
 
 #endif

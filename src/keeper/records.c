@@ -77,12 +77,10 @@ static bool put_header(int fd)
 {
     static struct record_cell cell;
     struct wire_writer writer = begin_cell(&cell, WIRE_RECORD_FILE);
-    char boot_id[40];
 
-    proc_boot_id(boot_id);
     wire_put_number(&writer, WIRE_TAG_VERSION, RECORDS_VERSION);
     wire_put_number(&writer, WIRE_TAG_INSTANCE, instance);
-    wire_put_text(&writer, WIRE_TAG_BOOT_ID, boot_id);
+    wire_put_text(&writer, WIRE_TAG_BOOT_ID, proc_boot_id());
     wire_put_text(&writer, WIRE_TAG_DIRECTORY, proc_mark());
     wire_end(&writer);
     return put(fd, &cell, record_cell_seal(&cell, 0), 0);
@@ -298,17 +296,21 @@ void records_drop(struct child *child)
     child->unwritten = NULL;
 }
 
-void records_note_birth(void *data)
+int records_note_birth(void *data)
 {
     struct child *child = data;
-    struct proc_status status = {0};
+    struct proc_status status;
 
+    errno = 0;
+    if (!proc_status(getpid(), &status))
+        return errno ? errno : EIO;
     child->pid = getpid();
-    child->start_ticks = proc_status(child->pid, &status) ? status.start_ticks : 0;
+    child->start_ticks = status.start_ticks;
     child->born = true;
     records_note(child);
     child->born = false;
     child->pid = 0; /* the keeper's to set, once it knows that the program runs */
+    return 0;
 }
 
 void records_note_agent(void)

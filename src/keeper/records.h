@@ -42,8 +42,8 @@ void records_note(struct child *child);
 void records_drop(struct child *child);
 
 /* In a process that is about to become the child's program, and shares our memory: notes its pid. What runs is thereby on
- * record before it runs. */
-void records_note_birth(void *child);
+ * record before it runs. Returns 0, or an errno when it could not be known again: it may not run then. */
+int records_note_birth(void *child);
 
 /* The agent has acknowledged exits, or renewed the leases. */
 void records_note_agent(void);

@@ -21,7 +21,6 @@ static enum records_found read_header(const uint8_t *data, size_t size, uint64_t
 {
     static const uint8_t zeros[64];
     struct wire_message header;
-    char boot_id[40];
     uint64_t turn = 0;
 
     *why = "never came whole to the disk: the machine went down before";
@@ -34,9 +33,8 @@ static enum records_found read_header(const uint8_t *data, size_t size, uint64_t
     if (!record_cell_read(data, 1, &header, &turn) || header.type != WIRE_RECORD_FILE ||
         !wire_has(&header, WIRE_TAG_BOOT_ID) || !wire_has(&header, WIRE_TAG_DIRECTORY))
         return RECORDS_UNREADABLE;
-    proc_boot_id(boot_id);
     *why = "is of an earlier boot of the machine";
-    if (strcmp(wire_text(&header, WIRE_TAG_BOOT_ID), boot_id) != 0)
+    if (strcmp(wire_text(&header, WIRE_TAG_BOOT_ID), proc_boot_id()) != 0)
         return RECORDS_STRANGE;
     *why = "is of another state directory: this one is a copy";
     if (strcmp(wire_text(&header, WIRE_TAG_DIRECTORY), proc_mark()) != 0)
@@ -67,9 +65,12 @@ static void read_exits(const uint8_t *data)
         lease_renew(wire_number(&agent, WIRE_TAG_RENEWED_MS, 0));
     first = wire_number(&agent, WIRE_TAG_SEQUENCE, 0) + 1;
     newest = first - 1;
-    for (unsigned place = 0; place < EXITS_KEPT; place++)
-        if (read_exit(data + RECORD_RING_AT, place, &record) && record.sequence > newest)
-            newest = record.sequence;
+    for (unsigned place = 0; place < EXITS_KEPT; place++) {
+        if (!read_exit(data + RECORD_RING_AT, place, &record))
+            continue;
+        newest = record.sequence > newest ? record.sequence : newest;
+        table_skip_number(record.child); /* of one forgotten since: no other may be taken for it */
+    }
     /* One of them may not have come to the ring: the child that it is of names it. */
     for (const struct child *child = table_first(); child; child = child->next)
         newest = child->exit_sequence > newest ? child->exit_sequence : newest;
@@ -108,6 +109,8 @@ static bool read_child(const uint8_t *record, size_t frame_size, const struct ch
     if (!child || !(child->spec = child_spec_new(&spawn, proc_mark(), &why)) || child_update(child, &spawn) != NULL ||
         !record_state_read(child, &state) || !(child->unwritten = malloc(frame_size)))
         return false;
+    if (child->born)
+        child->ended = child->overran = false; /* said of the process before it */
     memcpy(child->unwritten, record + RECORD_FRAME_AT, frame_size); /* the next file is another one */
     child->frame_size = (uint32_t)frame_size;
     pid = (pid_t)wire_number(&state, WIRE_TAG_PID, 0);

@@ -181,13 +181,14 @@ ON_FOREIGN_STACK static int child_main(void *unused)
         reset_oom_score();
     if (dup2(request->input_fd, 0) < 0 || dup2(request->output_fd, 1) < 0 || dup2(request->output_fd, 2) < 0)
         give_up(SPAWN_OUTPUT);
+    /* Before limits are the child's, and before a descriptor of ours may make room for one of it. */
+    if (request->before_exec && (errno = request->before_exec(request->data)) != 0)
+        give_up(SPAWN_FORK);
     apply_settings(request);
     change_user(request);
     limit(request);
     if (request->working_dir && chdir(request->working_dir) != 0)
         give_up(SPAWN_CHDIR);
-    if (request->before_exec)
-        request->before_exec(request->data); /* before a descriptor of ours may make room for the child's */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     hand_over(request);

@@ -39,8 +39,8 @@ struct spawn_request {
     const struct spawn_user *user;  /* NULL: stay */
     int input_fd, output_fd;        /* become 0, and 1 and 2; every other descriptor must be close-on-exec */
     int ready_fd, ready_number;     /* ready_fd becomes ready_number, from 3 on; ready_number 0: none is handed over */
-    void (*before_exec)(void *data); /* NULL, or called in the child, which shares our memory, right before it
-                                      * becomes the program: plain system calls only */
+    int (*before_exec)(void *data); /* NULL, or called in the child, which shares our memory, before it becomes the
+                                     * program: plain system calls only. Returns 0, or an errno: it does not start */
     void *data;
     int cgroup_fd;                  /* directory of the cgroup that the child is born in; 0: that of its parent */
     rlim_t address_space, processes; /* RLIMIT_AS and RLIMIT_NPROC, soft and hard; 0: as its parent's */

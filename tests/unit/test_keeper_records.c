@@ -198,6 +198,26 @@ static void a_process_that_was_about_to_be_the_program_has_become_it(void **stat
     assert_int_equal(number(WIRE_TAG_STARTS), 1);
 }
 
+/* What the records say of the run before is not said of it. */
+static void what_was_about_to_be_the_next_run_can_be_stopped(void **state)
+{
+    pid_t pid = spawn_script("a", "exec sleep 1000");
+
+    kill_keeper();
+    read_records();
+    change_number("a", WIRE_TAG_BORN, 1);
+    change_number("a", WIRE_TAG_ENDED, 1);
+    change_number("a", WIRE_TAG_STATE, CHILD_STARTING);
+    write_records();
+    revive();
+    expect(&agent, WIRE_CHILD, "a");
+    assert_int_equal(number(WIRE_TAG_STATE), WIRE_STATE_RUNNING);
+    assert_int_equal(number(WIRE_TAG_PID), pid);
+    say(&agent, WIRE_STOP, "a");
+    expect(&agent, WIRE_STOPPED, "a");
+    assert_false(is_alive(pid));
+}
+
 static void what_was_to_be_started_is_started(void **state)
 {
     pid_t pid = spawn_script("a", "exec sleep 1000");
@@ -229,6 +249,26 @@ static void an_exit_that_missed_the_ring_is_told(void **state)
     expect(&agent, WIRE_EXITED, "a");
     assert_int_equal(number(WIRE_TAG_EXIT_CODE), 5);
     assert_int_equal(number(WIRE_TAG_SEQUENCE), 1);
+}
+
+static void an_exit_of_what_was_forgotten_is_nobody_elses(void **state)
+{
+    spawn_script("a", "exit 5");
+    expect(&agent, WIRE_EXITED, "a");
+    say(&agent, WIRE_FORGET, "a");
+    say(&agent, WIRE_LIST, NULL);
+    expect(&agent, WIRE_LIST_END, NULL);
+    kill_keeper();
+    revive();
+    spawn_script("b", "exec sleep 1000");
+    rejoin();
+    expect(&agent, WIRE_LIST_END, NULL);
+    say(&agent, WIRE_STOP, "b");
+    for (uint64_t until_ms = now_ms() + PATIENCE_MS; message.type != WIRE_STOPPED;) {
+        assert_true(next_frame(&agent, until_ms));
+        if (message.type == WIRE_EXITED)
+            assert_true(wire_has(&message, WIRE_TAG_EXIT_SIGNAL)); /* its own, and not that of a */
+    }
 }
 
 static void an_unfinished_record_does_not_exist(void **state)
@@ -472,8 +512,10 @@ int main(void)
         TEST(a_file_that_doubled_is_written_anew),
         TEST(of_two_cells_the_whole_one_counts),
         TEST(a_process_that_was_about_to_be_the_program_has_become_it),
+        TEST(what_was_about_to_be_the_next_run_can_be_stopped),
         TEST(what_was_to_be_started_is_started),
         TEST(an_exit_that_missed_the_ring_is_told),
+        TEST(an_exit_of_what_was_forgotten_is_nobody_elses),
         TEST(an_unfinished_record_does_not_exist),
         TEST(unreadable_records_stop_the_keeper_and_nothing_else),
         TEST(random_damage_never_harms),
