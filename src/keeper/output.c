@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOGGER_RESTART_MS = 1000, FINISH_MS = 3000 };
+enum { LOGGER_RESTART_MS = 1000, FINISH_MS = 3000, TAKE_TRIES = 2 };
 
 struct stream {
     struct stream *next, *previous;
@@ -36,7 +36,7 @@ static unsigned unsent;         /* how many that have begun are not with the log
 static pid_t logger;
 static uint64_t logger_started_ms;
 static const char *directory;
-static bool nobody_reads;       /* no logger was left when this keeper began */
+static bool all_are_known;      /* no logger before ours reads a pipe that is not in `streams` */
 static int listener_fd = -1;
 
 static uint64_t inode_of(int fd)
@@ -181,30 +181,38 @@ static bool take_streams(int socket)
 }
 
 /* A logger that cannot hand all over keeps all, and goes on writing by itself. */
-static void take_over(int socket)
+static bool take_over(int socket)
 {
     const struct timeval patience = {.tv_sec = FINISH_MS / 1000};
     char end;
 
     setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (pass_say(socket, WIRE_HELLO) == 0 && take_streams(socket))
+    if (pass_say(socket, WIRE_HELLO) == 0 && take_streams(socket)) {
         (void)!recv(socket, &end, 1, 0); /* it has ended: from here on nobody but us reads them */
-    else
-        while (streams)
-            remove_stream(streams);
+        return true;
+    }
+    while (streams)
+        remove_stream(streams);
+    return false;
+}
+
+/* Asks again, since one that was killed at it keeps nothing, and refuses the next time. */
+static void take_over_all(int directory_fd)
+{
+    for (int left = TAKE_TRIES; left > 0 && !all_are_known; left--) {
+        int before = server_connect(directory_fd, "logger.sock", SOCK_SEQPACKET);
+
+        all_are_known = before < 0 || take_over(before);
+        if (before >= 0)
+            close(before);
+    }
 }
 
 int output_start(int directory_fd, const char *path)
 {
-    int before = server_connect(directory_fd, "logger.sock", SOCK_SEQPACKET);
-
     directory = path;
-    nobody_reads = before < 0;
+    take_over_all(directory_fd);
     listener_fd = server_listen(directory_fd, "logger.sock", SOCK_SEQPACKET);
-    if (listener_fd >= 0 && before >= 0)
-        take_over(before);
-    if (before >= 0)
-        close(before);
     if (listener_fd < 0)
         return listener_fd;
     start_logger();
@@ -271,7 +279,7 @@ static bool is_known(uint64_t pipe)
 
 void output_recover(const struct child *child)
 {
-    if (!nobody_reads || !child->spec->output_path || !child->pipe || is_known(child->pipe))
+    if (!all_are_known || !child->spec->output_path || !child->pipe || is_known(child->pipe))
         return;
     for (int number = 1; number <= 2; number++) {
         int fd = proc_reopen(child->pid, number, O_RDONLY | O_NONBLOCK);

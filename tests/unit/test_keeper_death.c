@@ -283,6 +283,59 @@ static void without_keeper_and_logger_writers_wait_and_go_on(void **state)
     check_numbers("a");
 }
 
+/* The limit is the child's: it is not what keeps it from being recorded. */
+static void a_child_with_few_descriptors_is_known_again(void **state)
+{
+    pid_t pids[MANY];
+    char id[16];
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(id, sizeof id, "c%d", i);
+        begin_script(id, "exec sleep 100");
+        wire_put_text(&writer, WIRE_TAG_OUTPUT_PATH, in_directory("output"));
+        wire_put_number(&writer, WIRE_TAG_OPEN_FILES, 24);
+        put_restart(20, 80);
+        end(&agent);
+        expect(&agent, WIRE_STARTED, id);
+        pids[i] = (pid_t)number(WIRE_TAG_PID);
+    }
+    kill_keeper();
+    revive();
+    for (int i = 0; i < MANY; i++) {
+        snprintf(id, sizeof id, "c%d", i);
+        expect(&agent, WIRE_CHILD, id);
+        assert_int_equal(number(WIRE_TAG_PID), pids[i]);
+        assert_int_equal(number(WIRE_TAG_STARTS), 1);
+    }
+}
+
+/* The logger has not taken them yet when the keeper is killed: the next one finds their pipes. */
+static void output_that_was_not_handed_on_is_written(void **state)
+{
+    char path[3600], id[16];
+    pid_t logger;
+    int used;
+
+    used = snprintf(path, sizeof path, "%s/", directory);
+    while (used < 3500)
+        used += snprintf(path + used, sizeof path - (size_t)used, "./");
+    strcpy(path + used, "output");
+    WAIT_FOR((logger = pid_of_logger()) > 0);
+    kill(logger, SIGSTOP); /* as on a disk that is slow: its socket fills */
+    for (int i = 0; i < 2 * MANY; i++) {
+        snprintf(id, sizeof id, "c%d", i);
+        begin_script(id, "echo said; exec sleep 100");
+        wire_put_text(&writer, WIRE_TAG_OUTPUT_PATH, path);
+        end(&agent);
+        expect(&agent, WIRE_STARTED, id);
+    }
+    kill_keeper();
+    kill(logger, SIGCONT);
+    revive();
+    expect(&agent, WIRE_LIST_END, NULL);
+    WAIT_FOR(strlen(contents("output")) == 2 * MANY * strlen("said\n"));
+}
+
 static void a_silent_peer_holds_up_nothing(void **state)
 {
     int peers[3];
@@ -449,6 +502,8 @@ int main(void)
         TEST(what_a_dead_child_left_is_cleared_and_no_more),
         TEST(output_has_no_gap),
         TEST(without_keeper_and_logger_writers_wait_and_go_on),
+        TEST(a_child_with_few_descriptors_is_known_again),
+        TEST(output_that_was_not_handed_on_is_written),
         TEST(a_silent_peer_holds_up_nothing),
         TEST(what_cannot_be_held_is_not_gone),
         TEST(a_session_is_stopped_whole_without_its_mark),
