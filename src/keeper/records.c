@@ -217,7 +217,9 @@ void records_begin(int directory)
 {
     directory_fd = directory;
     instance = instance ? instance : watch_wall_us();
-    records_write_anew();
+    /* Where no new file can be had, changes of state still go to the one that was read. */
+    if (!records_write_anew())
+        file = openat(directory_fd, "keeper.records", O_RDWR | O_CLOEXEC);
 }
 
 /* --- what changes --- */
@@ -353,7 +355,8 @@ uint64_t records_instance(void)
     return instance;
 }
 
-void records_continue(uint64_t number)
+void records_continue(uint64_t number, uint64_t turn)
 {
     instance = number;
+    agent_turn = turn;
 }

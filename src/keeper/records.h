@@ -59,6 +59,8 @@ void records_remove(void);
 
 /* A number that stays the same while sequence numbers go on; records_load sets it to that of the keeper before. */
 uint64_t records_instance(void);
-void records_continue(uint64_t instance);
+
+/* `turn`: of the newer of the two cells with what the agent said last. */
+void records_continue(uint64_t instance, uint64_t turn);
 
 #endif

@@ -55,7 +55,8 @@ static bool read_exit(const uint8_t *ring, unsigned place, struct exit_record *r
     return record->sequence > 0 && check == record_checksum(record, sizeof *record);
 }
 
-static void read_exits(const uint8_t *data)
+/* Returns the turn of what the agent said last. */
+static uint64_t read_exits(const uint8_t *data)
 {
     struct exit_record record;
     struct wire_message agent = {0};
@@ -83,10 +84,11 @@ static void read_exits(const uint8_t *data)
     for (const struct child *child = table_first(); child; child = child->next)
         if (child->exit_sequence >= first && exits_get(child->exit_sequence)->sequence != child->exit_sequence)
             exits_put(child, child->exit_sequence);
+    return turn;
 }
 
 /* Returns false when the record makes no sense. */
-static bool read_child(const uint8_t *record, size_t frame_size, const struct child_effects *effects)
+static bool read_child(const uint8_t *record, uint64_t place, size_t frame_size, const struct child_effects *effects)
 {
     struct wire_message spawn, state;
     struct wire_frame frame;
@@ -113,6 +115,8 @@ static bool read_child(const uint8_t *record, size_t frame_size, const struct ch
         child->ended = child->overran = false; /* said of the process before it */
     memcpy(child->unwritten, record + RECORD_FRAME_AT, frame_size); /* the next file is another one */
     child->frame_size = (uint32_t)frame_size;
+    child->place = place;
+    child->turn = turn;
     pid = (pid_t)wire_number(&state, WIRE_TAG_PID, 0);
     table_set_pid(child, pid);
     table_skip_number(child->number);
@@ -127,7 +131,7 @@ static const char *read_children(const uint8_t *data, size_t size, const struct 
     for (size_t at = RECORD_CHILDREN_AT; at + sizeof zeros <= size && memcmp(data + at, zeros, sizeof zeros) != 0;) {
         size_t frame_size = record_head_read(data + at, size - at);
 
-        if (frame_size == 0 || !read_child(data + at, frame_size, effects)) {
+        if (frame_size == 0 || !read_child(data + at, at, frame_size, effects)) {
             snprintf(why, sizeof why, "is damaged: the record at byte %zu cannot be read", at);
             return why;
         }
@@ -180,8 +184,7 @@ enum records_found records_load(int directory, const struct child_effects *effec
     if (found == RECORDS_TAKEN && (reason = read_children(data, size, effects)) != NULL)
         found = RECORDS_UNREADABLE;
     if (found == RECORDS_TAKEN) {
-        records_continue(instance);
-        read_exits(data);
+        records_continue(instance, read_exits(data));
     } else {
         snprintf(why, why_size, "keeper.records %s", reason);
         while (table_first())

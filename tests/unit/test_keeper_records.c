@@ -198,6 +198,33 @@ static void a_process_that_was_about_to_be_the_program_has_become_it(void **stat
     assert_int_equal(number(WIRE_TAG_STARTS), 1);
 }
 
+/* As on a full disk: the successor that the second keeper starts is known to the third. */
+static void what_is_started_while_no_new_file_can_be_written_is_known(void **state)
+{
+    pid_t pid;
+
+    begin_script("a", "exec sleep 1000");
+    put_restart(20, 20);
+    end(&agent);
+    expect(&agent, WIRE_STARTED, "a");
+    pid = (pid_t)number(WIRE_TAG_PID);
+    kill_keeper();
+    assert_int_equal(mkdir(in_directory("keeper.records.new"), 0700), 0);
+    revive();
+    expect(&agent, WIRE_LIST_END, NULL);
+    kill(pid, SIGKILL);
+    expect(&agent, WIRE_STARTED, "a");
+    pid = (pid_t)number(WIRE_TAG_PID);
+    kill_keeper();
+    assert_int_equal(rmdir(in_directory("keeper.records.new")), 0);
+    revive();
+    expect(&agent, WIRE_CHILD, "a");
+    assert_int_equal(number(WIRE_TAG_PID), pid);
+    say(&agent, WIRE_STOP, "a");
+    expect(&agent, WIRE_STOPPED, "a");
+    assert_false(is_alive(pid));
+}
+
 /* What the records say of the run before is not said of it. */
 static void what_was_about_to_be_the_next_run_can_be_stopped(void **state)
 {
@@ -512,6 +539,7 @@ int main(void)
         TEST(a_file_that_doubled_is_written_anew),
         TEST(of_two_cells_the_whole_one_counts),
         TEST(a_process_that_was_about_to_be_the_program_has_become_it),
+        TEST(what_is_started_while_no_new_file_can_be_written_is_known),
         TEST(what_was_about_to_be_the_next_run_can_be_stopped),
         TEST(what_was_to_be_started_is_started),
         TEST(an_exit_that_missed_the_ring_is_told),
