@@ -192,14 +192,15 @@ static unsigned harmless_request(void)
 
     do
         type = 1 + random_below(WIRE_OUTPUT_ERROR);
-    while (type == WIRE_SHUTDOWN);
+    while (type == WIRE_SHUTDOWN || type == WIRE_UPGRADE);
     return type;
 }
 
-/* A byte that was changed may have made it a frame that ends the keeper, which is a request like others. */
+/* A byte that was changed may have made it a frame that ends the keeper, or has it replace itself and cut all
+ * connections, which are requests like others. */
 static bool ends_the_keeper(size_t size)
 {
-    return size >= WIRE_HEADER_SIZE && frame_space[4] == WIRE_SHUTDOWN;
+    return size >= WIRE_HEADER_SIZE && (frame_space[4] == WIRE_SHUTDOWN || frame_space[4] == WIRE_UPGRADE);
 }
 
 static void fuzz_connection(void)
