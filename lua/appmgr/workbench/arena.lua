@@ -1,0 +1,202 @@
+--- A cluster that exists only in memory, around the real engine: its store takes every decision at once, its nodes do
+-- at once what they are told. Policies are tried here.
+--
+-- It is made of documents, as they stand in Consul, so that what is tried is what would run.
+local Engine = require("appmgr.planner.engine")
+local Nodes = require("appmgr.planner.nodes")
+local check = require("appmgr.planner.check")
+local task_document = require("appmgr.task")
+
+local Arena = {}
+Arena.__index = Arena
+
+--- A move takes three passes, and each task that waits for another's room may begin then.
+local MAX_PASSES <const> = 60
+
+--- @tparam table deps `json`, `codec`, `clock` (function → s of processor time)
+-- @tparam Policy policy
+-- @tparam[opt] table limits see Engine.new
+-- @treturn Arena `seconds` (of processor time that deciding took), `decisions`, `held` (replicas by host), `total`,
+--   `started`, `stopped` (replicas, since it was made)
+function Arena.new(deps, policy, limits)
+  return setmetatable({
+    deps = deps, engine = Engine.new({ policy = policy, limits = limits }), held = {}, index = {}, marks = {},
+    documents = {}, intents = {}, watched = {}, last_index = 0, now = 1000000, seconds = 0, decisions = 0, started = 0,
+    stopped = 0, total = 0,
+  }, Arena)
+end
+
+-- What goes in ------------------------------------------------------------------
+
+local function entry_of(key, document, json)
+  return document and { { key = key, value = json.encode(document), session = "here" } } or {}
+end
+
+-- Parsed by the code that reads Consul's listings.
+local function node_of(self, name)
+  local json = self.deps.json
+  local nodes = Nodes.new({ json = json })
+  nodes:feed_live(entry_of("live/" .. name, self.documents[name], json))
+  nodes:feed_intents(entry_of("node/" .. name, self.intents[name], json))
+  local node = nodes:list()[1]
+  if node then node.load = self.documents[name].load end
+  return node
+end
+
+--- A node joins, or says something new of itself.
+-- @tparam string name
+-- @tparam table document of `live/<name>`; `load`, if there, is what was measured
+function Arena:put_node(name, document)
+  self.documents[name] = document
+  self.engine:put_node(node_of(self, name))
+end
+
+--- What an operator wants of a node; nil: nothing any more.
+-- @tparam string name
+-- @tparam ?table document of `node/<name>`
+function Arena:put_intent(name, document)
+  self.intents[name] = document
+  if self.documents[name] then self.engine:put_node(node_of(self, name)) end
+end
+
+--- A node is gone, and what it ran with it.
+-- @tparam string name
+-- @treturn integer how many replicas
+function Arena:drop_node(name)
+  local lost = #(self.held[name] or {})
+  self.documents[name] = nil
+  self.engine:drop_node(name)
+  self:hold(name, nil)
+  self.engine:put_status(name, nil)
+  return lost
+end
+
+--- A task is new, or changed.
+-- @tparam string name
+-- @tparam table document of `task/<name>`
+-- @treturn {string,...} what is wrong with the document
+function Arena:put_task(name, document)
+  local task, findings = task_document.parse(name, self.deps.json.encode(document), self.deps.json, self.deps.codec)
+  self.engine:put_task({ name = name, task = task, errors = findings.errors, warnings = findings.warnings })
+  return findings.errors
+end
+
+--- A task was removed.
+-- @tparam string name
+function Arena:drop_task(name)
+  self.engine:drop_task(name)
+end
+
+--- Gives a host what it shall hold from now on.
+-- @tparam string host
+-- @tparam ?{replica,...} replicas nil: its assignment is deleted
+function Arena:hold(host, replicas)
+  local index, marks = self.last_index + 1, {}
+  local known = self.marks[host] or {}
+  for _, replica in ipairs(replicas or {}) do
+    local id = replica.leaving and Nodes.slot_id(replica.task, replica.slot)
+    if id then marks[id] = known[id] or index end
+  end
+  self.total = self.total - #(self.held[host] or {}) + #(replicas or {})
+  self.last_index, self.held[host], self.index[host], self.marks[host] = index, replicas, index, marks
+  self.engine:put_held(host, replicas, index, marks)
+end
+
+-- Deciding ----------------------------------------------------------------------
+
+-- A node does what its assignment says, and says so.
+local function report(self, host)
+  local rows = {}
+  for _, replica in ipairs(self.held[host] or {}) do
+    if not replica.leaving then
+      local row = { task = replica.task, slot = replica.slot, version = replica.version, state = "running" }
+      rows[Nodes.slot_id(replica.task, replica.slot)] = row
+    end
+  end
+  self.engine:put_status(host, { acted_on = self.index[host] or 0, rows = rows })
+end
+
+local function key_of(replica)
+  return replica.task .. "." .. replica.slot
+end
+
+local function count_changes(self, before, after)
+  local known = {}
+  for _, replica in ipairs(before or {}) do known[key_of(replica)] = replica end
+  for _, replica in ipairs(after) do
+    local old = known[key_of(replica)]
+    if not old then self.started = self.started + 1 end
+    if old and replica.leaving and not old.leaving then self.stopped = self.stopped + 1 end
+  end
+end
+
+local function watch(self, status_hosts)
+  for host in pairs(self.watched) do
+    if not status_hosts[host] then self.engine:put_status(host, nil) end
+  end
+  self.watched = status_hosts
+  for host in pairs(status_hosts) do report(self, host) end
+end
+
+--- Decides once, and lets the decision take effect.
+-- @treturn table the decision, see Engine.decide, with `violation` (see check.violation)
+-- @treturn boolean whether it changed anything
+function Arena:step()
+  local began = self.deps.clock()
+  local result = self.engine:decide(self.now)
+  result.violation = check.violation(self.engine, result.changes)
+  self.seconds, self.decisions, self.now = self.seconds + self.deps.clock() - began, self.decisions + 1, self.now + 1
+  local has_changed = false
+  for host, replicas in pairs(result.changes) do
+    has_changed = true
+    count_changes(self, self.held[host], replicas)
+    self:hold(host, replicas)
+  end
+  watch(self, result.status_hosts)
+  return result, has_changed
+end
+
+local function fault_of(result)
+  if result.outcome ~= "ok" then return ("%s: %s"):format(result.outcome, result.outcome_message) end
+  return result.violation
+end
+
+--- Decides until nothing changes any more.
+-- @treturn ?string what went wrong; nil when nothing did
+function Arena:settle()
+  for _ = 1, MAX_PASSES do
+    local result, has_changed = self:step()
+    local fault = fault_of(result)
+    if fault then return fault end
+    if not has_changed and not next(result.status_hosts) then return nil end
+  end
+  return ("it does not come to rest: after %d decisions there is still something to change"):format(MAX_PASSES)
+end
+
+-- What can be asked ---------------------------------------------------------------
+
+--- Where every slot is.
+-- @treturn table host by "task.slot"
+function Arena:places()
+  local places = {}
+  for host, replicas in pairs(self.held) do
+    for _, replica in ipairs(replicas) do
+      if not replica.leaving then places[key_of(replica)] = host end
+    end
+  end
+  return places
+end
+
+--- How many replicas are not placed, and of which tasks.
+-- @treturn integer
+-- @treturn {table,...} the states of those tasks, see Engine:task_state
+function Arena:pending()
+  local count, states = 0, {}
+  for _, name in ipairs(self.engine:unsettled()) do
+    local state = self.engine:task_state(name)
+    count, states[#states + 1] = count + #state.pending, state
+  end
+  return count, states
+end
+
+return Arena
