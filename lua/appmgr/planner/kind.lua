@@ -39,12 +39,14 @@ end
 
 --- Prepares what a task asks for.
 -- @tparam table task parsed
+-- @tparam[opt] {table,...} default_spread for a task that has none of its own
 -- @treturn Kind `key`; `constraint`, `affinity`, `spread`, `relations` as the rules compile them; `request`, and as arrays
 --   `names`, `amounts`, `is_default`; `room_key`: equal where the request is; `request_map`,
 --   `condition_map`: for a policy to look at; `ports` wanted, nil when none; `group_labels`, `is_grouped`
-function M.of(task)
+function M.of(task, default_spread)
   local kind = {
-    constraint = constraint.compile(task), affinity = affinity.compile(task), spread = spread.compile(task),
+    constraint = constraint.compile(task), affinity = affinity.compile(task),
+    spread = spread.compile(task) or spread.compile({ spread = default_spread }),
     relations = relation.compile(task), ports = task.ports and #task.ports > 0 and task.ports or nil,
   }
   flat_request(kind, task)

@@ -3,6 +3,7 @@
 -- A policy decides between nodes that the engine offers; it never sees the
 -- model, and nothing it does outlives a question but its answer.
 local fields = require("appmgr.fields")
+local names = require("appmgr.names")
 local policy_options = require("appmgr.planner.policy_options")
 local record = require("appmgr.planner.record")
 local suggest = require("appmgr.suggest")
@@ -76,6 +77,7 @@ local SCHEMA = {
     preempts = read_boolean,
     filter = read_function,
     score = read_function,
+    spread = read_function,
   },
 }
 
@@ -92,6 +94,27 @@ local function read_definition(value)
     return nil, table.concat(errors, "; ")
   end
   return definition
+end
+
+-- The labels over which tasks that say nothing of it are spread.
+local function read_spread(labels)
+  if not fields.is_object(labels) and not (type(labels) == "table" and #labels > 0) then
+    return nil, "spread must return an array of labels"
+  end
+  local list = {}
+  for position, label in ipairs(labels) do
+    local ok, reason = names.check_label(label)
+    if not ok then return nil, "spread: " .. reason end
+    list[position] = { label = label }
+  end
+  return list
+end
+
+local function spread_of(sandbox, definition, options)
+  if not definition.spread then return {} end
+  local outcome, value = sandbox.call(definition.spread, LOAD_LIMITS, options)
+  if outcome ~= "ok" then return nil, ("spread: %s: %s"):format(outcome, tostring(value)) end
+  return read_spread(value)
 end
 
 local function refusal(source, reason)
@@ -115,11 +138,15 @@ function Policy.load(deps, source)
   if not definition then return refusal(source, reason) end
   options, reason = policy_options.read(definition.options or {}, source.options or {})
   if not options then return refusal(source, reason) end
+  options = record.options(options)
+  local spread
+  spread, reason = spread_of(sandbox, definition, options)
+  if not spread then return refusal(source, reason) end
   local reads, noted = definition.reads or {}, {}
   for kind in pairs(record.FIELDS) do noted[kind] = { fields = {}, count = 0 } end
   return setmetatable({
     sandbox = sandbox, name = source.name, hash = source.hash, filter = definition.filter, score = definition.score,
-    options = record.options(options), preempts = definition.preempts == true, reads = reads, noted = noted,
+    options = options, spread = spread, preempts = definition.preempts == true, reads = reads, noted = noted,
     is_global = reads["cluster.replicas"] == true,
     new_task = record.maker("task", reads, noted.task), new_node = record.maker("node", reads, noted.node),
     new_cluster = record.maker("cluster", reads, noted.cluster),

@@ -12,7 +12,7 @@ local function random_node(random)
   return {
     labels = labels, capacity = { cpu = 1000 * random(1, 8), memory_mb = 512 * random(1, 16) },
     ports = { first = 20000, last = 20000 + random(0, 9) },
-    load = { cpu = random(0, 10) / 10, memory = random(0, 10) / 10 },
+    load = random(1, 4) > 1 and { cpu = 10 * random(0, 10), memory = 10 * random(0, 10) } or nil,
   }
 end
 

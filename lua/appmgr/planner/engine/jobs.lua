@@ -46,7 +46,8 @@ function Jobs:touch_watching(name)
 end
 
 local function kind_of(self, task)
-  local kind = kinds.of(task)
+  local policy = self.board.policy
+  local kind = kinds.of(task, policy and policy.spread)
   self.kinds[kind.key] = self.kinds[kind.key] or kind
   return self.kinds[kind.key]
 end
