@@ -122,7 +122,11 @@ end
 
 local function count_changes(self, before, after)
   local known = {}
-  for _, replica in ipairs(before or {}) do known[key_of(replica)] = replica end
+  if not before or #before == 0 then
+    self.started = self.started + #after
+    return
+  end
+  for _, replica in ipairs(before) do known[key_of(replica)] = replica end
   for _, replica in ipairs(after) do
     local old = known[key_of(replica)]
     if not old then self.started = self.started + 1 end

@@ -46,6 +46,9 @@ return {
   "keeper upgrade",
   "leave",
   "repl",
+  "policy check",
+  "policy test",
+  "policy simulate",
   "config check",
   "lua",
 }

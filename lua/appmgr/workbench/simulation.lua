@@ -1,0 +1,85 @@
+--- A policy on a whole cluster: everything is placed, then one event after the other happens.
+local Arena = require("appmgr.workbench.arena")
+local cases = require("appmgr.workbench.cases")
+local events = require("appmgr.workbench.events")
+local quality = require("appmgr.workbench.quality")
+
+local M = {}
+
+--- No one stands by who would be kept waiting: only a policy that does not come to an end is cut off.
+local LIMITS <const> = { task_deadline_ms = 60000, task_instructions = 1000000000, node_instructions = 1000000 }
+
+local function fill(arena, cluster)
+  for name, intent in pairs(cluster.intents) do arena.intents[name] = intent end
+  for _, name in ipairs(cases.names(cluster.nodes)) do arena:put_node(name, cluster.nodes[name]) end
+  for host, replicas in pairs(cluster.assignments) do arena:hold(host, replicas) end
+  for _, name in ipairs(cases.names(cluster.tasks)) do
+    local errors = arena:put_task(name, cluster.tasks[name])
+    if #errors > 0 then return nil, ("task \"%s\": %s"):format(name, table.concat(errors, "; ")) end
+  end
+  return true
+end
+
+-- One step: decides until nothing changes, and measures that.
+local function measured(run, what)
+  local arena = run.arena
+  local seconds, started, stopped = arena.seconds, arena.started, arena.stopped
+  local fault = arena:settle()
+  if fault then return nil, ("%s: %s"):format(what, fault) end
+  local step = quality.of(arena)
+  step.event, step.cpu_seconds = what, arena.seconds - seconds
+  step.started, step.moves, step.lost = arena.started - started, arena.stopped - stopped, run.lost - run.lost_before
+  run.lost_before = run.lost
+  return step
+end
+
+local function copied(tasks)
+  local copy = {}
+  for name, document in pairs(tasks) do copy[name] = document end
+  return copy
+end
+
+--- Runs it.
+-- @tparam table deps see Arena.new
+-- @tparam Policy policy
+-- @tparam table cluster `nodes`, `intents`, `tasks` (documents by name), `assignments` (replicas by host)
+-- @tparam table list the events, see events.lua
+-- @tparam integer seed of what the events make up
+-- @treturn[1] {table,...} steps, the first for the cluster as it is: see quality.of, and `event`, `cpu_seconds` (that
+--   deciding took), `started`, `moves` (replicas told to leave a node), `lost` (with their nodes)
+-- @treturn[1] Arena
+-- @treturn[2] nil
+-- @treturn[2] string what is wrong with the cluster, an event, or the policy
+function M.run(deps, policy, cluster, list, seed)
+  local arena = Arena.new(deps, policy, LIMITS)
+  local ok, reason = fill(arena, cluster)
+  if not ok then return nil, reason end
+  local run, steps = events.new_run(arena, copied(cluster.tasks), seed), {}
+  steps[1], reason = measured(run, "start")
+  if not steps[1] then return nil, reason end
+  for position, event in ipairs(list) do
+    local what
+    what, reason = events.apply(run, event)
+    if not what then return nil, ("event %d: %s"):format(position, reason) end
+    steps[#steps + 1], reason = measured(run, what)
+    if not steps[#steps] then return nil, reason end
+  end
+  return steps, arena
+end
+
+--- How many slots two runs put on different nodes.
+-- @tparam Arena one
+-- @tparam Arena other
+-- @treturn integer
+function M.elsewhere(one, other)
+  local count, places = 0, other:places()
+  local first = one:places()
+  for slot, host in pairs(first) do
+    if places[slot] ~= host then count = count + 1 end
+    places[slot] = nil
+  end
+  for _ in pairs(places) do count = count + 1 end
+  return count
+end
+
+return M
