@@ -16,7 +16,7 @@ end
 return {
   api = 1,
   name = "least_loaded",
-  reads = { "node.used", "node.replicas" },
+  reads = { "node.load", "node.used", "node.replicas" },
   options = {
     unknown_percent = { type = "number", default = 50, description = "how busy a node counts that has measured nothing" },
   },

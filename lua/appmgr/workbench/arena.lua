@@ -161,20 +161,21 @@ function Arena:step()
 end
 
 local function fault_of(result)
-  if result.outcome ~= "ok" then return ("%s: %s"):format(result.outcome, result.outcome_message) end
-  return result.violation
+  if result.outcome ~= "ok" then return ("%s: %s"):format(result.outcome, result.outcome_message), "total" end
+  return result.violation, "valid"
 end
 
 --- Decides until nothing changes any more.
 -- @treturn ?string what went wrong; nil when nothing did
+-- @treturn ?string what it goes against: "total" (the policy failed), "valid" (a rule is broken), "at rest"
 function Arena:settle()
   for _ = 1, MAX_PASSES do
     local result, has_changed = self:step()
-    local fault = fault_of(result)
-    if fault then return fault end
+    local fault, property = fault_of(result)
+    if fault then return fault, property end
     if not has_changed and not next(result.status_hosts) then return nil end
   end
-  return ("it does not come to rest: after %d decisions there is still something to change"):format(MAX_PASSES)
+  return ("it does not come to rest: after %d decisions there is still something to change"):format(MAX_PASSES), "at rest"
 end
 
 -- What can be asked ---------------------------------------------------------------

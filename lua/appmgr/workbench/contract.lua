@@ -32,8 +32,8 @@ local function failed_task(arena)
 end
 
 -- Brings the cluster to rest.
-local function rest(arena, property)
-  local fault = arena:settle()
+local function rest(arena)
+  local fault, property = arena:settle()
   if fault then return { property = property, text = fault } end
   fault = failed_task(arena)
   return fault and { property = "total", text = fault }
@@ -61,7 +61,7 @@ end
 local function check_deterministic(deps, policy, case, places)
   local random = random_numbers.new(case.seed)
   local other = new_arena(deps, policy, case, function(list) return random_numbers.shuffled(random, list) end)
-  local fault = rest(other, "deterministic")
+  local fault = rest(other)
   if fault then return fault end
   local text = difference(places, other:places(), none)
   return text and { property = "deterministic", text = "heard of in another order, " .. text }
@@ -72,7 +72,7 @@ local function check_loss(arena, case)
   local names = cases.names(case.nodes)
   local lost, before = names[case.seed % #names + 1], arena:places()
   arena:drop_node(lost)
-  local fault = rest(arena, "minimal moves")
+  local fault = rest(arena)
   if fault then return fault end
   local text = difference(before, arena:places(), function(slot) return before[slot] == lost or before[slot] == nil end)
   return text and { property = "minimal moves", text = ("when %s is lost, %s"):format(lost, text) }
@@ -82,7 +82,7 @@ end
 local function check_join(arena)
   local before = arena:places()
   arena:put_node("n99", { labels = { zone = "a", arch = "x86_64" }, capacity = { cpu = 8000, memory_mb = 8192 } })
-  local fault = rest(arena, "minimal moves")
+  local fault = rest(arena)
   if fault then return fault end
   local text = difference(before, arena:places(), function(slot) return before[slot] == nil end)
   return text and { property = "minimal moves", text = "when a node joins, " .. text }
@@ -96,7 +96,7 @@ end
 function M.try(deps, policy, case)
   local arena = new_arena(deps, policy, case, in_order)
   -- The same one again: what it may have kept from the first time must not show.
-  local fault = rest(arena, "valid") or check_idempotent(arena)
+  local fault = rest(arena) or check_idempotent(arena)
     or check_deterministic(deps, policy, case, arena:places())
   if fault or not next(case.nodes) then return fault end
   return check_loss(arena, case) or check_join(arena)

@@ -115,7 +115,8 @@ describe("policy simulate", function()
   end)
 
   it("lets events happen; who is lost is placed again and nothing else moves", function()
-    local events = written('[{"lose": 2}, {"join": 1}, {"drain": "n00010"}, {"scale": {"name": "t00001", "replication": 9}}, {"remove": "t00002"}]', ".json")
+    local events = written('[{"lose": 2}, {"join": 1}, {"drain": "n00010"}, '
+      .. '{"scale": {"name": "t00001", "replication": 9}}, {"remove": "t00002"}]', ".json")
     local result = simulate("--events", events, "--json")
     assert.equal(0, result.code, result.err)
     local steps = json.decode(result.out).steps

@@ -41,7 +41,7 @@ describe("the contract", function()
       local calls = 0
       return { api = 1, name = "mine", score = function() calls = calls + 1 return calls % 7 end }
     ]]), 50)
-    assert.truthy(fault.property == "deterministic" or fault.property == "valid", fault.property)
+    assert.truthy(fault.property == "deterministic" or fault.property == "minimal moves", fault.property)
   end)
 
   it("is broken by a score that is no number", function()
