@@ -12,7 +12,9 @@ local COMMANDS = {
   "node ineligible", "tasks", "task apply", "task show", "task scale", "task enable", "task disable", "task restart",
   "task rm", "app ls", "app show", "app logs", "app exec-history", "app add", "app rm", "app enable", "app disable",
   "app restart", "app reload",
-  "cluster accept", "cluster restore", "leave", "repl", "config check", "lua",
+  "cluster accept", "cluster restore", "leave", "repl",
+  "policy put", "policy use", "policy rollback", "policy ls", "policy show", "policy rm",
+  "policy check", "policy test", "policy simulate", "config check", "lua",
 }
 
 describe("the command line", function()
