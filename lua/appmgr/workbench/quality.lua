@@ -22,13 +22,14 @@ end
 function M.of(arena)
   local counts, used, available, nodes_used, placed = {}, {}, {}, 0, 0
   for _, site in pairs(arena.engine.board.sites) do
-    if site.node then
-      counts[#counts + 1], placed = site.replicas, placed + site.replicas
-      if site.total > 0 then
+    local class = site.node and site.class
+    if class then
+      counts[#counts + 1], placed = class.replicas, placed + class.replicas
+      if class.total > 0 then
         nodes_used = nodes_used + 1
-        for name, amount in pairs(site.available) do
+        for name, amount in pairs(class.available) do
           available[name] = (available[name] or 0) + amount
-          used[name] = (used[name] or 0) + (site.used[name] or 0)
+          used[name] = (used[name] or 0) + (class.used[name] or 0)
         end
       end
     end

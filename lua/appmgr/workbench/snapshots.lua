@@ -1,43 +1,44 @@
---- The file that `appmgr snapshot` writes: a cluster's documents as they stand in Consul, to try policies on.
---
---   {"snapshot": 1, "cluster": id, "at": unix s, "nodes": {host: live document}, "intents": {host: node document},
---    "tasks": {name: task document}, "assignments": {host: {"replicas": …}}}
+--- The cluster that `appmgr snapshot` wrote, as documents: to try policies on.
 local assignment = require("appmgr.assignment")
 local json = require("appmgr.json")
+local listing = require("appmgr.planner.listing")
 
 local M = {}
 
-M.VERSION = 1
+local VERSION <const> = 1
 
-local FOLDERS <const> = { "nodes", "intents", "tasks", "assignments" }
+local PLACE <const> = { task = "tasks", live = "nodes", node = "intents", assignment = "assignments" }
 
--- A document that cannot be read was kept as its text; it takes part in nothing.
-local function readable(documents)
-  local result = {}
-  for name, document in pairs(documents) do
-    if type(document) == "table" then result[name] = document end
+-- What cannot be read takes part in nothing.
+local function take(cluster, entries)
+  for _, entry in ipairs(entries) do
+    local folder, name = entry.key:match("^(%a+)/([^/]+)$")
+    local place, document = PLACE[folder], entry.value and json.decode(entry.value)
+    if folder == "assignment" then document = assignment.parse(entry.value, json) end
+    if place and type(document) == "table" then cluster[place][name] = document end
   end
-  return result
 end
 
 --- Reads a decoded snapshot.
 -- @tparam table document
+-- @tparam table codec core.codec
 -- @treturn[1] table `nodes`, `intents`, `tasks`: documents by name; `assignments`: replicas by host
 -- @treturn[2] nil
 -- @treturn[2] string why it is none
-function M.cluster(document)
-  if type(document) ~= "table" or document.snapshot ~= M.VERSION then
-    return nil, ("this is no snapshot of version %d; \"appmgr snapshot\" writes one"):format(M.VERSION)
+function M.cluster(document, codec)
+  if type(document) ~= "table" or document.snapshot ~= VERSION or type(document.feeds) ~= "table" then
+    return nil, ("this is no snapshot of version %d; \"appmgr snapshot\" writes one"):format(VERSION)
   end
-  local cluster = {}
-  for _, folder in ipairs(FOLDERS) do
-    if type(document[folder]) ~= "table" then return nil, ("the snapshot lacks \"%s\""):format(folder) end
-    cluster[folder] = readable(document[folder])
-  end
-  for host, each in pairs(cluster.assignments) do
-    local replicas, reason = assignment.parse(json.encode(each), json)
-    if not replicas then return nil, ("the snapshot's assignment of %s: %s"):format(host, reason) end
-    cluster.assignments[host] = replicas
+  local cluster = { nodes = {}, intents = {}, tasks = {}, assignments = {} }
+  local deps = { json = json, codec = codec, prefix = tostring(document.prefix):gsub("/*$", "") .. "/" }
+  local READ <const> = { task = listing.read, live = listing.read, node = listing.read, audit = listing.read_transaction }
+  for _, feed in ipairs(document.feeds) do
+    local read = feed.status == 200 and READ[feed.topic]
+    if read then
+      local entries, reason = read(feed.body, deps)
+      if not entries then return nil, ("the snapshot's %s: %s"):format(feed.topic, reason) end
+      take(cluster, entries)
+    end
   end
   return cluster
 end

@@ -149,11 +149,18 @@ describe("policy simulate", function()
   end)
 
   it("takes a snapshot's cluster, with what runs there", function()
-    local snapshot = written(json.encode({
-      snapshot = 1, nodes = { a = { labels = {}, capacity = { cpu = 1000, memory_mb = 512 } }, b = { labels = {}, capacity = {} } },
-      intents = { b = { drain = true } }, tasks = { web = { content = { command = "sleep 1" } } },
-      assignments = { b = { replicas = { { task = "web", slot = 0, version = "v", since = 1 } } } },
-    }), ".json")
+    local codec = require("core.codec")
+    local function entry(key, value)
+      return { Key = "appmgr/" .. key, Value = codec.base64_encode(value), Session = "s", ModifyIndex = 1 }
+    end
+    local function feed(topic, body) return { topic = topic, status = 200, index = 1, body = json.encode(body) } end
+    local snapshot = written(json.encode({ snapshot = 1, prefix = "appmgr/", feeds = {
+      feed("live", { entry("live/a", '{"capacity":{"cpu":1000,"memory_mb":512}}'), entry("live/b", "{}") }),
+      feed("node", { entry("node/b", '{"drain":true}') }), feed("version", { "appmgr/version/web/v" }),
+      feed("task", { entry("task/web", '{"content":{"command":"sleep 1"}}'), entry("task/bad", "{") }),
+      feed("audit", { Results = { { KV = entry("assignment/b",
+        '{"replicas":[{"task":"web","slot":0,"version":"v","since":1}]}') } } }),
+    } }), ".json")
     local answer = json.decode(run("policy", "simulate", "--snapshot", snapshot, "--json").out)
     assert.equal(1, answer.placed)
     assert.equal(1, answer.moves)

@@ -34,7 +34,7 @@ local function cluster_of(context, arguments)
   if arguments.snapshot then
     local document, reason = documents.read(context, arguments.snapshot, MAX_BYTES, "that a snapshot may have")
     if not document then return nil, reason end
-    return snapshots.cluster(document)
+    return snapshots.cluster(document, context.core.codec)
   end
   return synthetic.cluster({
     nodes = arguments.nodes or 100, tasks = arguments.tasks or 100, replicas = arguments.replicas or 10,
