@@ -9,6 +9,7 @@
 -- was read from it was begun anew, and is read from its start.
 
 local applications = require("appmgr.control.applications")
+local log_times = require("appmgr.control.log_times")
 
 local M = {}
 
@@ -18,6 +19,8 @@ local UNKNOWN_CACHE_LINES <const> = 20
 local MAX_TAIL_BYTES <const> = 1024 * 1024
 --- What one event may carry, and what one turn of the loop may read.
 local CHUNK_BYTES <const> = 128 * 1024
+--- How many of them answer one request; who wants more asks again from there.
+local CHUNKS_AT_ONCE <const> = 4
 local POLL_MS <const> = 200
 --- How many files that were moved away are looked at.
 local MAX_MOVED <const> = 100
@@ -115,6 +118,32 @@ function Logs:send_news(request, path, place)
   return now
 end
 
+--- The place where what was written since a moment begins.
+-- @treturn table
+function Logs:place_since(path, since)
+  local found
+  for _, entry in ipairs(self:generations(path)) do
+    local offset = log_times.find(self.file, entry.path, entry.stat, since)
+    -- Nothing of an older file is as young: the one before it is the oldest that counts.
+    if offset == entry.stat.size and found then break end
+    found = place_in(entry.stat, offset or 0)
+    if offset then break end
+  end
+  return found or { inode = 0, position = 0, mtime_s = 0 }
+end
+
+--- Sends what stands behind a place, up to a bound.
+-- @treturn boolean whether there is more
+-- @treturn table the place behind it
+function Logs:send_batch(request, path, place)
+  for _ = 1, CHUNKS_AT_ONCE do
+    local now = self:send_news(request, path, place)
+    if now.inode == place.inode and now.position == place.position then return false, now end
+    place = now
+  end
+  return true, place
+end
+
 function Logs:follow(agent, request, name, path, place)
   local timer
   local function finish()
@@ -136,28 +165,40 @@ local function is_place(value)
     and value.position >= 0 and math.type(value.mtime_s) ~= nil
 end
 
---- app.logs {name, lines, follow, from} → events {bytes_base64, at}, then {} (or {ended=why} when followed)
+--- What a request asks for that cannot be.
+local function refusal(params, lines)
+  if math.type(lines) ~= "integer" or lines < 0 then return '"lines" is a whole number' end
+  if params.from ~= nil and not is_place(params.from) then return '"from" is the "at" of an event' end
+  if params.since ~= nil and math.type(params.since) ~= "integer" then return '"since" is unix time in seconds' end
+end
+
+--- app.logs {name, lines, follow, from, since} → events {bytes_base64, at}, then {} (or {ended=why} when followed)
 --
 -- Without `lines` as many are sent as the application's `cache_lines` says. With `from`, a place of an earlier event,
--- what was written since is sent instead of the last lines.
+-- what was written since is sent instead of the last lines, and with `since`, a moment in unix seconds, what was written
+-- from then on. Those two send a bounded part unless they follow: {more=true, at=place} says that there is more.
 function Logs:show(agent, request)
-  local name, from = request.params.name, request.params.from
+  local params = request.params
+  local name, place = params.name, params.from
   local row, err, code = applications.find(agent, name)
   if not row then return request:fail(code, err) end
-  local lines = request.params.lines or row.cache_lines or UNKNOWN_CACHE_LINES
-  if math.type(lines) ~= "integer" or lines < 0 then
-    return request:fail("bad_request", '"lines" is a whole number')
-  end
-  if from ~= nil and not is_place(from) then return request:fail("bad_request", '"from" is the "at" of an event') end
-  local path, place = agent.apps:output_path(name), from
-  if not from then
+  local lines = params.lines or row.cache_lines or UNKNOWN_CACHE_LINES
+  local refused = refusal(params, lines)
+  if refused then return request:fail("bad_request", refused) end
+  local path = agent.apps:output_path(name)
+  if not place and params.since then place = self:place_since(path, params.since) end
+  if not place then
     local bytes
     bytes, place = self:tail(path, lines)
     for position = 1, math.max(#bytes, 1), CHUNK_BYTES do
       self:send(request, bytes:sub(position, position + CHUNK_BYTES - 1), place)
     end
+  elseif not params.follow then
+    local more
+    more, place = self:send_batch(request, path, place)
+    return request:reply({ more = more or nil, at = place })
   end
-  if request.params.follow then return self:follow(agent, request, name, path, place) end
+  if params.follow then return self:follow(agent, request, name, path, place) end
   request:reply({})
 end
 

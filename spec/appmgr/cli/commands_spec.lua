@@ -129,6 +129,37 @@ describe("app logs", function()
   end)
 end)
 
+describe("app logs --since", function()
+  local codec = require("core.codec")
+
+  it("asks for part after part, and follows from the end of the last", function()
+    local step = 0
+    local result = run({ ["app.logs"] = function(params, on_event)
+      step = step + 1
+      local from = params.from
+      on_event({ bytes_base64 = codec.base64_encode(step .. "\n"), at = { step } })
+      if step == 1 then
+        assert.equal("web", params.name)
+        assert.is_true(math.abs(os.time() - 600 - params.since) <= 2)
+        return { more = true, at = { 1 } }
+      end
+      assert.same({ step - 1 }, from)
+      assert.equal(step == 3, params.follow == true)
+      return step == 2 and { at = { 2 } } or { ended = "gone" }
+    end }, { "app", "logs", "web", "--since", "10m", "-f" })
+    assert.equal("1\n2\n3\n", result.out)
+    assert.same({ 0, 3 }, { result.code, step })
+  end)
+
+  it("says what is wrong with a time, with both ways to say how much, and that there was nothing", function()
+    local bad = run({}, { "app", "logs", "web", "--since", "soon" })
+    assert.equal(2, bad.code)
+    has(bad.err, '"soon" is no time; write 10m, 2h')
+    assert.equal(2, run({}, { "app", "logs", "web", "--since", "1h", "-n", "3" }).code)
+    has(run({ ["app.logs"] = { at = {} } }, { "app", "logs", "web", "--since", "1h" }).err, "has written nothing since then")
+  end)
+end)
+
 describe("app logs -f", function()
   local codec = require("core.codec")
 

@@ -150,6 +150,56 @@ describe("app.logs", function()
     assert.equal("one\n", output(again))
   end)
 
+  --- An index: pairs of a time in seconds and an offset.
+  local function index(...)
+    local parts, values = {}, { ... }
+    for i = 1, #values, 2 do parts[#parts + 1] = ("<i8i8"):pack(values[i] * 1000, values[i + 1]) end
+    return table.concat(parts)
+  end
+
+  it("sends what was written since a moment, from the file that has it on", function()
+    local s = setup("one\ntwo\nthree\n")
+    s.files[LOG .. ".index"] = index(100, 0, 200, 4, 300, 8)
+    s.file.times[LOG] = 300
+    local function since(moment) return output(s.show({ name = "web", since = moment })) end
+    assert.equal("one\ntwo\nthree\n", since(50))
+    assert.equal("two\nthree\n", since(102))
+    assert.equal("two\nthree\n", since(200))
+    assert.equal("three\n", since(202))
+    assert.equal("", since(301))
+    s.rotate("four\nfive\n", 2)
+    s.files[LOG .. ".1.index"], s.files[LOG .. ".index"] = s.files[LOG .. ".index"], index(400, 0, 500, 5)
+    s.file.times[LOG .. ".1"], s.file.times[LOG] = 300, 500
+    assert.equal("three\nfour\nfive\n", since(250))
+    assert.equal("four\nfive\n", since(350))
+    assert.equal("five\n", since(450))
+    assert.equal("", since(600))
+    assert.equal("bad_request", s.show({ name = "web", since = "1h" }).code)
+  end)
+
+  it("takes a file without an index whole, unless it is older than the moment", function()
+    local s = setup("one\n")
+    s.rotate("two\n", 1)
+    s.file.times[LOG .. ".1"], s.file.times[LOG] = 100, 200
+    assert.equal("two\n", output(s.show({ name = "web", since = 150 })))
+    assert.equal("one\ntwo\n", output(s.show({ name = "web", since = 50 })))
+    assert.equal("", output(setup(nil).show({ name = "web", since = 50 })))
+  end)
+
+  it("sends a part of what there is, and says that there is more", function()
+    local text = ("x"):rep(99) .. "\n"
+    local s = setup(text:rep(8000))
+    s.file.times[LOG] = 100
+    local request = s.show({ name = "web", since = 50 })
+    assert.is_true(request.result.more)
+    local got = #output(request)
+    while request.result.more do
+      request = s.show({ name = "web", from = request.result.at })
+      got = got + #output(request)
+    end
+    assert.equal(800000, got)
+  end)
+
   it("says that nobody knows yet, and goes on while the keeper is away", function()
     local s = setup("one\n")
     local request = s.show({ name = "web", follow = true })
