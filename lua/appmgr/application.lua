@@ -9,6 +9,7 @@ local command = require("appmgr.command")
 local fields = require("appmgr.fields")
 local life_fields = require("appmgr.life_fields")
 local names = require("appmgr.names")
+local output_fields = require("appmgr.output_fields")
 local resource_limit = require("appmgr.resource_limit")
 local when_fields = require("appmgr.when.fields")
 
@@ -152,6 +153,7 @@ local SCHEMA = {
     no_new_privs = read_boolean,
     capabilities = capabilities.read,
     resource_limit = resource_limit.read,
+    output = output_fields.read,
     resources = amounts.read,
     comments = fields.text(),
     description = fields.text(),
@@ -176,7 +178,7 @@ end
 --   `stop_signal` (number), `stop_timeout` (s), `restart` (`attempts` or nil,
 --   `interval_seconds`, `delay_seconds`, `max_delay_seconds`), `nice`,
 --   `umask` (number), `limits` (`open_files`; nil when it sets none), `no_new_privs` (true or nil), `capabilities` (names),
---   `resource_limit` (limits by name; nil when it sets none), `resources` (what it
+--   `resource_limit` (limits by name; nil when it sets none), `output` (as written, see output_fields.lua), `resources` (what it
 --   uses, by name; nil when it does not say), `comments`, `description`, `reload_signal` (number), what
 --   life_fields.complete adds, the fields that say when it runs as written, and `when`, the plan they come to (see
 --   when/fields.lua; nil when it simply runs)

@@ -22,6 +22,7 @@ local Load = require("appmgr.node.load")
 local Locals = require("appmgr.node.locals")
 local PolicySource = require("appmgr.node.policy_source")
 local Probe = require("appmgr.node.probe")
+local OldOutput = require("appmgr.node.old_output")
 local Problems = require("appmgr.problems")
 local Report = require("appmgr.node.report")
 local Schedule = require("appmgr.node.schedule")
@@ -112,6 +113,10 @@ local function open_policy_source(self)
   return true
 end
 
+local function new_turns(core)
+  return Turns.new({ defer = core.loop.defer, now_ms = core.timer.now_ms })
+end
+
 local function build_apps(self)
   local core = self.core
   local schedule = Schedule.new({
@@ -131,7 +136,7 @@ local function build_apps(self)
   })
   self.apps = Apps.new({
     on_failure = function(task) self.failing:failed(task) end,
-    schedule = schedule, health = health, turns = Turns.new({ defer = core.loop.defer, now_ms = core.timer.now_ms }),
+    schedule = schedule, health = health, turns = new_turns(core),
     json = json, codec = core.codec, log = core.log, problems = self.problems, clock = clock,
     usage = self.usage,
     node = self.node, log_dir = self.log_dir,
@@ -141,6 +146,14 @@ local function build_apps(self)
     on_change = function()
       if self.report then self.report:changed() end
     end,
+  })
+end
+
+local function tidy_output(self)
+  local core = self.core
+  self.old_output = OldOutput.new({
+    file = core.file, timer = core.timer, log = core.log, now = clock.now, log_dir = self.log_dir, turns = new_turns(core),
+    names = function() return self.apps:names(self.config.Consul == nil) end,
   })
 end
 
@@ -444,7 +457,7 @@ local function quiesce(self)
     if self[name] then self[name]:cancel() end
     self[name] = nil
   end
-  for _, name in ipairs({ "policy_source", "policies", "lease", "leader", "assignment", "membership", "failing" }) do
+  for _, name in ipairs({ "old_output", "policy_source", "policies", "lease", "leader", "assignment", "membership", "failing" }) do
     if self[name] then self[name]:stop() end
   end
 end
@@ -554,6 +567,7 @@ function M.start(options)
   if self.config.Consul then open_lease(self) end
   build_apps(self)
   open_locals(self)
+  tidy_output(self)
   opened, err = open_control(self, options.socket)
   if opened then opened, err = open_keeper(self) end
   if opened and self.config.Consul then opened, err = open_consul(self) end

@@ -15,6 +15,8 @@
 --   replacing  told to stop, to be started anew afterwards
 --   failed     it ended, or could not be started, and is not to be tried again
 --   gave_up    too many attempts
+local output_trouble = require("appmgr.node.output_trouble")
+
 local M = {}
 
 local App = {}
@@ -47,7 +49,8 @@ function command.update(app, keeper)
   keeper:update(app.id, {
     tag = spawn.tag, stop_signal = spawn.stop_signal, stop_timeout_ms = spawn.stop_timeout_ms, restart = spawn.restart,
     limits = spawn.limits,
-    lease_ms = spawn.lease_ms or 0,
+    lease_ms = spawn.lease_ms or 0, max_output_bytes = spawn.max_output_bytes, output_files = spawn.output_files,
+    output_waits = spawn.output_waits,
   })
 end
 
@@ -242,6 +245,7 @@ function App:adopt(item, tag)
   self.last_exit, self.error = item.last_exit, item.error
   self.is_ready, self.phase, self.health = item.ready == true, item.phase, nil
   self.cgroup, self.enforced = item.cgroup, item.enforced
+  self.output = output_trouble.of(item)
   local ended_at = item.state == "backoff" and item.last_exit and item.last_exit.at
   self.next_start_at = ended_at and item.delay_ms and ended_at + item.delay_ms / 1000 or nil
   self.state = state_of(item, self.mode, tag.run)
@@ -333,6 +337,7 @@ function note.stopped(app) app.pid, app.is_clearing, app.phase = nil, false, nil
 function note.stopping() end
 function note.gave_up(app) app.pid, app.next_start_at, app.is_clearing, app.phase = nil, nil, false, nil end
 function note.ready(app) app.is_ready = true end
+function note.output(app, event) app.output = output_trouble.of(event) end
 
 function note.phase(app, event)
   app.phase, app.error = event.phase, event.error or app.error
@@ -340,7 +345,7 @@ function note.phase(app, event)
 end
 
 --- What changes nothing about what is to be done.
-local IS_TOLD_ONLY = { ready = true, phase = true, limited = true }
+local IS_TOLD_ONLY = { ready = true, phase = true, limited = true, output = true }
 
 --- The event of the table that an event of the keeper stands for.
 local function name_of(event)

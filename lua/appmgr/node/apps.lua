@@ -11,6 +11,7 @@
 -- replicas and stops none.
 local App = require("appmgr.node.app")
 local launch = require("appmgr.node.launch")
+local output_trouble = require("appmgr.node.output_trouble")
 local resource_limit = require("appmgr.resource_limit")
 local row = require("appmgr.node.row")
 
@@ -93,7 +94,16 @@ local function add_app(self, id, identity)
   return app
 end
 
+--- Says of an application's output that it cannot be written, or that this is over.
+local function tell_output(self, app)
+  local key = "output/" .. app.id
+  if not app.output then return self.problems:clear(key) end
+  self.problems:set(key, ('application "%s": %s; make room, or take "max_mb" or "files" down in its "output"'):format(app.name,
+    output_trouble.text(app.output, launch.output_path(self.context.log_dir, app.name))))
+end
+
 local function drop_app(self, app)
+  self.problems:clear("output/" .. app.id)
   self.by_id[app.id] = nil
   self.history:forget(app.id)
   if self.by_name[app.name] == app then self.by_name[app.name] = nil end
@@ -289,6 +299,7 @@ end
 local function adopted(self)
   local events = self.heard
   self.is_ready, self.heard = true, nil
+  for _, app in pairs(self.by_id) do tell_output(self, app) end
   for _, event in ipairs(events) do self:keeper_event(event) end
   reconcile(self)
   self.on_change()
@@ -357,6 +368,7 @@ function Apps:keeper_event(event)
   if app.task and self.on_failure and is_failure(event) then self.on_failure(app.task) end
   local error_before = app.error
   app:handle(event, self.clock.now())
+  if event.type == "output" then return tell_output(self, app) end
   self.schedule:changed(app)
   if not event.error or event.error ~= error_before then self:tell(app, event) end
   if app.state == "idle" and not app.is_wanted then drop_app(self, app) end
@@ -459,6 +471,16 @@ end
 function Apps:row(name)
   local app = self.by_name[name]
   return app and row.of(app, self.context)
+end
+
+--- The names that output is kept under; nil while it is not known all that belongs to this node.
+-- @tparam boolean alone there is no Consul, and so no replica
+-- @treturn ?table names as keys
+function Apps:names(alone)
+  if not self:is_known() or not (alone or self.replicas_are_decided) or self.held_locals.all then return nil end
+  local names = {}
+  for name in pairs(self.by_name) do names[name] = true end
+  return names
 end
 
 --- @treturn integer how many applications there are

@@ -6,6 +6,7 @@
 -- node has thousands of applications, and each environment takes kilobytes.
 local application = require("appmgr.application")
 local capabilities = require("appmgr.capabilities")
+local output_fields = require("appmgr.output_fields")
 local port_name = require("appmgr.port_name")
 local resource_limit = require("appmgr.resource_limit")
 
@@ -89,7 +90,9 @@ end
 
 --- What applies in place.
 local function terms_of(app)
+  local output = output_fields.terms(app.output)
   return {
+    max_output_bytes = output.max_bytes, output_files = output.files, output_waits = output.waits,
     stop_signal = app.stop_signal,
     stop_timeout_ms = math.floor(app.stop_timeout * MS),
     restart = restart_rule(app),
@@ -101,8 +104,9 @@ end
 --- That as one short text: a change of it must reach the keeper.
 local function settings_of(terms)
   local restart = terms.restart
-  local text = ("%d/%d/%s/%d/%d/%d"):format(terms.stop_signal, terms.stop_timeout_ms, restart.attempts or "-",
-    restart.interval_ms, restart.delay_ms, restart.max_delay_ms)
+  local text = ("%d/%d/%s/%d/%d/%d/%d/%d/%s"):format(terms.stop_signal, terms.stop_timeout_ms, restart.attempts or "-",
+    restart.interval_ms, restart.delay_ms, restart.max_delay_ms, terms.max_output_bytes, terms.output_files,
+    terms.output_waits and "block" or "drop")
   if terms.lease_ms then text = text .. "/" .. terms.lease_ms end
   local limits = resource_limit.fingerprint(terms.limits)
   return limits ~= "" and text .. "/" .. limits or text

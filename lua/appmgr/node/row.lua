@@ -1,4 +1,6 @@
 --- One application as the status key and `appmgr app ls` show it.
+local launch = require("appmgr.node.launch")
+local output_trouble = require("appmgr.node.output_trouble")
 local resource_limit = require("appmgr.resource_limit")
 
 local M = {}
@@ -130,6 +132,8 @@ function M.of(app, context)
     restarts = math.max(0, app.starts - 1),
     ["return"] = return_code(app.last_exit),
     error = error_of(app),
+    output_problem = app.output and output_trouble.text(app.output, launch.output_path(context.log_dir, app.name)),
+    output = document.output,
     last_start_time = app.started_at and text(app.started_at),
     next_start_time = next_start and text(next_start),
     start_time = document.start_time,

@@ -269,6 +269,34 @@ describe("the applications of a node", function()
     pace_ms = 0
   end)
 
+  it("whose output cannot be written are a problem until it can, also for the next agent", function()
+    apps:keeper_ready({})
+    apps:set_local(locals({ name = "web", command = "x" }))
+    local id = keeper.id_of("web")
+    keeper.run(id)
+    local function output(state, dropped)
+      apps:keeper_event({ type = "output", id = id, output_state = state, output_error = "No space left on device",
+        output_dropped = dropped })
+    end
+    output("dropping", 3000)
+    assert.matches('application "web": its output is dropped: /log/web.log: No space left on device; at least 2 KiB so far',
+      problems:list()[1].text)
+    assert.matches("its output is dropped", apps:row("web").output_problem)
+    output("well", 0)
+    assert.equal(0, #problems:list())
+    assert.is_nil(apps:row("web").output_problem)
+    output("waiting", 0)
+    local list = keeper.list()
+    list[1].output_state, list[1].output_error = "waiting", "No space left on device"
+    apps = new_apps()
+    apps:set_local(locals({ name = "web", command = "x" }))
+    apps:keeper_ready(list)
+    assert.matches("its output waits", problems:list()[1].text)
+    apps:set_local({})
+    keeper.finish(id)
+    assert.equal(0, #problems:list())
+  end)
+
   it("are shown one by one and counted, too", function()
     apps:keeper_ready({})
     apps:set_local(locals({ name = "ping", command = "ping" }, { name = "pong", command = "pong" }))

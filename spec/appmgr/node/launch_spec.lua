@@ -40,7 +40,7 @@ describe("a definition", function()
     assert.same({ enabled = true, attempts = 3, interval_ms = 10000, delay_ms = 500, max_delay_ms = 8000 }, spawn.restart)
     assert.equal("/log/web#2.log", spawn.output_path)
     assert.same({ kind = "replica", name = "web#2", task = "web", slot = 1, version = "v1", hash = definition.hash,
-      settings = "2/2500/3/10000/500/8000" }, launch.read_tag(definition.tag, core.json))
+      settings = "2/2500/3/10000/500/8000/10485760/5/drop" }, launch.read_tag(definition.tag, core.json))
     assert.is_nil(spawn.lease_ms)
     assert.is_false(spawn.is_local)
   end)
