@@ -3,10 +3,11 @@
  *
  *   open{keeper_path=, state_dir=, on_ready=fn(list, keeper), on_event=fn(event), on_lost=fn(reason)} → client | nil, err
  *   client:spawn{id=, argv={…}, env={"K=V",…}, tag=, working_dir=, user=, stop_signal=, stop_timeout_ms=, restart=,
- *                output_path=, max_output_bytes=, nice=, umask=, open_files=, no_new_privs=, lease_ms=, is_local=,
+ *                output_path=, nice=, umask=, open_files=, no_new_privs=, lease_ms=, is_local=,
  *                init_argv=, init_timeout_ms=, fini_argv=, fini_timeout_ms=, ready_fd=, run_timeout_ms=,
- *                limits=, capabilities=}
- *   client:update(id, {tag=, stop_signal=, stop_timeout_ms=, restart=, lease_ms=, limits=})
+ *                limits=, capabilities=, max_output_bytes=, output_files=, output_waits=}
+ *   client:update(id, {tag=, stop_signal=, stop_timeout_ms=, restart=, lease_ms=, limits=, max_output_bytes=, output_files=,
+ *                output_waits=})
  *   client:renew(at_ms)   leases run from that moment of CLOCK_BOOTTIME
  *   client:stop(id)   client:forget(id)   client:signal(id, number)   client:acknowledge(sequence)
  *   client:end_run(id, why)   stop signal and timeout; then as if it had ended by itself, with `why` as its error
@@ -45,7 +46,7 @@ struct lua_process {
 
 /* --- messages to tables --- */
 
-enum look { NUMBER, POSITIVE, SECONDS, FLAG, TEXT, STATE, NEXT, PHASE };
+enum look { NUMBER, POSITIVE, SECONDS, FLAG, TEXT, STATE, NEXT, PHASE, OUTPUT, REASON };
 
 static const struct {
     enum wire_tag tag;
@@ -73,6 +74,9 @@ static const struct {
     {WIRE_TAG_CGROUP, TEXT, "cgroup", false},
     {WIRE_TAG_ENFORCED, TEXT, "enforced", false},
     {WIRE_TAG_OUT_OF_MEMORY, FLAG, "out_of_memory", true},
+    {WIRE_TAG_OUTPUT_STATE, OUTPUT, "output_state", false},
+    {WIRE_TAG_OUTPUT_ERRNO, REASON, "output_error", false},
+    {WIRE_TAG_OUTPUT_DROPPED, NUMBER, "output_dropped", false},
 };
 
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
@@ -87,6 +91,8 @@ static void push_value(lua_State *L, const struct wire_message *message, enum wi
     case STATE: lua_pushstring(L, wire_state_name(number)); break;
     case NEXT: lua_pushstring(L, wire_next_name(number)); break;
     case PHASE: lua_pushstring(L, wire_phase_name(number)); break;
+    case OUTPUT: lua_pushstring(L, wire_output_name(number)); break;
+    case REASON: lua_pushstring(L, strerror((int)number)); break;
     case FLAG: lua_pushboolean(L, number != 0); break;
     case NUMBER: lua_pushinteger(L, (lua_Integer)number); break;
     case POSITIVE: number ? lua_pushinteger(L, (lua_Integer)number) : lua_pushnil(L); break;
@@ -127,6 +133,7 @@ static const char *event_name(unsigned type)
     case WIRE_PHASE: return "phase";
     case WIRE_READY: return "ready";
     case WIRE_LIMITED: return "limited";
+    case WIRE_OUTPUT: return "output";
     default: return "error";
     }
 }
@@ -390,6 +397,11 @@ static void read_policy(lua_State *L, int table, struct process_spec *spec, stru
     spec->lease_ms = number_field(L, table, "lease_ms", &spec->has_lease);
     spec->restart = restart_field(L, table, &policy->restart);
     spec->limits = limits_field(L, table, &policy->limits);
+    spec->max_output_bytes = number_field(L, table, "max_output_bytes", NULL);
+    spec->output_files = number_field(L, table, "output_files", NULL);
+    lua_getfield(L, table, "output_waits");
+    spec->output_waits = lua_toboolean(L, -1);
+    lua_pop(L, 1);
 }
 
 /* What of a process only a new one can have otherwise, beside its command. */
@@ -475,7 +487,6 @@ static int spawn(lua_State *L)
     spec.working_dir = text_field(L, 2, "working_dir");
     spec.user = text_field(L, 2, "user");
     spec.output_path = text_field(L, 2, "output_path");
-    spec.max_output_bytes = number_field(L, 2, "max_output_bytes", NULL);
     read_phases(L, 2, &spec);
     read_settings(L, 2, &spec);
     return answer(L, process_spawn(object->client, &spec));

@@ -159,6 +159,7 @@ static int handle_message(struct process_client *client, const struct wire_messa
     case WIRE_LIST_END: handle_list_end(client, message); break;
     case WIRE_STARTED: case WIRE_EXITED: case WIRE_SPAWN_FAILED: case WIRE_STOPPING: case WIRE_STOPPED:
     case WIRE_GAVE_UP: case WIRE_ERROR: case WIRE_PHASE: case WIRE_READY: case WIRE_LIMITED:
+    case WIRE_OUTPUT:
         handle_event(client, message); break;
     case WIRE_UPGRADE_FAILED: end_upgrade(client, wire_text(message, WIRE_TAG_ERROR)); break;
     default: break; /* WIRE_BYE: the end of the connection follows; a later version's: not for us */
@@ -337,6 +338,11 @@ static void put_policy(struct wire_writer *writer, const struct process_spec *sp
         put_restart(writer, spec->restart);
     if (spec->limits)
         put_limits(writer, spec->limits);
+    if (spec->max_output_bytes) {
+        wire_put_number(writer, WIRE_TAG_MAX_OUTPUT_BYTES, spec->max_output_bytes);
+        put_optional(writer, WIRE_TAG_OUTPUT_FILES, spec->output_files);
+        wire_put_number(writer, WIRE_TAG_OUTPUT_WAITS, spec->output_waits);
+    }
 }
 
 static void put_texts(struct wire_writer *writer, enum wire_tag tag, const char *const *texts)
@@ -379,7 +385,6 @@ int process_spawn(struct process_client *client, const struct process_spec *spec
     wire_put_text(writer, WIRE_TAG_WORKING_DIR, spec->working_dir);
     wire_put_text(writer, WIRE_TAG_USER, spec->user);
     wire_put_text(writer, WIRE_TAG_OUTPUT_PATH, spec->output_path);
-    put_optional(writer, WIRE_TAG_MAX_OUTPUT_BYTES, spec->max_output_bytes);
     put_phases(writer, spec);
     put_settings(writer, spec);
     put_optional(writer, WIRE_TAG_LOCAL, spec->is_local);

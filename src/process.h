@@ -50,7 +50,9 @@ struct process_spec {
     uint64_t init_timeout_ms, fini_timeout_ms;
     uint64_t ready_fd;                      /* 0: readiness is not told through a descriptor */
     uint64_t run_timeout_ms;                /* not 0: a short command, killed with its session after so long */
-    uint64_t max_output_bytes;
+    uint64_t max_output_bytes;              /* 0: its file is never rotated */
+    uint64_t output_files;                  /* with the one that is written to; 0: two */
+    bool output_waits;                      /* a full disk makes its writes wait; else its output is dropped */
     bool has_nice, has_umask, no_new_privs;
     int nice;                               /* -20 to 19 */
     uint64_t umask, open_files;             /* open_files 0: as the keeper's */

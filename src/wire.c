@@ -242,3 +242,10 @@ const char *wire_phase_name(uint64_t phase)
 
     return phase < sizeof names / sizeof *names ? names[phase] : NULL;
 }
+
+const char *wire_output_name(uint64_t state)
+{
+    static const char *const names[] = {"well", "dropping", "waiting"};
+
+    return state < sizeof names / sizeof *names ? names[state] : NULL;
+}

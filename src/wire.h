@@ -35,9 +35,9 @@ enum wire_type {
     /* from the keeper */
     WIRE_WELCOME = 64, WIRE_CHILD, WIRE_LIST_END, WIRE_STARTED, WIRE_EXITED, WIRE_SPAWN_FAILED, WIRE_STOPPING,
     WIRE_STOPPED, WIRE_GAVE_UP, WIRE_ERROR, WIRE_BYE, WIRE_PHASE, WIRE_READY, WIRE_UPGRADE_FAILED,
-    WIRE_LIMITED,
+    WIRE_LIMITED, WIRE_OUTPUT,
     /* keeper and logger */
-    WIRE_OUTPUT_OPEN = 128, WIRE_OUTPUT_DONE, WIRE_OUTPUT_ERROR,
+    WIRE_OUTPUT_OPEN = 128, WIRE_OUTPUT_DONE, WIRE_OUTPUT_STATE, WIRE_OUTPUT_TERMS,
     /* in the keeper's records */
     WIRE_RECORD_FILE = 192, WIRE_RECORD_CHILD, WIRE_RECORD_AGENT,
 };
@@ -64,6 +64,8 @@ enum wire_tag {
     WIRE_TAG_BORN, WIRE_TAG_PIPE, WIRE_TAG_PHASE_CODE, WIRE_TAG_PHASE_SIGNAL,
     WIRE_TAG_LIMITS, WIRE_TAG_MEMORY_BYTES, WIRE_TAG_SWAP_BYTES, WIRE_TAG_VIRTUAL_BYTES, WIRE_TAG_CPU_WEIGHT,
     WIRE_TAG_CPU_PERCENT, WIRE_TAG_PIDS, WIRE_TAG_CAPABILITIES, WIRE_TAG_CGROUP, WIRE_TAG_ENFORCED, WIRE_TAG_OUT_OF_MEMORY,
+    /* how output is kept, and how that goes */
+    WIRE_TAG_OUTPUT_FILES, WIRE_TAG_OUTPUT_WAITS, WIRE_TAG_OUTPUT_STATE, WIRE_TAG_OUTPUT_ERRNO, WIRE_TAG_OUTPUT_DROPPED,
     WIRE_TAG_LIMIT
 };
 
@@ -75,6 +77,9 @@ enum wire_next { WIRE_NEXT_NONE = 1, WIRE_NEXT_RESTART = 2, WIRE_NEXT_STOP = 3 }
 
 /* The value of WIRE_TAG_PHASE: what runs is the command before the application, or the one after it. */
 enum wire_phase { WIRE_PHASE_INIT = 1, WIRE_PHASE_FINI = 2 };
+
+/* The value of WIRE_TAG_OUTPUT_STATE: output reaches its file, is dropped, or its writers wait. */
+enum wire_output { WIRE_OUTPUT_WELL, WIRE_OUTPUT_DROPPING, WIRE_OUTPUT_WAITING };
 
 /* The value of WIRE_TAG_STATE. */
 enum wire_state {
@@ -144,6 +149,7 @@ const char *wire_next_text(const struct wire_message *message, enum wire_tag tag
 /* The name of a state ("running"), of what follows ("restart"), of a phase ("init"); NULL for a number that is none. */
 const char *wire_state_name(uint64_t state);
 const char *wire_next_name(uint64_t next);
+const char *wire_output_name(uint64_t state);
 const char *wire_phase_name(uint64_t phase);
 
 #endif

@@ -12,6 +12,7 @@
 #include "../wire.h"
 #include "cgroup.h"
 #include "limits.h"
+#include "log_file.h"
 #include "spawn.h"
 #include "watch.h"
 
@@ -61,7 +62,7 @@ struct child_spec {
     uint64_t timeout_ms[CHILD_PHASE_COUNT];     /* of main 0: none; else it is a short command, and its group all that it leaves */
     int ready_fd;                               /* where main tells that it is ready; 0: nowhere */
     const char *working_dir, *user, *output_path;
-    uint64_t max_output_bytes;
+    struct log_terms output_terms;
     struct spawn_settings settings;
     bool is_local;          /* asked for by this node's own configuration: what limits tasks does not apply */
     _Alignas(char *) char text[];               /* pointers come first in it */
@@ -132,6 +133,10 @@ struct child {
     struct child_exit last_exit;   /* of main */
     uint64_t exit_sequence;        /* its number (exits.h) */
     struct child_exit phase_exit;  /* of init or fini */
+    /* how its output goes, as the logger said last */
+    enum wire_output output_state;
+    uint32_t output_errno;
+    uint64_t output_dropped;       /* bytes since it was well */
     char failure_step[8];
     char failure[640];             /* why it last could not be started, or its fini command failed; "" when all went well */
 };

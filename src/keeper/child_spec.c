@@ -145,7 +145,7 @@ struct child_spec *child_spec_new(const struct wire_message *message, const char
     spec->working_dir = keep_text(&at, wire_text(message, WIRE_TAG_WORKING_DIR));
     spec->user = keep_text(&at, wire_text(message, WIRE_TAG_USER));
     spec->output_path = keep_text(&at, wire_text(message, WIRE_TAG_OUTPUT_PATH));
-    spec->max_output_bytes = wire_number(message, WIRE_TAG_MAX_OUTPUT_BYTES, 0);
+    spec->output_terms = log_terms_read(message);
     spec->timeout_ms[CHILD_MAIN] = duration(message, WIRE_TAG_RUN_TIMEOUT_MS, 0);
     spec->timeout_ms[CHILD_INIT] = duration(message, WIRE_TAG_INIT_TIMEOUT_MS, 60000);
     spec->timeout_ms[CHILD_FINI] = duration(message, WIRE_TAG_FINI_TIMEOUT_MS, 60000);

@@ -164,7 +164,7 @@ static void start_child(struct child *child)
     result.error = find_user(child, &request.user);
     if (!result.error && child->spec->output_path) {
         result.step = SPAWN_OUTPUT;
-        result.error = output_open(child->spec->output_path, child->spec->max_output_bytes, &stream, &child->pipe,
+        result.error = output_open(child->spec->output_path, &child->spec->output_terms, &stream, &child->pipe,
                                    &request.output_fd);
     }
     if (!result.error && child->phase == CHILD_MAIN && child->spec->ready_fd)
@@ -188,6 +188,7 @@ static void start_child(struct child *child)
         return;
     }
     table_set_pid(child, result.pid);
+    output_is_well(child);
     child_handle(child, CHILD_STARTED);
 }
 

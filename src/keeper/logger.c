@@ -1,4 +1,5 @@
 #include "logger.h"
+#include "log_file.h"
 #include "pass.h"
 #include "watch.h"
 
@@ -20,23 +21,11 @@
 #include <unistd.h>
 
 enum {
-    RETRY_MS = 1000,       /* between tries to write to a file that refused */
+    TELL_MS = 1000,        /* between two words about the same file */
     FAREWELL_MS = 2000,    /* how long pipes are read on after a keeper that ended */
     IDLE_MS = 10000,       /* how long it waits, without pipes, for the next keeper after one that was killed */
     HAND_OVER_MS = 3000,   /* how long the next keeper may take for anything */
     SOCKET = 0, LISTENER = 1,
-};
-
-/* A file, shared by all runs that write to it. */
-struct file {
-    struct file *next;
-    unsigned users;
-    int fd;                /* -1: could not be opened */
-    uint64_t size, max_bytes;
-    uint64_t dropped;      /* bytes since it last took some */
-    int error;
-    uint64_t retry_ms;
-    char path[];
 };
 
 /* A pipe. */
@@ -44,200 +33,96 @@ struct source {
     struct watch watch;
     struct source *next, *previous;
     uint64_t number;
-    struct file *file;
+    struct log_file *file;
     bool in_line;          /* its last byte was no newline */
+    int fd;                /* also while it is not watched, because its file takes nothing now */
 };
 
 static void keeper_ready(struct watch *watch, uint32_t events);
 
-static struct file *files;
+static struct log_file *files;
 static struct source *sources;
 static struct watch keeper = {keeper_ready, -1};
 static uint64_t until_ms = UINT64_MAX;     /* when it ends without a keeper */
 
 /* --- to the keeper --- */
 
-/* An error that the keeper does not take now is not worth waiting for; the end of a stream is, since the keeper holds
- * the pipe until then. It waits for nobody itself, so that it comes to read. */
-static void say(enum wire_type type, const struct source *source, const char *error)
+/* What the keeper does not take now is not worth waiting for; the end of a stream is, since the keeper holds the pipe until
+ * then. It waits for nobody itself, so that it comes to read. */
+static void say(struct wire_writer *writer, bool must)
 {
-    uint8_t buffer[1024];
-    struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
-
-    wire_begin(&writer, type);
-    wire_put_number(&writer, WIRE_TAG_STREAM, source->number);
-    wire_put_text(&writer, WIRE_TAG_ERROR, error);
-    if (wire_end(&writer) != 0)
+    if (wire_end(writer) != 0)
         return;
-    while (keeper.fd >= 0 && pass_send(keeper.fd, &writer, -1) == -EAGAIN && type == WIRE_OUTPUT_DONE)
+    while (keeper.fd >= 0 && pass_send(keeper.fd, writer, -1) == -EAGAIN && must)
         poll(&(struct pollfd){.fd = keeper.fd, .events = POLLOUT}, 1, 1000);
 }
 
-/* --- files --- */
-
-static void open_file(struct file *file)
+static void say_done(const struct source *source)
 {
-    struct stat status;
+    uint8_t buffer[64];
+    struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
 
-    file->fd = open(file->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
-    file->error = file->fd < 0 ? errno : 0;
-    if (file->fd < 0 || fstat(file->fd, &status) != 0)
-        return;
-    if (!S_ISREG(status.st_mode)) { /* a FIFO nobody reads would be worse than no output */
-        close(file->fd);
-        file->fd = -1;
-        file->error = EINVAL;
-        return;
-    }
-    file->size = (uint64_t)status.st_size;
+    wire_begin(&writer, WIRE_OUTPUT_DONE);
+    wire_put_number(&writer, WIRE_TAG_STREAM, source->number);
+    say(&writer, true);
 }
 
-static struct file *use_file(const char *path, uint64_t max_bytes)
+static void say_state(uint64_t number, enum wire_output state, int error, uint64_t dropped)
 {
-    struct file *file = files;
+    uint8_t buffer[128];
+    struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
 
-    while (file && strcmp(file->path, path) != 0)
-        file = file->next;
-    if (!file) {
-        file = calloc(1, sizeof *file + strlen(path) + 1);
-        if (!file)
-            return NULL;
-        strcpy(file->path, path);
-        file->next = files;
-        files = file;
-        open_file(file);
-    }
-    file->max_bytes = max_bytes;
-    file->users++;
-    return file;
+    wire_begin(&writer, WIRE_OUTPUT_STATE);
+    wire_put_number(&writer, WIRE_TAG_STREAM, number);
+    wire_put_number(&writer, WIRE_TAG_OUTPUT_STATE, state);
+    wire_put_number(&writer, WIRE_TAG_OUTPUT_ERRNO, (uint64_t)error);
+    wire_put_number(&writer, WIRE_TAG_OUTPUT_DROPPED, dropped);
+    say(&writer, false);
 }
 
-static void leave_file(struct file *file)
-{
-    struct file **link = &files;
+/* --- files that take nothing --- */
 
-    if (--file->users > 0)
+/* Says how a file is, where that is news: its state at once, the count of what is dropped now and then. */
+static void tell(struct source *source)
+{
+    struct log_file *file = source->file;
+    uint64_t now_ms = watch_now_ms();
+
+    if (file->state == file->told_state && (file->dropped == file->told_dropped || now_ms < file->tell_ms))
         return;
-    while (*link != file)
-        link = &(*link)->next;
-    *link = file->next;
-    if (file->fd >= 0)
-        close(file->fd);
-    free(file);
+    file->told_state = file->state;
+    file->told_dropped = file->dropped;
+    file->tell_ms = now_ms + TELL_MS;
+    say_state(source->number, file->state, file->error, file->dropped);
 }
 
-static bool write_bytes(struct file *file, const char *data, size_t size)
+static void source_stops(struct source *source)
 {
-    while (size > 0) {
-        ssize_t written = write(file->fd, data, size);
+    watch_remove(&source->watch);
+}
 
-        if (written < 0 && errno == EINTR)
+static void source_goes_on(struct source *source)
+{
+    watch_add(&source->watch, source->fd, EPOLLIN);
+}
+
+/* Tries to write to what refused, also where nobody has anything to write: it is said when it is over. */
+static void retry_files(void)
+{
+    bool any = false;
+
+    for (struct log_file *file = files; file; file = file->next) {
+        if (file->state == WIRE_OUTPUT_WELL)
             continue;
-        if (written <= 0) {
-            file->error = written < 0 ? errno : EIO;
-            file->dropped += size;
-            return false;
-        }
-        file->size += (uint64_t)written;
-        data += written;
-        size -= (size_t)written;
+        log_file_retry(file);
+        any = any || file->state != WIRE_OUTPUT_WELL || file->told_state != WIRE_OUTPUT_WELL;
+        if (file->state != WIRE_OUTPUT_WELL)
+            watch_wake_at(file->retry_ms);
     }
-    return true;
-}
-
-/* True when the file may be written to: after a refusal it is tried again now and then. */
-static bool is_ready(struct file *file)
-{
-    uint64_t dropped = file->dropped;
-    char note[160];
-    int length;
-
-    if (dropped == 0 && file->fd >= 0)
-        return true;
-    if (watch_now_ms() < file->retry_ms)
-        return false;
-    file->retry_ms = watch_now_ms() + RETRY_MS;
-    length = snprintf(note, sizeof note, "\n[appmgr: %" PRIu64 " bytes of output were dropped here: %s]\n", dropped,
-                      strerror(file->error));
-    if (file->fd < 0)
-        open_file(file);
-    if (file->fd < 0)
-        return false;
-    file->dropped = 0;
-    if (dropped > 0 && !write_bytes(file, note, (size_t)length)) {
-        file->dropped = dropped;
-        return false;
-    }
-    return true;
-}
-
-/* Returns false when the file stays as it is: better too large than lost. */
-static bool rotate(struct file *file)
-{
-    char old[PATH_MAX + 4];
-
-    snprintf(old, sizeof old, "%s.1", file->path);
-    if (rename(file->path, old) != 0)
-        return false;
-    close(file->fd);
-    file->size = 0;
-    open_file(file);
-    return true;
-}
-
-/* How much of the data goes to the file before it is rotated: whole lines, and the rest of one that has begun unless
- * that is a giant. */
-static size_t fitting(const struct source *source, const char *data, size_t size)
-{
-    const struct file *file = source->file;
-    size_t room = file->max_bytes > file->size ? (size_t)(file->max_bytes - file->size) : 0;
-    const char *newline;
-
-    if (file->max_bytes == 0 || size <= room)
-        return size;
-    newline = memrchr(data, '\n', room);
-    if (!newline && file->size > 0 && (!source->in_line || file->size > 2 * file->max_bytes))
-        return 0;
-    if (!newline)
-        newline = memchr(data, '\n', size);
-    return newline ? (size_t)(newline + 1 - data) : size;
-}
-
-static void append(struct source *source, const char *data, size_t size)
-{
-    struct file *file = source->file;
-
-    while (size > 0) {
-        size_t part = fitting(source, data, size);
-
-        if (!is_ready(file)) {
-            file->dropped += size;
-            return;
-        }
-        if (part == 0 && !rotate(file))
-            part = size;
-        if (part > 0)
-            source->in_line = data[part - 1] != '\n';
-        if (!write_bytes(file, data, part)) {
-            file->dropped += size - part;
-            return;
-        }
-        data += part;
-        size -= part;
-    }
-}
-
-static void write_output(struct source *source, const char *data, size_t size)
-{
-    struct file *file = source->file;
-    int before = file->dropped > 0 ? file->error : 0;
-    char text[PATH_MAX + 128];
-
-    append(source, data, size);
-    if (file->dropped > 0 && file->error != before) {
-        snprintf(text, sizeof text, "output %.600s: %s; output is dropped until the file can be written again",
-                 file->path, strerror(file->error));
-        say(WIRE_OUTPUT_ERROR, source, text);
+    for (struct source *source = sources; any && source; source = source->next) {
+        tell(source);
+        if (source->watch.fd < 0 && source->file->state == WIRE_OUTPUT_WELL)
+            source_goes_on(source);
     }
 }
 
@@ -245,55 +130,61 @@ static void write_output(struct source *source, const char *data, size_t size)
 
 static void end_source(struct source *source)
 {
-    int fd = source->watch.fd;
-
     if (source->in_line)
-        write_output(source, "\n", 1);
-    say(WIRE_OUTPUT_DONE, source, NULL);
+        log_file_end_line(source->file);
+    say_done(source);
     watch_remove(&source->watch);
-    close(fd);
+    close(source->fd);
     *(source->previous ? &source->previous->next : &sources) = source->next;
     if (source->next)
         source->next->previous = source->previous;
-    leave_file(source->file);
+    log_file_leave(&files, source->file);
     free(source);
 }
 
 static void source_ready(struct watch *watch, uint32_t events)
 {
-    static char buffer[64 << 10];
     struct source *source = (struct source *)watch;
-    ssize_t got = 1;
+    enum log_take take = LOG_TOOK;
 
     (void)events;
-    /* Several reads for one look at epoll, but not so many that the others wait. */
-    for (int left = 8; left > 0 && got > 0; left--) {
-        got = read(watch->fd, buffer, sizeof buffer);
-        if (got > 0)
-            write_output(source, buffer, (size_t)got);
-    }
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+    /* Several looks at it for one at epoll, but not so many that the others wait. */
+    for (int left = 8; left > 0 && take == LOG_TOOK; left--)
+        take = log_file_take(source->file, source->fd, &source->in_line);
+    tell(source);
+    if (take == LOG_STUCK)
+        source_stops(source);
+    else if (take == LOG_ENDED)
         end_source(source);
 }
 
 static void begin_source(const struct pass_stream *stream)
 {
     struct source *source = calloc(1, sizeof *source);
-    struct file *file = source && stream->fd >= 0 ? use_file(stream->path, stream->max_bytes) : NULL;
+    struct log_file *file = source && stream->fd >= 0 ? log_file_use(&files, stream->path, &stream->terms) : NULL;
 
     if (!file) {
-        say(WIRE_OUTPUT_ERROR, &(struct source){.number = stream->number}, "output: the logger is out of memory or descriptors");
+        say_state(stream->number, WIRE_OUTPUT_DROPPING, stream->fd < 0 ? EMFILE : ENOMEM, 0);
         free(source);
         if (stream->fd >= 0)
             close(stream->fd);
         return;
     }
     *source = (struct source){.watch = {source_ready, -1}, .next = sources, .number = stream->number, .file = file,
-                              .in_line = stream->in_line};
+                              .in_line = stream->in_line, .fd = stream->fd};
     if (sources)
         sources->previous = source;
     sources = source;
     watch_add(&source->watch, stream->fd, EPOLLIN);
+}
+
+static void change_terms(const struct wire_message *message)
+{
+    uint64_t number = wire_number(message, WIRE_TAG_STREAM, 0);
+
+    for (struct source *source = sources; source; source = source->next)
+        if (source->number == number)
+            log_file_change(source->file, log_terms_read(message));
 }
 
 /* --- the keeper after one that was killed or re-executed --- */
@@ -308,8 +199,8 @@ static bool hand_over(int socket)
     setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     for (const struct source *source = sources; source && !error; source = source->next) {
-        const struct pass_stream stream = {.number = source->number, .max_bytes = source->file->max_bytes,
-                                           .in_line = source->in_line, .fd = source->watch.fd,
+        const struct pass_stream stream = {.number = source->number, .terms = source->file->terms,
+                                           .in_line = source->in_line, .fd = source->fd,
                                            .path = source->file->path};
 
         error = pass_send_stream(socket, &stream);
@@ -375,6 +266,8 @@ static void keeper_ready(struct watch *watch, uint32_t events)
         return;
     if (got <= 0 || message.type == WIRE_BYE)
         keeper_went(got > 0);
+    else if (message.type == WIRE_OUTPUT_TERMS)
+        change_terms(&message);
     else if (pass_read_stream(&message, fd, &stream))
         begin_source(&stream);
     else if (fd >= 0)
@@ -406,8 +299,10 @@ int logger_main(void)
     sigprocmask(SIG_SETMASK, &all, NULL);
     if (watch_open() != 0 || watch_add(&keeper, SOCKET, EPOLLIN) != 0)
         return 1;
-    while (!is_over())
+    while (!is_over()) {
         if (watch_turn(0) != 0)
             return 1;
+        retry_files();
+    }
     return 0;
 }

@@ -75,13 +75,33 @@ static void remove_stream(struct stream *stream)
 /* --- the logger --- */
 
 /* Whose output it is; NULL when it has been forgotten since. */
-static const char *owner_of(const struct stream *stream)
+static struct child *owner_of(const struct stream *stream)
 {
-    const struct child *child = table_first();
+    struct child *child = table_first();
 
     while (child && !(child->spec->output_path && strcmp(child->spec->output_path, stream->path) == 0))
         child = child->next;
-    return child ? child->id : NULL;
+    return child;
+}
+
+void output_is_well(struct child *child)
+{
+    if (child->output_state == WIRE_OUTPUT_WELL)
+        return;
+    child->output_state = WIRE_OUTPUT_WELL;
+    tell_event(child, WIRE_OUTPUT);
+}
+
+static void note_state(const struct stream *stream, const struct wire_message *message)
+{
+    struct child *child = owner_of(stream);
+
+    if (!child)
+        return;
+    child->output_state = (enum wire_output)wire_number(message, WIRE_TAG_OUTPUT_STATE, WIRE_OUTPUT_WELL);
+    child->output_errno = (uint32_t)wire_number(message, WIRE_TAG_OUTPUT_ERRNO, 0);
+    child->output_dropped = wire_number(message, WIRE_TAG_OUTPUT_DROPPED, 0);
+    tell_event(child, WIRE_OUTPUT);
 }
 
 static void handle_message(const struct wire_message *message)
@@ -93,8 +113,8 @@ static void handle_message(const struct wire_message *message)
         stream = stream->next;
     if (!stream)
         return;
-    if (message->type == WIRE_OUTPUT_ERROR && wire_has(message, WIRE_TAG_ERROR))
-        tell_error(owner_of(stream), "%s", wire_text(message, WIRE_TAG_ERROR));
+    if (message->type == WIRE_OUTPUT_STATE)
+        note_state(stream, message);
     else if (message->type == WIRE_OUTPUT_DONE)
         remove_stream(stream);
 }
@@ -221,7 +241,7 @@ int output_start(int directory_fd, const char *path)
 
 /* --- streams --- */
 
-int output_open(const char *path, uint64_t max_bytes, struct stream **stream, uint64_t *pipe, int *child_fd)
+int output_open(const char *path, const struct log_terms *terms, struct stream **stream, uint64_t *pipe, int *child_fd)
 {
     int pair[2];
 
@@ -231,7 +251,7 @@ int output_open(const char *path, uint64_t max_bytes, struct stream **stream, ui
     *child_fd = proc_reopen(getpid(), pair[1], O_RDWR);
     close(pair[1]);
     *stream = *child_fd < 0 ? NULL
-                            : add_stream(&(struct pass_stream){.max_bytes = max_bytes, .fd = pair[0], .path = path});
+                            : add_stream(&(struct pass_stream){.terms = *terms, .fd = pair[0], .path = path});
     if (*stream) {
         *pipe = (*stream)->pipe;
         return 0;
@@ -286,7 +306,7 @@ void output_recover(const struct child *child)
         struct stream *stream = NULL;
 
         if (fd >= 0 && inode_of(fd) == child->pipe)
-            stream = add_stream(&(struct pass_stream){.max_bytes = child->spec->max_output_bytes, .fd = fd,
+            stream = add_stream(&(struct pass_stream){.terms = child->spec->output_terms, .fd = fd,
                                                       .path = child->spec->output_path});
         if (stream) {
             output_begin(stream, true);
@@ -294,6 +314,34 @@ void output_recover(const struct child *child)
         }
         if (fd >= 0)
             close(fd);
+    }
+}
+
+static void send_terms(const struct stream *stream)
+{
+    uint8_t buffer[128];
+    struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
+
+    wire_begin(&writer, WIRE_OUTPUT_TERMS);
+    wire_put_number(&writer, WIRE_TAG_STREAM, stream->pass.number);
+    log_terms_put(&writer, &stream->pass.terms);
+    if (wire_end(&writer) == 0)
+        (void)pass_send(connection.fd, &writer, -1); /* one that does not come through holds from the next run on */
+}
+
+void output_change(struct child *child, const struct wire_message *message)
+{
+    const char *path = child->spec ? child->spec->output_path : NULL;
+
+    if (!path)
+        return;
+    child->spec->output_terms = log_terms_read(message);
+    for (struct stream *stream = streams; stream; stream = stream->next) {
+        if (strcmp(stream->path, path) != 0)
+            continue;
+        stream->pass.terms = child->spec->output_terms;
+        if (stream->sent && connection.fd >= 0)
+            send_terms(stream);
     }
 }
 
@@ -307,6 +355,9 @@ bool output_logger_ended(pid_t pid)
         unsent += stream->sent;
         stream->sent = false;
     }
+    /* What it said last is over; the next one says what it finds. */
+    for (struct child *child = table_first(); child; child = child->next)
+        output_is_well(child);
     return true;
 }
 

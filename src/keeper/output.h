@@ -20,13 +20,19 @@ int output_start(int directory_fd, const char *directory);
 
 /* Makes a pipe for a run into the file `path`. Returns 0, a stream, the pipe's inode and the child's end (the caller's to
  * close), or an errno. The child's end reads as well: without keeper and logger its writes wait, and do not fail. */
-int output_open(const char *path, uint64_t max_bytes, struct stream **stream, uint64_t *pipe, int *child_fd);
+int output_open(const char *path, const struct log_terms *terms, struct stream **stream, uint64_t *pipe, int *child_fd);
 
 /* Opens the pipe of a child that runs, where keeper and logger were both killed and nobody else has it. */
 void output_recover(const struct child *child);
 
 /* Hands the stream to the logger, or drops it where the child could not be started. */
 void output_begin(struct stream *stream, bool started);
+
+/* Other terms for what runs and all that follows. */
+void output_change(struct child *child, const struct wire_message *message);
+
+/* Forgets what was said of a child's output: it begins to write anew. */
+void output_is_well(struct child *child);
 
 /* True when `pid` was the logger: another one will be started. */
 bool output_logger_ended(pid_t pid);

@@ -42,7 +42,7 @@ int pass_send_stream(int socket, const struct pass_stream *stream)
     wire_begin(&writer, WIRE_OUTPUT_OPEN);
     wire_put_number(&writer, WIRE_TAG_STREAM, stream->number);
     wire_put_text(&writer, WIRE_TAG_OUTPUT_PATH, stream->path);
-    wire_put_number(&writer, WIRE_TAG_MAX_OUTPUT_BYTES, stream->max_bytes);
+    log_terms_put(&writer, &stream->terms);
     wire_put_number(&writer, WIRE_TAG_IN_LINE, stream->in_line);
     return wire_end(&writer) != 0 ? -E2BIG : pass_send(socket, &writer, stream->fd);
 }
@@ -79,7 +79,7 @@ bool pass_read_stream(const struct wire_message *message, int fd, struct pass_st
 {
     *stream = (struct pass_stream){
         .number = wire_number(message, WIRE_TAG_STREAM, 0), .fd = fd,
-        .max_bytes = wire_number(message, WIRE_TAG_MAX_OUTPUT_BYTES, 0),
+        .terms = log_terms_read(message),
         .in_line = wire_number(message, WIRE_TAG_IN_LINE, 0) != 0, .path = wire_text(message, WIRE_TAG_OUTPUT_PATH),
     };
     return message->type == WIRE_OUTPUT_OPEN && stream->path;

@@ -2,7 +2,7 @@
 #ifndef APPMGR_KEEPER_PASS_H
 #define APPMGR_KEEPER_PASS_H
 
-#include "../wire.h"
+#include "log_file.h"
 
 #include <limits.h>
 #include <sys/types.h>
@@ -11,7 +11,8 @@ enum { PASS_FRAME_MAX = PATH_MAX + 256 };
 
 /* A pipe of a child's output, as keeper and logger hand it to each other. */
 struct pass_stream {
-    uint64_t number, max_bytes;
+    uint64_t number;
+    struct log_terms terms;
     bool in_line;           /* the last byte that was written was no newline */
     int fd;                 /* its read end */
     const char *path;

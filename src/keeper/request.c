@@ -4,6 +4,7 @@
 #include "adopt.h"
 #include "keeper.h"
 #include "lease.h"
+#include "output.h"
 #include "proc.h"
 #include "records.h"
 #include "server.h"
@@ -116,6 +117,8 @@ static int update(struct connection *connection, const struct wire_message *mess
     const char *why = child ? child_update(child, message) : "is not known to the keeper";
 
     lease_changed();
+    if (!why && wire_has(message, WIRE_TAG_MAX_OUTPUT_BYTES))
+        output_change(child, message);
     if (!why && wire_has(message, WIRE_TAG_READY))
         records_note(child);
     else if (!why)

@@ -75,6 +75,13 @@ static void put_phase(const struct child *child)
     wire_put_text(&writer, WIRE_TAG_ERROR, child->failure[0] ? child->failure : NULL);
 }
 
+static void put_output(const struct child *child)
+{
+    wire_put_number(&writer, WIRE_TAG_OUTPUT_STATE, child->output_state);
+    wire_put_number(&writer, WIRE_TAG_OUTPUT_ERRNO, child->output_errno);
+    wire_put_number(&writer, WIRE_TAG_OUTPUT_DROPPED, child->output_dropped);
+}
+
 void tell_event(struct child *child, enum wire_type type)
 {
     if (type == WIRE_EXITED) {
@@ -89,6 +96,8 @@ void tell_event(struct child *child, enum wire_type type)
         put_limits(child);
     if (type == WIRE_PHASE)
         put_phase(child);
+    if (type == WIRE_OUTPUT)
+        put_output(child);
     if (type == WIRE_READY)
         wire_put_number(&writer, WIRE_TAG_STARTS, child->starts);
     if (type == WIRE_SPAWN_FAILED) {
@@ -166,6 +175,8 @@ static void tell_child(struct connection *connection, const struct child *child)
     if (child->last_exit.out_of_memory)
         wire_put_number(&writer, WIRE_TAG_OUT_OF_MEMORY, 1);
     wire_put_text(&writer, WIRE_TAG_ERROR, child->failure[0] ? child->failure : NULL);
+    if (child->output_state != WIRE_OUTPUT_WELL)
+        put_output(child);
     send_to(connection, true);
 }
 

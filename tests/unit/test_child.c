@@ -470,7 +470,7 @@ static void a_specification_keeps_what_was_asked(void **state)
     assert_null(spec->user);
     assert_null(spec->working_dir);
     assert_string_equal(spec->output_path, "/tmp/o");
-    assert_int_equal(spec->max_output_bytes, 5);
+    assert_int_equal(spec->output_terms.max_bytes, 5);
     assert_null(spec->command[CHILD_INIT]);
     assert_null(spec->command[CHILD_FINI]);
     free(spec);

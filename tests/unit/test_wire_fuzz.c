@@ -191,7 +191,7 @@ static unsigned harmless_request(void)
     unsigned type;
 
     do
-        type = 1 + random_below(WIRE_OUTPUT_ERROR);
+        type = 1 + random_below(WIRE_OUTPUT_TERMS);
     while (type == WIRE_SHUTDOWN || type == WIRE_UPGRADE);
     return type;
 }
