@@ -68,7 +68,7 @@ local function application_rate(agent, dir)
   for round = 1, ROUNDS do
     local name = "source" .. round
     agent:configure{Applications = {{
-      name = name, command = ("cat %s/source"):format(dir), restart = {attempts = 0}
+      name = name, command = ("cat %s/source"):format(dir), restart = {attempts = 0}, output = {max_mb = SIZE_MB * 2},
     }}}
     agent.process:kill("sighup")
     local run

@@ -153,6 +153,10 @@ describe("random sequences of events", function()
       alpha:start()
     end},
     {"keeper killed", function() kill_all{alpha:keeper_pid()} end},
+    {"keeper upgraded", function()
+      if not is_up() or not alpha:keeper_pid() then return false end
+      alpha:cli("keeper", "upgrade")
+    end},
     {"logger killed", function() kill_all(logger_pids()) end},
     {"clock set", function() process.spit(test.dir .. "/clock", tostring(random(-200000, 200000))) end},
   }
