@@ -15,11 +15,15 @@
 enum {
     RETRY_MS = 1000,       /* between tries to write to a file that refused */
     FILES_MAX = 1000,
+    BUCKETS = 4096,
     CHUNK = 64 << 10,      /* written at once: what a pipe holds as a rule */
 };
 
 /* One for all files: they are written one after the other. */
 static char chunk[CHUNK];
+
+static struct log_file *first, *buckets[BUCKETS];
+static unsigned troubled;      /* files that are not well */
 
 struct log_terms log_terms_read(const struct wire_message *message)
 {
@@ -40,10 +44,17 @@ void log_terms_put(struct wire_writer *writer, const struct log_terms *terms)
 
 /* --- opening --- */
 
+static void set_state(struct log_file *file, enum wire_output state)
+{
+    troubled -= file->state != WIRE_OUTPUT_WELL;
+    troubled += state != WIRE_OUTPUT_WELL;
+    file->state = state;
+}
+
 static void refuse(struct log_file *file, int error)
 {
     file->error = error;
-    file->state = file->terms.waits ? WIRE_OUTPUT_WAITING : WIRE_OUTPUT_DROPPING;
+    set_state(file, file->terms.waits ? WIRE_OUTPUT_WAITING : WIRE_OUTPUT_DROPPING);
     file->retry_ms = watch_now_ms() + RETRY_MS;
 }
 
@@ -64,45 +75,84 @@ static void open_file(struct log_file *file)
     file->fd = -1;
 }
 
-struct log_file *log_file_use(struct log_file **files, const char *path, const struct log_terms *terms)
+/* FNV-1a. */
+static struct log_file **bucket_of(const char *path)
 {
-    struct log_file *file = *files;
+    uint32_t hash = 2166136261;
+
+    for (; *path; path++)
+        hash = (hash ^ (uint8_t)*path) * 16777619;
+    return &buckets[hash % BUCKETS];
+}
+
+static struct log_file *add_file(const char *path, const struct log_terms *terms)
+{
+    struct log_file *file = calloc(1, sizeof *file + strlen(path) + 1), **bucket = bucket_of(path);
+
+    if (!file)
+        return NULL;
+    strcpy(file->path, path);
+    file->terms = *terms;
+    file->next = first;
+    if (first)
+        first->previous = file;
+    first = file;
+    file->next_in_bucket = *bucket;
+    *bucket = file;
+    open_file(file);
+    return file;
+}
+
+struct log_file *log_file_use(const char *path, const struct log_terms *terms)
+{
+    struct log_file *file = *bucket_of(path);
 
     while (file && strcmp(file->path, path) != 0)
-        file = file->next;
-    if (!file) {
-        file = calloc(1, sizeof *file + strlen(path) + 1);
-        if (!file)
-            return NULL;
-        strcpy(file->path, path);
-        file->terms = *terms;
-        file->next = *files;
-        *files = file;
-        open_file(file);
-    }
-    log_file_change(file, *terms);
-    file->users++;
+        file = file->next_in_bucket;
+    if (file)
+        log_file_change(file, *terms);
+    else
+        file = add_file(path, terms);
+    if (file)
+        file->users++;
     return file;
 }
 
 void log_file_change(struct log_file *file, struct log_terms terms)
 {
     file->terms = terms;
-    if (file->state != WIRE_OUTPUT_WELL)
-        file->state = terms.waits ? WIRE_OUTPUT_WAITING : WIRE_OUTPUT_DROPPING;
+    if (file->state == WIRE_OUTPUT_WELL)
+        return;
+    set_state(file, terms.waits ? WIRE_OUTPUT_WAITING : WIRE_OUTPUT_DROPPING);
     file->retry_ms = 0;
 }
 
-void log_file_leave(struct log_file **files, struct log_file *file)
+void log_file_leave(struct log_file *file)
 {
+    struct log_file **link = bucket_of(file->path);
+
     if (--file->users > 0)
         return;
-    while (*files != file)
-        files = &(*files)->next;
-    *files = file->next;
+    while (*link != file)
+        link = &(*link)->next_in_bucket;
+    *link = file->next_in_bucket;
+    *(file->previous ? &file->previous->next : &first) = file->next;
+    if (file->next)
+        file->next->previous = file->previous;
+    set_state(file, WIRE_OUTPUT_WELL);
     if (file->fd >= 0)
         close(file->fd);
     free(file);
+}
+
+struct log_file *log_file_first(void)
+{
+    return first;
+}
+
+bool log_file_any_trouble(void)
+{
+    return troubled > 0;
 }
 
 /* --- rotating --- */
@@ -211,7 +261,7 @@ void log_file_retry(struct log_file *file)
         return;
     length = snprintf(note, sizeof note, "\n[appmgr: %" PRIu64 " bytes of output were dropped here: %s]\n", dropped,
                       strerror(file->error));
-    file->state = WIRE_OUTPUT_WELL;
+    set_state(file, WIRE_OUTPUT_WELL);
     if (file->fd < 0)
         open_file(file);
     if (file->state == WIRE_OUTPUT_WELL && dropped > 0)

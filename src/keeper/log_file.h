@@ -28,7 +28,7 @@ struct log_terms {
 
 /* Shared by all runs that write to it. Others only read the fields up to `path`. */
 struct log_file {
-    struct log_file *next;
+    struct log_file *next, *previous, *next_in_bucket;
     unsigned users;
     struct log_terms terms;
     enum wire_output state;
@@ -51,12 +51,16 @@ void log_terms_put(struct wire_writer *writer, const struct log_terms *terms);
 
 enum log_take { LOG_TOOK, LOG_EMPTY, LOG_ENDED, LOG_STUCK };
 
-/* The file of a path, opened where it was not; it is in `*files` until the last user leaves. `terms` replace those it had.
- * Returns NULL without memory. */
-struct log_file *log_file_use(struct log_file **files, const char *path, const struct log_terms *terms);
+/* The file of a path, opened where it was not; it is there until the last user leaves. `terms` replace those it had. Returns
+ * NULL without memory. */
+struct log_file *log_file_use(const char *path, const struct log_terms *terms);
 /* Other terms from now on. What waits or is dropped by the old ones is tried again at once. */
 void log_file_change(struct log_file *file, struct log_terms terms);
-void log_file_leave(struct log_file **files, struct log_file *file);
+void log_file_leave(struct log_file *file);
+
+/* The first of all files, by `next`; and whether any of them is not well. */
+struct log_file *log_file_first(void);
+bool log_file_any_trouble(void);
 
 /* Takes what a pipe has, or a good part of it. `in_line` is whether its last line has not ended. LOG_STUCK: its writers wait;
  * try again at `retry_ms`. */

@@ -40,7 +40,7 @@ struct source {
 
 static void keeper_ready(struct watch *watch, uint32_t events);
 
-static struct log_file *files;
+static unsigned told_trouble;              /* how many files the keeper takes for not well */
 static struct source *sources;
 static struct watch keeper = {keeper_ready, -1};
 static uint64_t until_ms = UINT64_MAX;     /* when it ends without a keeper */
@@ -90,6 +90,8 @@ static void tell(struct source *source)
 
     if (file->state == file->told_state && (file->dropped == file->told_dropped || now_ms < file->tell_ms))
         return;
+    told_trouble -= file->told_state != WIRE_OUTPUT_WELL;
+    told_trouble += file->state != WIRE_OUTPUT_WELL;
     file->told_state = file->state;
     file->told_dropped = file->dropped;
     file->tell_ms = now_ms + TELL_MS;
@@ -109,17 +111,14 @@ static void source_goes_on(struct source *source)
 /* Tries to write to what refused, also where nobody has anything to write: it is said when it is over. */
 static void retry_files(void)
 {
-    bool any = false;
-
-    for (struct log_file *file = files; file; file = file->next) {
-        if (file->state == WIRE_OUTPUT_WELL)
-            continue;
+    if (!log_file_any_trouble() && told_trouble == 0)
+        return;
+    for (struct log_file *file = log_file_first(); file; file = file->next) {
         log_file_retry(file);
-        any = any || file->state != WIRE_OUTPUT_WELL || file->told_state != WIRE_OUTPUT_WELL;
         if (file->state != WIRE_OUTPUT_WELL)
             watch_wake_at(file->retry_ms);
     }
-    for (struct source *source = sources; any && source; source = source->next) {
+    for (struct source *source = sources; source; source = source->next) {
         tell(source);
         if (source->watch.fd < 0 && source->file->state == WIRE_OUTPUT_WELL)
             source_goes_on(source);
@@ -138,7 +137,8 @@ static void end_source(struct source *source)
     *(source->previous ? &source->previous->next : &sources) = source->next;
     if (source->next)
         source->next->previous = source->previous;
-    log_file_leave(&files, source->file);
+    told_trouble -= source->file->users == 1 && source->file->told_state != WIRE_OUTPUT_WELL;
+    log_file_leave(source->file);
     free(source);
 }
 
@@ -161,7 +161,7 @@ static void source_ready(struct watch *watch, uint32_t events)
 static void begin_source(const struct pass_stream *stream)
 {
     struct source *source = calloc(1, sizeof *source);
-    struct log_file *file = source && stream->fd >= 0 ? log_file_use(&files, stream->path, &stream->terms) : NULL;
+    struct log_file *file = source && stream->fd >= 0 ? log_file_use(stream->path, &stream->terms) : NULL;
 
     if (!file) {
         say_state(stream->number, WIRE_OUTPUT_DROPPING, stream->fd < 0 ? EMFILE : ENOMEM, 0);
