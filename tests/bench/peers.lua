@@ -156,15 +156,18 @@ local function measure_crashes(test, candidate, root, count, say)
   for index = 1, count do commands[index] = "/bin/false" end
   local one = candidate.open(root, folder(test, ("%s-crash"):format(candidate.name)), commands)
   one:start()
-  loop.pass(1000)
-  local own = one:processes()
-  local forks = tonumber(process.slurp("/proc/stat"):match("\nprocesses (%d+)"))
-  local before, began = cost.sum(own, cost.cpu), uv.hrtime()
-  loop.pass(CRASH_S * 1000)
-  local seconds = (uv.hrtime() - began) / 1e9
-  say("crash", ("%.1f %% (%.0f starts/s)"):format((cost.sum(own, cost.cpu) - before) / seconds * 100,
-    (tonumber(process.slurp("/proc/stat"):match("\nprocesses (%d+)")) - forks) / seconds))
+  local ok, err = xpcall(function()
+    loop.pass(1000)
+    local own = one:processes()
+    local forks = tonumber(process.slurp("/proc/stat"):match("\nprocesses (%d+)"))
+    local before, began = cost.sum(own, cost.cpu), uv.hrtime()
+    loop.pass(CRASH_S * 1000)
+    local seconds = (uv.hrtime() - began) / 1e9
+    say("crash", ("%.1f %% (%.0f starts/s)"):format((cost.sum(own, cost.cpu) - before) / seconds * 100,
+      (tonumber(process.slurp("/proc/stat"):match("\nprocesses (%d+)")) - forks) / seconds))
+  end, debug.traceback)
   one:destroy()
+  if not ok then say("crash", err) end
 end
 
 local LINES = {

@@ -42,14 +42,15 @@ end
 
 --- Starts a program. It is killed when the test process dies, whatever the reason.
 -- @tparam table argv program and arguments
--- @tparam table options stdout, stderr (paths), env (changes; false removes), cwd, stdin (text)
+-- @tparam table options stdout, stderr (paths), env (changes; false removes), cwd, stdin (text), death_signal (with which it
+--   is told that the test process died; KILL)
 function M.start(argv, options)
   options = options or {}
   local out = assert(uv.fs_open(options.stdout or "/dev/null", "a", 384))
   local err = options.stderr == options.stdout and out or assert(uv.fs_open(options.stderr or "/dev/null", "a", 384))
   local stdin = options.stdin and uv.new_pipe() or nil
   local self = setmetatable({argv = argv, stderr_path = options.stderr}, Process)
-  local args = {"--pdeathsig", "KILL"}
+  local args = {"--pdeathsig", options.death_signal or "KILL"}
   table.move(argv, 1, #argv, #args + 1, args)
   self.handle, self.pid = uv.spawn("setpriv", {
     args = args, cwd = options.cwd, env = environment_list(options.env), stdio = {stdin, out, err},

@@ -29,6 +29,7 @@ end
 
 function Services:start()
   self.process = process.start(self.kind.argv(self.services), {
+    death_signal = self.kind.stop_signal:sub(4):upper(), -- killed, it would leave all of the others behind
     env = environment{
       PATH = self.root .. "/usr/bin:" .. os.getenv("PATH"), LD_LIBRARY_PATH = self.root .. "/usr/lib/x86_64-linux-gnu",
     },
@@ -47,14 +48,16 @@ end
 --- Ends whatever is left, the applications too.
 function Services:destroy()
   local own = self.process:is_running() and self:processes() or {}
-  for index = #own, 1, -1 do
-    local children = kin.children(own[index])
-    uv.kill(own[index], "sigkill")
-    for _, child in ipairs(children) do
-      if child ~= own[index + 1] then
-        uv.kill(child, "sigkill")
-      end
+  -- The scanning one first, which would start the others again; then those, before what they hold.
+  local held = {}
+  for index, pid in ipairs(own) do
+    if index > 1 then
+      table.move(kin.children(pid), 1, 100, #held + 1, held)
     end
+    uv.kill(pid, "sigkill")
+  end
+  for _, pid in ipairs(held) do
+    uv.kill(pid, "sigkill")
   end
   self.process:stop("sigkill")
 end
