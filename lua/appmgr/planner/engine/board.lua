@@ -25,11 +25,12 @@ end
 -- @treturn Board `sites` (by name); by id, the place of live nodes in the order of names, where a node that went leaves a
 --   gap: `by_id` (sites), `class`, `static` (see `static_of`), `version` (differs after each change); `count` (of ids),
 --   `live` (nodes), `log` (ids in the order of their changes), `replicas` (that stay, of all nodes), `totals` (resources of
---   all nodes), `classes`
+--   all nodes), `classes`, `tells_apart` (whether the policy was seen to look at what no two nodes have in common)
 function Board.new(policy, limits)
   local self = setmetatable({
     policy = policy, limits = limits, classes = Classes.new(), sites = {}, live = 0, log = {}, log_start = 0, replicas = 0,
     totals = {}, local_names = {}, avoids = {}, choosy = {}, must_order = false, statics = {}, static_count = 0, noted = 0,
+    tells_apart = false,
   }, Board)
   no_index(self)
   self.position = function(site) return self:position_of(site) end
@@ -189,13 +190,6 @@ end
 
 local STATIC = { "name", "position", "labels", "capacity", "load" }
 
---- Whether the policy was seen to look at what differs from node to node, so that no two are alike.
--- @treturn boolean
-function Board:tells_apart()
-  local fields = self.policy.noted.node.fields
-  return fields.name or fields.position or false
-end
-
 local function static_key(self, node)
   local fields, parts = self.policy.noted.node.fields, {}
   for _, field in ipairs(STATIC) do
@@ -231,7 +225,10 @@ end
 function Board:follow_noted()
   local noted = self.policy.noted.node.count
   if noted == self.noted then return false end
+  local fields = self.policy.noted.node.fields
   self.noted, self.static, self.statics = noted, {}, {}
+  -- Nodes differ in these, so that no two are alike.
+  self.tells_apart = (fields.name or fields.position) == true
   return true
 end
 

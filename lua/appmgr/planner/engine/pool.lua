@@ -4,6 +4,7 @@
 -- A pool serves all tasks of its kind that agree in whatever the policy was ever seen to look at; for those
 -- each node has one score, as long as it holds nothing of the task itself. What a task changes for
 -- itself (a node that has enough of it, a score that counts its own replicas) is marked, and put right before the next.
+local Book = require("appmgr.planner.engine.book")
 local Ranking = require("appmgr.planner.engine.ranking")
 local kinds = require("appmgr.planner.kind")
 local ports = require("appmgr.planner.rules.ports")
@@ -11,19 +12,19 @@ local ports = require("appmgr.planner.rules.ports")
 local Pool = {}
 Pool.__index = Pool
 
--- So many worth of classes are remembered for each node, on average.
-local MAX_MEMOS_PER_NODE = 8
+-- Of so many classes for each node, on average, it is remembered whether there is room.
+local MAX_CLASSES_PER_NODE = 8
 
 --- @tparam Board board
 -- @tparam Kind kind
 -- @tparam[opt] {integer,...} ids of the nodes it is about; else all
+-- @tparam[opt] Book book of what the policy says; else one of its own
 -- @treturn Pool `groups`: nodes that affinity, spread and relations see alike; `ranking`, `node` (one of them) each
-function Pool.new(board, kind, ids)
+function Pool.new(board, kind, ids, book)
   local self = setmetatable({
     board = board, kind = kind, ids = ids, answers = board:answers(kind), groups = {}, version = {}, marked = {},
-    is_global = board.policy.is_global, max_total = board.limits.max_replicas_per_node,
+    fits = {}, fits_count = 0, book = book or Book.new(board), max_total = board.limits.max_replicas_per_node,
   }, Pool)
-  self:forget_worth()
   if kind.is_grouped then
     self.group_of, self.by_key = {}, {}
   else
@@ -52,21 +53,6 @@ function Pool:ranking_of(id)
   return (self.group_of[id] or group_for(self, id)).ranking
 end
 
-local function bad_result(asker, text)
-  asker.bad_result = text
-  error(text, 0)
-end
-
-local function passes(asker, seen)
-  local verdict, code = asker.filter(asker.task, seen, asker.cluster, asker.options)
-  if verdict == true then return true end
-  if verdict ~= false then bad_result(asker, "filter must return true or false, not a " .. type(verdict)) end
-  if code ~= nil and type(code) ~= "string" then
-    bad_result(asker, "filter's code must be a string, not a " .. type(code))
-  end
-  return false
-end
-
 local function has_room(self, class)
   if class.total >= self.max_total then return false end
   local kind, free = self.kind, class.free
@@ -78,47 +64,11 @@ local function has_room(self, class)
   return true
 end
 
-local math_type = math.type
-
---- What a node is worth by its numbers: asks the policy, whatever was asked before.
--- @tparam table asker see `evaluate`
--- @tparam Site site
--- @treturn number|false false when it can take nothing
-function Pool:ask(asker, site)
-  if not has_room(self, site.class) then return false end
-  local seen = self.board:show(site)
-  if asker.filter and not passes(asker, seen) then return false end
-  local score = asker.score(asker.task, seen, asker.cluster, asker.options)
-  if not math_type(score) or score ~= score then
-    bad_result(asker, ("score of node \"%s\" must be a number, not %s"):format(site.name, tostring(score)))
-  end
-  return score
-end
-
---- Forgets what nodes of each class are worth.
-function Pool:forget_worth()
-  self.worth, self.worth_count, self.noted = {}, 0, self.board.noted
-end
-
--- Asks about one node, for all that are alike.
-local function learn(self, asker, id, static)
-  local board = self.board
-  local site = board.by_id[id]
-  local class = site.class
-  local score = self:ask(asker, site)
-  if self.is_global or board:follow_noted() or board:tells_apart() then
-    -- The policy looked at more than the nodes were grouped by, or no two nodes are alike to it.
-    if self.noted ~= board.noted then self:forget_worth() end
-    return score
-  end
-  if self.worth_count > MAX_MEMOS_PER_NODE * board.count then self:forget_worth() end
-  local worth = self.worth[static]
-  if not worth then
-    worth = {}
-    self.worth[static] = worth
-  end
-  worth[class], self.worth_count = score, self.worth_count + 1
-  return score
+local function learn_room(self, class)
+  if self.fits_count > MAX_CLASSES_PER_NODE * self.board.count then self.fits, self.fits_count = {}, 0 end
+  local fits = has_room(self, class)
+  self.fits[class], self.fits_count = fits, self.fits_count + 1
+  return fits
 end
 
 --- Whether the node has the ports that are wanted.
@@ -130,21 +80,25 @@ function Pool:fits_ports(id)
   return ports.assign(self.kind.ports, site.in_use, site.node.ports, "") ~= nil
 end
 
---- What a node is worth: asks the policy where it does not know, so only within its limits.
--- @tparam table asker `filter`, `score`, `task`, `cluster`, `options`; gets `bad_result`
+--- Whether there is room on a node for one more.
+-- @tparam integer id of a live node
+-- @treturn boolean
+function Pool:has_room(id)
+  local class = self.board.class[id]
+  local fits = self.fits[class]
+  if fits == nil then fits = learn_room(self, class) end
+  return fits and (not self.kind.ports or self:fits_ports(id))
+end
+
+--- What a node is worth: may ask the policy, so only within its limits.
+-- @tparam table asker see Book.verdict
 -- @tparam integer id
 -- @treturn number|false false when it can take nothing
 function Pool:evaluate(asker, id)
-  local answer, board = self.answers[id], self.board
-  if answer == nil then answer = board:ask(self.answers, self.kind, id) end
-  if not answer then return false end
-  if self.kind.ports and not self:fits_ports(id) then return false end
-  if self.noted ~= board.noted then self:forget_worth() end
-  local static = board.static[id] or board:static_of(id)
-  local worth = self.worth[static]
-  local score = worth and worth[board.class[id]]
-  if score == nil then return learn(self, asker, id, static) end
-  return score
+  local answer = self.answers[id]
+  if answer == nil then answer = self.board:ask(self.answers, self.kind, id) end
+  if not answer or not self:has_room(id) then return false end
+  return self.book:verdict(asker, id, self.board.class[id])
 end
 
 --- Gives a node the place it has now.
@@ -161,22 +115,23 @@ function Pool:refresh(asker, id)
   end
 end
 
-local function each_id(self, fn)
-  if not self.ids then
-    for id = 1, self.board.count do fn(id) end
-    return
-  end
-  for _, id in ipairs(self.ids) do fn(id) end
+local function fill_one(self, asker, id)
+  local score = self:evaluate(asker, id)
+  self.version[id] = self.board.version[id]
+  if not score then return end
+  local ranking = self:ranking_of(id)
+  if not ranking.is_filling then ranking:start_filling() end
+  ranking:put(id, score)
 end
 
 --- Asks about every node.
 function Pool:fill(asker)
-  local version = self.board.version
-  each_id(self, function(id)
-    local score = self:evaluate(asker, id)
-    self.version[id] = version[id]
-    if score then self:ranking_of(id):put(id, score) end
-  end)
+  if self.ids then
+    for _, id in ipairs(self.ids) do fill_one(self, asker, id) end
+  else
+    for id = 1, self.board.count do fill_one(self, asker, id) end
+  end
+  for _, group in ipairs(self.groups) do group.ranking:finish_filling() end
   self.cursor = self.board.log_start + #self.board.log
 end
 
@@ -211,13 +166,14 @@ function Pool:forget(id)
   leave_group(self, id)
   if not self.group_of then self.groups[1].ranking:remove(id) end
   self.version[id], self.answers[id] = nil, nil
+  self.book:forget(id)
 end
 
 local function catch_up_all(self, asker)
-  local version = self.board.version
-  each_id(self, function(id)
-    if self.answers[id] ~= false and self.version[id] ~= version[id] then self:refresh(asker, id) end
-  end)
+  local version, own, answers = self.board.version, self.version, self.answers
+  for id = 1, self.board.count do
+    if answers[id] ~= false and own[id] ~= version[id] then self:refresh(asker, id) end
+  end
 end
 
 --- Puts right what has changed since it was last used.

@@ -1,4 +1,5 @@
 --- The pools that are kept, by what the tasks that use them have in common.
+local Book = require("appmgr.planner.engine.book")
 local Pool = require("appmgr.planner.engine.pool")
 local canonical = require("appmgr.planner.rules.canonical")
 
@@ -11,41 +12,39 @@ local MAX_REMEMBERED = 2000000
 --- @tparam Board board
 -- @treturn Pools
 function Pools.new(board)
-  return setmetatable({ board = board, by_key = {}, list = {}, turn = 0, noted = "" }, Pools)
+  local self = setmetatable({ board = board, turn = 0 }, Pools)
+  self:clear()
+  return self
 end
 
--- The fields that the policy was seen to look at and the kind does not imply.
+-- The fields of a task that its kind does not imply.
 local SCALARS = { "max_per_node", "name", "priority", "replication" }
 
-local function noted_fields(noted)
-  local list = {}
+-- The policy was seen to look at more of tasks than before: whom it took for alike may differ. That happens a few times.
+local function follow_noted(self)
+  local noted = self.board.policy.noted.task
+  if noted.count == self.noted then return end
+  self:clear()
+  self.noted, self.fields, self.looks_at_kind = noted.count, {}, noted.fields.resources or noted.fields.condition
   for _, name in ipairs(SCALARS) do
-    if noted[name] then list[#list + 1] = name end
+    if noted.fields[name] then self.fields[#self.fields + 1] = name end
   end
-  return list
 end
 
-local function key_of(self, kind, task)
-  if #self.fields == 0 then return kind.key end
-  local parts = { kind.key }
+-- What the policy may look at of a task: equal keys, equal answers.
+local function seen_key(self, kind, task)
+  local parts = { self.looks_at_kind and kind.key or "" }
   for _, name in ipairs(self.fields) do parts[#parts + 1] = task[name] end
   return canonical.of(parts)
 end
 
--- The policy was seen to look at more than before. What a pool knows is right for the task that used it last, and for
--- all that are like it in this too.
-local function follow_noted(self)
-  local count = self.board.policy.noted.task.count
-  if count == self.noted_count then return end
-  self.noted_count = count
-  local fields = noted_fields(self.board.policy.noted.task.fields)
-  local text = table.concat(fields, " ")
-  if text == self.noted then return end
-  self.noted, self.fields, self.by_key = text, fields, {}
-  for _, pool in ipairs(self.list) do
-    pool.key = key_of(self, pool.kind, pool.task)
-    self.by_key[pool.key] = pool
+local function book_for(self, key)
+  local book = self.books[key]
+  if not book then
+    book = Book.new(self.board)
+    self.books[key] = book
   end
+  return book
 end
 
 local function forget_oldest(self)
@@ -62,18 +61,18 @@ end
 -- @tparam table task values that a policy can see
 -- @treturn Pool
 function Pools:get(kind, task)
-  self.fields = self.fields or {}
   follow_noted(self)
-  local key = key_of(self, kind, task)
+  local seen = seen_key(self, kind, task)
+  local key = kind.key .. "/" .. seen
   local pool = self.by_key[key]
   if not pool then
     while #self.list > 0 and (#self.list + 1) * self.board.count > MAX_REMEMBERED do forget_oldest(self) end
-    pool = Pool.new(self.board, kind)
+    pool = Pool.new(self.board, kind, nil, book_for(self, seen))
     pool.key = key
     self.by_key[key], self.list[#self.list + 1] = pool, pool
   end
   self.turn = self.turn + 1
-  pool.used_at, pool.task = self.turn, task
+  pool.used_at = self.turn
   return pool
 end
 
@@ -88,6 +87,8 @@ end
 --- Forgets all.
 function Pools:clear()
   self.by_key, self.list = {}, {}
+  -- A book goes when no pool uses it.
+  self.books = setmetatable({}, { __mode = "v" })
 end
 
 --- A node is not what it was, or is not there any more.

@@ -62,7 +62,7 @@ local function own_score(question, id)
   if count == 0 or not question.counts_own then return question.pool:evaluate(question.asker, id) end
   question.board:show(site)
   site.visible.task_replicas = count
-  local score = question.pool:fits_ports(id) and question.pool:ask(question.asker, site)
+  local score = question.pool:has_room(id) and question.pool.book:ask(question.asker, site)
   site.visible.task_replicas = 0
   return score
 end

@@ -60,6 +60,11 @@ end
 
 local function queue(self, score)
   if self.queued[score] then return end
+  if self.is_filling then
+    local size = self.heap_size + 1
+    self.heap[size], self.heap_size, self.queued[score] = score, size, true
+    return
+  end
   if self.heap_size > 2 * self.size + 64 then sweep(self) end
   push(self, score)
 end
@@ -94,6 +99,17 @@ local function leave(self, id, score)
   else
     self.sets[score], self.counts[score] = nil, nil
   end
+end
+
+--- Many members are about to be put in: their order is made in one go, by `finish_filling`, before anything else.
+function Ranking:start_filling()
+  self.is_filling = true
+end
+
+--- Ends what `start_filling` began.
+function Ranking:finish_filling()
+  self.is_filling = false
+  for position = self.heap_size // 2, 1, -1 do sink(self.heap, self.heap_size, position) end
 end
 
 --- The best member.
