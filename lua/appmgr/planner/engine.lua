@@ -115,12 +115,6 @@ function Engine:put_status(host, status)
   for _, replica in ipairs(site.view) do self.jobs:touch_watching(replica.task) end
 end
 
---- Names the tasks whose replicas are not to be stopped for what operators want of these tasks; all others may be.
--- @tparam table names set
-function Engine:hold_stops(names)
-  self.jobs:hold(names)
-end
-
 -- Deciding ---------------------------------------------------------------------
 
 local function sync(self)
@@ -139,7 +133,7 @@ end
 -- @treturn table `changes`: what hosts shall hold, for those whose content changes; `states`: of the tasks that were
 --   worked on (see slots.settle and placement.place, with `name` and `entry`); `stops`: {`holder`, `reason`} for each
 --   replica that is told to leave now; `status_hosts`: set of those whose status decides what happens next; `wake_at`
---   (unix s: when time alone changes something; nil: never); `is_rate_limited` (more could start); `outcome`,
+--   (unix s: when time alone changes something; nil: never); `is_rate_limited` (more would start); `outcome`,
 --   `outcome_message`
 function Engine:decide(now, max_starts)
   sync(self)

@@ -182,7 +182,7 @@ function M.place(run, job, state)
   local outcome, message = excuse(run)
   if outcome then return fail(run, state, outcome, message) end
   if run.starts_left <= 0 then
-    state.pending, state.cause = state.to_place, { code = "start_rate" }
+    state.pending, state.cause, run.is_rate_limited = state.to_place, { code = "start_rate" }, true
     return
   end
   local asked = new_question(run, job, state, ids)
@@ -198,7 +198,9 @@ function M.place(run, job, state)
     state.staying[#state.staying + 1] = state.placed[position]
   end
   run.starts_left = run.starts_left - #asked.chosen
-  if #asked.chosen == asked.count and asked.count < #state.to_place then state.cause = { code = "start_rate" } end
+  if #asked.chosen == asked.count and asked.count < #state.to_place then
+    state.cause, run.is_rate_limited = { code = "start_rate" }, true
+  end
   -- A node that refused has no slot that could be pending.
   if not is_everywhere then state.pending = table.move(state.to_place, #asked.chosen + 1, #state.to_place, 1, {}) end
 end

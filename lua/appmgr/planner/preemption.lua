@@ -49,7 +49,7 @@ local function sort_out(run, job, site)
     local other = run.jobs:get(replica.task)
     if replica.leaving then
       leaving[replica] = true
-    elseif other.task and not other.is_held and #other.task.unsupported == 0 and other.task.priority < job.task.priority then
+    elseif other.task and #other.task.unsupported == 0 and other.task.priority < job.task.priority then
       candidates[#candidates + 1] = { replica = replica, priority = other.task.priority, job = other }
     end
   end

@@ -41,15 +41,13 @@ end
 local function reason_to_leave(job, holder, taken, on_site)
   local task = job.task
   if taken[holder.replica.slot] then return { code = "duplicate" } end
-  if not task then return not job.is_held and { code = "removed" } or nil end
+  if not task then return { code = "removed" } end
   if holder.replica.preempted then return { code = "preempted" } end
   local limit = task.replication == "all" and 1 or task.max_per_node
   local reason = hosting.must_leave(job, holder.site.node)
   if not reason and (on_site[holder.site] or 0) >= limit then
-    reason = { code = "max_per_node", args = { limit = limit } }
+    return { code = "max_per_node", args = { limit = limit } }
   end
-  -- A brake holds back what an operator's change of mind would stop; a drained node is another matter.
-  if reason and job.is_held and reason.code ~= "drain" and not holder.replica.leaving then return nil end
   return reason
 end
 
@@ -70,9 +68,7 @@ local function split(job, state, now)
   local on_site = {}
   for _, holder in ipairs(state.holders) do
     local reason = reason_to_leave(job, holder, state.taken, on_site)
-    if succession.is_lost(job, holder, now) then
-      state.left[#state.left + 1] = holder
-    elseif reason and not succession.waits(job, holder, reason, now) then
+    if reason and not succession.waits(job, holder, reason, now) then
       state.leaving[#state.leaving + 1], state.why[holder] = holder, reason
     else
       local list = reason and state.outgoing or state.staying
@@ -96,7 +92,7 @@ end
 -- More than the task wants have to leave.
 local function cut_down(job, state)
   local wanted = job.task and job.task.replication
-  if not wanted or wanted == "all" or job.is_held or #state.staying <= wanted then return end
+  if not wanted or wanted == "all" or #state.staying <= wanted then return end
   local staying = state.staying
   table.sort(staying, less_wanted)
   for position = 1, #staying - wanted do
@@ -152,8 +148,7 @@ local function slots_to_place(task, state)
 end
 
 --- Sorts out one task.
--- @tparam table job `name`, `entry` (nil when it was removed), `task` (nil when its document cannot be used), `kind`,
---   `is_held` (whether what runs is not to be stopped for what operators want of the task)
+-- @tparam table job `name`, `entry` (nil when it was removed), `task` (nil when its document cannot be used), `kind`
 -- @tparam {holder,...} holders `site`, `replica`; sorted in place
 -- @tparam integer now unix s
 -- @treturn table `mode` ("normal", "kept", "removed"), `staying`, `outgoing`, `leaving`, `left` (holders; `why`: the reason
@@ -172,7 +167,7 @@ function M.settle(job, holders, now)
     split(job, state, now)
     cut_down(job, state)
     succession.release(job, state)
-    state.wake_at = succession.wake_at(job, state)
+    state.wake_at = succession.wake_at(state)
   end
   finish_leaving(state)
   if state.mode == "normal" then state.to_place = slots_to_place(job.task, state) end

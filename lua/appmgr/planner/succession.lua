@@ -1,5 +1,5 @@
---- What has to go gives way to a successor that runs already, where that can be:
--- a drained node's replicas, and those of a node that is away for too long.
+--- What a drained node has gives way to a successor that runs already, where
+-- that can be.
 --
 -- Nobody has to remember who succeeds whom: what goes is on a node that is drained, and its successors are
 -- the newest slots of those that are more than the rest.
@@ -10,24 +10,6 @@ local M = {}
 local function stop_after_of(task)
   local terms = task and task.on_disconnect
   return type(terms) == "table" and terms.stop_after_seconds or nil
-end
-
--- Until when a replica on a node that is away counts as being there; nil: for as long as the node is listed.
-local function lost_at(job, node)
-  if not node.gone or not node.grace_until then return nil end
-  local stop_after = stop_after_of(job.task)
-  local stopped_at = stop_after and (node.gone_since or 0) + stop_after or 0
-  return math.max(node.grace_until, stopped_at)
-end
-
---- Whether a replica is given up, as its node has been away for too long.
--- @tparam Job job
--- @tparam holder holder
--- @tparam integer now unix s
--- @treturn boolean
-function M.is_lost(job, holder, now)
-  local moment = lost_at(job, holder.site.node)
-  return moment ~= nil and now >= moment
 end
 
 --- Whether a replica that has to go may wait for a successor. What must never run twice does not, as its successor
@@ -103,17 +85,13 @@ function M.give_up(state, count)
 end
 
 --- When time alone changes what is to be done.
--- @tparam Job job
 -- @tparam table state see slots.settle
 -- @treturn ?integer unix s; nil: never
-function M.wake_at(job, state)
+function M.wake_at(state)
   local first
-  local function note(moment)
-    if moment and (not first or moment < first) then first = moment end
-  end
-  for _, holder in ipairs(state.outgoing) do note(holder.site.node.drain_deadline) end
-  for _, list in ipairs({ state.staying, state.leaving, state.outgoing }) do
-    for _, holder in ipairs(list) do note(lost_at(job, holder.site.node)) end
+  for _, holder in ipairs(state.outgoing) do
+    local deadline = holder.site.node.drain_deadline
+    if deadline and (not first or deadline < first) then first = deadline end
   end
   return first
 end

@@ -100,49 +100,10 @@ describe("what a drained node has", function()
 end)
 
 describe("what a node that is away has", function()
-  local function away(fields)
-    fields.gone, fields.gone_since = true, 900
-    return node("a", fields)
-  end
-
-  it("counts as placed for its time of grace, and is placed elsewhere after it", function()
-    local held = { a = { replica("web", 0) } }
-    local places, result = decide({ away({ grace_until = 1001 }), node("b") }, { task("web") }, held)
-    assert.same({ "web.0@a" }, places)
-    assert.equal(1001, result.wake_at)
-    assert.same({ "web.0@b" }, (decide({ away({ grace_until = 1000 }), node("b") }, { task("web") }, held)))
-    assert.same({ "web.0@a" }, (decide({ away({}), node("b") }, { task("web") }, held)))
-  end)
-
-  it("is not placed elsewhere before it has stopped, where it says when it does", function()
-    local held, stops = { a = { replica("web", 0) } }, task("web", { on_disconnect = { stop_after_seconds = 150 } })
-    local places, result = decide({ away({ grace_until = 1000 }), node("b") }, { stops }, held)
-    assert.same({ { "web.0@a" }, 1050 }, { places, result.wake_at })
-    stops.task.on_disconnect.stop_after_seconds = 100
-    assert.same({ "web.0@b" }, (decide({ away({ grace_until = 1000 }), node("b") }, { stops }, held)))
-  end)
-end)
-
-describe("stops that are held back", function()
-  local function engine_with(fields)
-    local engine = Engine.new({ policy = placing.policy(placing.SPREAD) })
-    local deltas = Deltas.new(engine)
-    deltas:feed(placing.snapshot(fields))
-    return engine, deltas
-  end
-
-  local held = { a = { replica("old", 0), replica("web", 0) }, b = { replica("web", 1) } }
-
-  it("do not happen until they are let go; starts do", function()
-    local engine = engine_with({ tasks = { task("new"), task("web", { replication = 1 }) }, held = held })
-    engine:hold_stops({ web = true, old = true })
-    assert.same({ "new.0@c" }, placing.places(engine:decide(1000).changes))
-    engine:hold_stops({ web = true })
-    local result = engine:decide(1000)
-    assert.same({ "new.0@c", "old.0@a leaving", "web.0@a" }, placing.places(result.changes))
-    assert.same({ "removed" }, { result.stops[1].reason.code })
-    engine:hold_stops({})
-    assert.equal(2, #engine:decide(1000).stops)
+  it("counts as placed, whatever else is wrong with the node; it gets nothing more", function()
+    local away = node("a", { gone = true, drain = true, eligible = false })
+    local tasks = { task("web", { replication = 2, max_per_node = 2 }) }
+    assert.same({ "web.0@a", "web.1@b" }, (decide({ away, node("b") }, tasks, { a = { replica("web", 0) } })))
   end)
 end)
 

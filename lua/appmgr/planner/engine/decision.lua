@@ -192,7 +192,7 @@ local function finish(self, run, due)
   local changes, changed = self.ledger:close()
   return {
     changes = changes, states = states, stops = run.stops, status_hosts = self.jobs:status_hosts(self.unreadable),
-    wake_at = self.jobs:wake_at(), is_rate_limited = run.starts_left <= 0,
+    wake_at = self.jobs:wake_at(), is_rate_limited = run.is_rate_limited == true,
     outcome = outcome, outcome_message = message,
   }, changed
 end

@@ -12,7 +12,7 @@ local AGAIN = { policy_failed = true, start_rate = true }
 -- @treturn Jobs `recount`: function(site) that the owner sets, for when what its tasks ask for has changed
 function Jobs.new(board)
   return setmetatable({
-    board = board, by_name = {}, kinds = {}, apart = {}, held = {}, due = {}, pending = {}, kept = {}, failed = {}, timed = {},
+    board = board, by_name = {}, kinds = {}, apart = {}, due = {}, pending = {}, kept = {}, failed = {}, timed = {},
     everywhere = {}, watching = {},
   }, Jobs)
 end
@@ -140,18 +140,6 @@ function Jobs:holders(job)
   return list
 end
 
---- Names the tasks whose replicas are not to be stopped for what operators want of them.
--- @tparam table names set
-function Jobs:hold(names)
-  for name in pairs(self.held) do
-    if not names[name] then self:touch(name) end
-  end
-  for name in pairs(names) do
-    if not self.held[name] then self:touch(name) end
-  end
-  self.held = names
-end
-
 --- The tasks that keep apart from one.
 -- @tparam string name
 -- @treturn {Job,...} by name
@@ -182,9 +170,7 @@ function Jobs:take_due(has_changed, now)
     add_all(due, self.everywhere)
   end
   self.due = {}
-  for job in pairs(due) do
-    list[#list + 1], job.is_held = job, self.held[job.name] == true
-  end
+  for job in pairs(due) do list[#list + 1] = job end
   table.sort(list, function(a, b) return a.name < b.name end)
   return list
 end
