@@ -103,6 +103,8 @@ local function run_policy(context, arguments, word, options)
 end
 
 local function run(context, arguments)
+  -- As the planner's process does: what a run needs stays anyway, looking through it again and again only takes time.
+  collectgarbage("incremental", 400, 400)
   local summary, arena = run_policy(context, arguments, arguments.policy or "spread", arguments.options)
   if not summary then return context:fail(arena) end
   if not arguments.json then print_run(context, summary) end
