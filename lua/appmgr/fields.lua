@@ -117,7 +117,7 @@ end
 function M.number(low, high)
   return function(value)
     if not math.type(value) or value ~= value or value < low or value > high then
-      return nil, ("must be a number from %g to %g"):format(low, high)
+      return nil, ("must be a number from %.14g to %.14g"):format(low, high)
     end
     return value
   end

@@ -45,7 +45,7 @@ local function check(name, what, pattern, allowed)
     return nil, ("%s %s holds %s; allowed are %s"):format(what, quoted(name), quoted(character_at(name, bad)), allowed)
   end
   if name == "." or name:find("..", 1, true) then
-    return nil, ("%s %s holds no usable name: \".\" alone and \"..\" are not allowed"):format(what, quoted(name))
+    return nil, ('%s %s cannot be used: it must not be "." and not hold ".."'):format(what, quoted(name))
   end
   return true
 end

@@ -9,8 +9,8 @@ describe("names", function()
 
   it("refuses what a key, a file or a command line would misread, and says what is wrong", function()
     local refused = {
-      [""] = "empty", ["a/b"] = 'holds "/"', ["a b"] = 'holds " "', ["a#2"] = 'holds "#"', [".."] = "no usable name",
-      ["."] = "no usable name", ["a..b"] = "no usable name", ["é"] = 'holds "é"', [("n"):rep(129)] = "129 bytes",
+      [""] = "empty", ["a/b"] = 'holds "/"', ["a b"] = 'holds " "', ["a#2"] = 'holds "#"', [".."] = "must not be",
+      ["."] = "must not be", ["a..b"] = "must not be", ["é"] = 'holds "é"', [("n"):rep(129)] = "129 bytes",
     }
     for name, text in pairs(refused) do
       local ok, reason = names.check(name, "task name")

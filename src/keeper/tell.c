@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* Room for the largest frame: a child with its tag, id and error. */
-static uint8_t buffer[WIRE_LABEL_MAX + PATH_MAX + 4096];
+static uint8_t buffer[WIRE_LABEL_MAX + 2 * PATH_MAX + 4096];
 static struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
 
 static char notice[512]; /* what the next controller is to hear */
@@ -159,6 +159,7 @@ static void tell_child(struct connection *connection, const struct child *child)
 {
     begin(WIRE_CHILD, child->id);
     wire_put_text(&writer, WIRE_TAG_LABEL, child->label);
+    wire_put_text(&writer, WIRE_TAG_OUTPUT_PATH, child->spec->output_path);
     wire_put_number(&writer, WIRE_TAG_STATE, child_wire_state(child));
     put_start(child);
     wire_put_number(&writer, WIRE_TAG_DELAY_MS, child->delay_ms);

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CHECKS = 5, CHECK_PAUSE_US = 20000 };
+enum { CHECKS = 5, CHECK_PAUSE_US = 20000, NAME_WIDTH = 20 };
 
 /* Larger than any frame a keeper sends. */
 static uint8_t buffer[64 << 10];
@@ -65,16 +65,28 @@ static int next(int fd, size_t *used, struct wire_message *message)
     return 1;
 }
 
-static void print_child(const char *id, const char *state, uint64_t pid, uint64_t starts, bool is_in_cgroup,
-                        const char *error)
+/* The keeper knows no names; the file of an application's output has it. */
+static void print_name(const char *output_path)
 {
+    const char *slash = output_path ? strrchr(output_path, '/') : NULL;
+    const char *name = slash ? slash + 1 : output_path ? output_path : "-";
+    const char *end = strrchr(name, '.');
+    int size = (int)(end && strcmp(end, ".log") == 0 ? (size_t)(end - name) : strlen(name));
+
+    printf("%-*.*s ", NAME_WIDTH, size, name);
+}
+
+static void print_child(const char *output_path, const char *id, const char *state, uint64_t pid, uint64_t starts,
+                        bool is_in_cgroup, const char *error)
+{
+    print_name(output_path);
     printf("%-36s %-9s %8" PRIu64 " %7" PRIu64 "  %-9s  %s\n", id ? id : "?", state ? state : "?", pid, starts,
            is_in_cgroup ? "cgroup" : pid ? "session" : "-", error ? error : "");
 }
 
 static void print_head(void)
 {
-    printf("%-36s %-9s %8s %7s  %-9s  %s\n", "ID", "STATE", "PID", "STARTS", "CONTAINED", "ERROR");
+    printf("%-*s %-36s %-9s %8s %7s  %-9s  %s\n", NAME_WIDTH, "NAME", "ID", "STATE", "PID", "STARTS", "CONTAINED", "ERROR");
 }
 
 /* What a keeper left that was killed. */
@@ -91,8 +103,8 @@ static int list_records(const char *directory, int directory_fd)
             why[0] ? " " : "", why);
     print_head();
     for (const struct child *child = table_first(); child; child = child->next)
-        print_child(child->id, wire_state_name(child_wire_state(child)), child->ended ? 0 : (uint64_t)child->pid,
-                    child->starts, child->in_cgroup, child->failure);
+        print_child(child->spec->output_path, child->id, wire_state_name(child_wire_state(child)), 
+                    child->ended ? 0 : (uint64_t)child->pid, child->starts, child->in_cgroup, child->failure);
     return 0;
 }
 
@@ -108,8 +120,9 @@ int tool_list(const char *directory, int directory_fd)
     print_head();
     while (next(fd, &used, &message)) {
         if (message.type == WIRE_CHILD)
-            print_child(wire_text(&message, WIRE_TAG_ID), wire_state_name(wire_number(&message, WIRE_TAG_STATE, 0)),
-                        wire_number(&message, WIRE_TAG_PID, 0), wire_number(&message, WIRE_TAG_STARTS, 0), wire_has(&message, WIRE_TAG_CGROUP),
+            print_child(wire_text(&message, WIRE_TAG_OUTPUT_PATH), wire_text(&message, WIRE_TAG_ID),
+                        wire_state_name(wire_number(&message, WIRE_TAG_STATE, 0)), wire_number(&message, WIRE_TAG_PID, 0),
+                        wire_number(&message, WIRE_TAG_STARTS, 0), wire_has(&message, WIRE_TAG_CGROUP),
                         wire_text(&message, WIRE_TAG_ERROR));
         if (message.type == WIRE_LIST_END) {
             close(fd);

@@ -39,6 +39,23 @@ static void children_outlive_it_and_are_adopted(void **state)
     }
 }
 
+static void what_is_listed_has_the_name_of_its_output(void **state)
+{
+    static const char row[] = "\nweb#2                c0                                   running";
+
+    begin_script("c0", "exec sleep 100");
+    wire_put_text(&writer, WIRE_TAG_OUTPUT_PATH, in_directory("web#2.log"));
+    end(&agent);
+    expect(&agent, WIRE_STARTED, "c0");
+    assert_int_equal(run("ls"), 0);
+    assert_non_null(strstr(contents("said"), row));
+    kill_keeper();
+    assert_int_equal(run("ls"), 0);
+    assert_non_null(strstr(contents("said"), row));
+    revive();
+    expect(&agent, WIRE_CHILD, "c0");
+}
+
 /* Exact where its new parent has not reaped it yet, else unknown, and never wrong. */
 static void what_ended_meanwhile_is_told_and_started_again(void **state)
 {
@@ -494,6 +511,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(children_outlive_it_and_are_adopted),
+        TEST(what_is_listed_has_the_name_of_its_output),
         TEST(what_ended_meanwhile_is_told_and_started_again),
         TEST(an_adopted_child_ends_with_its_true_code),
         TEST(back_off_counters_and_exits_are_kept),

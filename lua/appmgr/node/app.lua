@@ -56,7 +56,7 @@ end
 
 function command.forget(app, keeper)
   keeper:forget(app.id)
-  app.kept, app.pid = nil, nil
+  app.kept, app.pid, app.next_start_at = nil, nil, nil
 end
 
 function command.respawn(app, keeper)
@@ -66,7 +66,7 @@ end
 
 -- The keeper lost its record (it was killed): there is nothing to forget.
 function command.drop(app)
-  app.kept, app.pid = nil, nil
+  app.kept, app.pid, app.next_start_at = nil, nil, nil
 end
 
 local function go(state, name) return { state = state, command = name } end

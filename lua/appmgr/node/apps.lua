@@ -405,7 +405,7 @@ function Apps:tell(app, event)
   elseif event.type == "phase" and event.error and event.phase == "fini" then
     self.log.warn(("%s: %s"):format(app.name, event.error))
   elseif event.type == "gave_up" then
-    self.log.warn(app.name .. ": ended too often and is not started again")
+    self.log.warn(('%s: ended too often and is not started again; "appmgr app restart %s" starts it'):format(app.name, app.name))
   elseif event.type == "stopped" then
     self.log.info(app.name .. ": stopped")
   end

@@ -53,11 +53,20 @@ local function out_of_memory(app)
     or "out of memory: killed by the kernel"
 end
 
+--- With how it ended last, where that was seen, and what starts it again.
+local function gave_up_text(app)
+  local exit = app.last_exit or {}
+  local how = exit.out_of_memory and ", the last time as it was out of memory"
+    or exit.signal and (", the last time by signal %d"):format(exit.signal)
+    or exit.code and (", the last time with exit code %d"):format(exit.code) or ""
+  return ('it ended too often%s, and is not started again; "appmgr app restart %s" starts it'):format(how, app.name)
+end
+
 local function error_of(app)
   if app.blocked then return app.blocked end
   if app.error then return with_place_to_look(app) end
   if app.health == "unhealthy" then return app.health_error end
-  if app.state == "gave_up" then return "it ended too often and is not started again" end
+  if app.state == "gave_up" then return gave_up_text(app) end
   local exit = ENDED[app.state] and app.last_exit
   if exit and exit.out_of_memory then return out_of_memory(app) end
   if exit and exit.signal then return ("ended by signal %d"):format(exit.signal) end
@@ -127,8 +136,8 @@ function M.of(app, context)
     state = state_of(app, is_waiting),
     health = health_of(app, is_waiting),
     pid = app.pid,
-    memory = app.memory,
-    cpu = app.cpu,
+    memory = app.pid and app.memory, -- what was measured last may be of a process that has ended since
+    cpu = app.pid and app.cpu,
     restarts = math.max(0, app.starts - 1),
     ["return"] = return_code(app.last_exit),
     error = error_of(app),

@@ -250,6 +250,17 @@ describe("an application", function()
       assert.is_nil(app.next_start_at)
     end)
 
+    it("shows no next start once it is disabled", function()
+      local app, keeper = adopted("backoff")
+      local item = keeper.list()[1]
+      item.last_exit, item.delay_ms = { code = 1, at = 100.0 }, 4000
+      app:adopt(item, { hash = "a" })
+      app:want("off")
+      app:handle({ type = "stopped" }, 101)
+      assert.equal("idle", app.state)
+      assert.is_nil(app.next_start_at)
+    end)
+
     it("is stopped when it is not wanted, kept when nobody knows", function()
       local app, keeper = adopted("running")
       app:want("keep")

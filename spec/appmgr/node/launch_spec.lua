@@ -216,7 +216,17 @@ describe("a row", function()
     assert.equal("blocked", blocked.state)
     assert.equal("version lacks", blocked.error)
     assert.equal("stopping", row_of({ state = "replacing" }).state)
-    assert.matches("not started again", row_of({ state = "gave_up" }).error)
+    assert.equal('it ended too often, and is not started again; "appmgr app restart web#2" starts it',
+      row_of({ state = "gave_up" }).error)
+    assert.matches("the last time with exit code 7, and", row_of({ state = "gave_up", last_exit = { code = 7 } }).error)
+    assert.matches("the last time by signal 9, and", row_of({ state = "gave_up", last_exit = { signal = 9 } }).error)
+  end)
+
+  it("shows no memory and processor time of what has ended", function()
+    local app = { state = "backoff", memory = 9, cpu = 1 }
+    assert.same({ 9, 1 }, { row_of(app).memory, row_of(app).cpu })
+    app.pid = false
+    assert.same({}, { row_of(app).memory or nil, row_of(app).cpu or nil })
   end)
 
   it("shows what runs before and after, and that it is not ready yet", function()

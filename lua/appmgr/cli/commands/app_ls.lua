@@ -23,8 +23,14 @@ local function percent(cpu)
   return cpu and ("%.1f%%"):format(cpu)
 end
 
+--- An empty list: nothing is there, or the agent has not heard of its keeper what is.
+local function nothing(context)
+  local status = context:call("status")
+  if not status or status.containment then return "no applications on this node" end
+  return 'it is not known yet what runs on this node: its keeper has not answered; "appmgr status" says what is known'
+end
+
 local function format(rows)
-  if #rows == 0 then return "no applications on this node" end
   local cells = {}
   for i, row in ipairs(rows) do
     cells[i] = {
@@ -41,7 +47,7 @@ local function run(context, arguments)
   if arguments.json then
     context:print_json(rows)
   else
-    context:print(format(rows))
+    context:print(#rows == 0 and nothing(context) or format(rows))
   end
   return 0
 end
