@@ -5,6 +5,7 @@
 local Engine = require("appmgr.planner.engine")
 local Nodes = require("appmgr.planner.nodes")
 local check = require("appmgr.planner.check")
+local reasons = require("appmgr.planner.reasons")
 local task_document = require("appmgr.task")
 
 local Arena = {}
@@ -202,6 +203,19 @@ function Arena:pending()
     count, states[#states + 1] = count + #state.pending, state
   end
   return count, states
+end
+
+--- Which tasks the policy failed for.
+-- @treturn {{task=,text=},...} in the order of their names
+function Arena:failed()
+  local list = {}
+  local _, states = self:pending()
+  for _, state in ipairs(states) do
+    local cause = state.cause
+    if cause and cause.code == "policy_failed" then list[#list + 1] = { task = state.name, text = reasons.text(cause) } end
+  end
+  table.sort(list, function(a, b) return a.task < b.task end)
+  return list
 end
 
 return Arena

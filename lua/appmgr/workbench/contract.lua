@@ -4,7 +4,6 @@
 local Arena = require("appmgr.workbench.arena")
 local cases = require("appmgr.workbench.cases")
 local random_numbers = require("appmgr.workbench.random")
-local reasons = require("appmgr.planner.reasons")
 
 local M = {}
 
@@ -22,13 +21,8 @@ end
 local function in_order(list) return list end
 
 local function failed_task(arena)
-  local _, pending = arena:pending()
-  for _, state in ipairs(pending) do
-    local cause = state.cause
-    if cause and cause.code == "policy_failed" then
-      return ("task \"%s\": %s"):format(state.name, reasons.text(cause))
-    end
-  end
+  local first = arena:failed()[1]
+  return first and ("task \"%s\": %s"):format(first.task, first.text)
 end
 
 -- Brings the cluster to rest.

@@ -14,8 +14,8 @@ end
 local function read_options(text)
   if not text then return nil end
   local options, reason = json.decode(text)
-  if type(options) ~= "table" or #options > 0 then
-    return nil, ("--options is no JSON object: %s"):format(reason or "it is " .. tostring(options))
+  if type(options) ~= "table" or json.is_array(options) then
+    return nil, ("--options is no JSON object: %s"):format(reason or "it is " .. text)
   end
   return options
 end

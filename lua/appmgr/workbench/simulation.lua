@@ -9,15 +9,19 @@ local M = {}
 --- No one stands by who would be kept waiting: only a policy that does not come to an end is cut off.
 local LIMITS <const> = { task_deadline_ms = 60000, task_instructions = 1000000000, node_instructions = 1000000 }
 
+-- A document that cannot be used is a mistake in what was made up; of a real cluster it freezes its task alone, as there.
 local function fill(arena, cluster)
+  local unusable = {}
   for name, intent in pairs(cluster.intents) do arena.intents[name] = intent end
   for _, name in ipairs(cases.names(cluster.nodes)) do arena:put_node(name, cluster.nodes[name]) end
   for host, replicas in pairs(cluster.assignments) do arena:hold(host, replicas) end
   for _, name in ipairs(cases.names(cluster.tasks)) do
     local errors = arena:put_task(name, cluster.tasks[name])
-    if #errors > 0 then return nil, ("task \"%s\": %s"):format(name, table.concat(errors, "; ")) end
+    local text = #errors > 0 and table.concat(errors, "; ")
+    if text and not cluster.is_real then return nil, ("task \"%s\": %s"):format(name, text) end
+    if text then unusable[#unusable + 1] = { task = name, text = text } end
   end
-  return true
+  return unusable
 end
 
 -- One step: decides until nothing changes, and measures that.
@@ -30,6 +34,11 @@ local function measured(run, what)
   step.event, step.cpu_seconds = what, arena.seconds - seconds
   step.started, step.moves, step.lost = arena.started - started, arena.stopped - stopped, run.lost - run.lost_before
   run.lost_before = run.lost
+  for _, failure in ipairs(arena:failed()) do
+    if not run.failed[failure.task] then
+      run.failed[failure.task], run.failures[#run.failures + 1] = true, failure
+    end
+  end
   return step
 end
 
@@ -42,19 +51,23 @@ end
 --- Runs it.
 -- @tparam table deps see Arena.new
 -- @tparam Policy policy
--- @tparam table cluster `nodes`, `intents`, `tasks` (documents by name), `assignments` (replicas by host)
+-- @tparam table cluster `nodes`, `intents`, `tasks` (documents by name), `assignments` (replicas by host), `is_real`:
+--   a document that cannot be used freezes its task, and is no error
 -- @tparam table list the events, see events.lua
 -- @tparam integer seed of what the events make up
 -- @treturn[1] {table,...} steps, the first for the cluster as it is: see quality.of, and `event`, `cpu_seconds` (that
 --   deciding took), `started`, `moves` (replicas told to leave a node), `lost` (with their nodes)
 -- @treturn[1] Arena
+-- @treturn[1] {{task=,text=},...} failures: tasks that the policy failed for, each once, at any step
+-- @treturn[1] {{task=,text=},...} unusable: tasks whose documents cannot be used
 -- @treturn[2] nil
 -- @treturn[2] string what is wrong with the cluster, an event, or the policy
 function M.run(deps, policy, cluster, list, seed)
   local arena = Arena.new(deps, policy, LIMITS)
-  local ok, reason = fill(arena, cluster)
-  if not ok then return nil, reason end
+  local unusable, reason = fill(arena, cluster)
+  if not unusable then return nil, reason end
   local run, steps = events.new_run(arena, copied(cluster.tasks), seed), {}
+  run.failed, run.failures = {}, {}
   steps[1], reason = measured(run, "start")
   if not steps[1] then return nil, reason end
   for position, event in ipairs(list) do
@@ -64,7 +77,7 @@ function M.run(deps, policy, cluster, list, seed)
     steps[#steps + 1], reason = measured(run, what)
     if not steps[#steps] then return nil, reason end
   end
-  return steps, arena
+  return steps, arena, run.failures, unusable
 end
 
 --- How many slots two runs put on different nodes.

@@ -22,14 +22,14 @@ end
 --- Reads a decoded snapshot.
 -- @tparam table document
 -- @tparam table codec core.codec
--- @treturn[1] table `nodes`, `intents`, `tasks`: documents by name; `assignments`: replicas by host
+-- @treturn[1] table `nodes`, `intents`, `tasks`: documents by name; `assignments`: replicas by host; `is_real`
 -- @treturn[2] nil
 -- @treturn[2] string why it is none
 function M.cluster(document, codec)
   if type(document) ~= "table" or document.snapshot ~= VERSION or type(document.feeds) ~= "table" then
     return nil, ("this is no snapshot of version %d; \"appmgr snapshot\" writes one"):format(VERSION)
   end
-  local cluster = { nodes = {}, intents = {}, tasks = {}, assignments = {} }
+  local cluster = { nodes = {}, intents = {}, tasks = {}, assignments = {}, is_real = true }
   local deps = { json = json, codec = codec, prefix = tostring(document.prefix):gsub("/*$", "") .. "/" }
   local READ <const> = { task = listing.read, live = listing.read, node = listing.read, audit = listing.read_transaction }
   for _, feed in ipairs(document.feeds) do

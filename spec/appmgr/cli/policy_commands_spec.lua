@@ -62,7 +62,7 @@ describe("policy check", function()
     local answer = json.decode(result.out)
     assert.is_false(answer.ok)
     has(answer.findings[1], 'did you mean "hosts"')
-    has(run("policy", "check", "pinned", "--options", "[1]").err, "--options is no JSON object")
+    has(run("policy", "check", "pinned", "--options", "[1]").err, "--options is no JSON object: it is [1]")
   end)
 
   it("names the nearest when there is no such policy", function()
@@ -148,6 +148,28 @@ describe("policy simulate", function()
     has(simulate("--events", written('{}', ".json")).err, "is no array of events")
   end)
 
+  it("tells for which tasks the policy failed, and fails", function()
+    local path = written("return { api = 1, name = 'x',\n score = function(task)\n"
+      .. " if task.name == 't00002' then error('no two') end return 1 end }")
+    local result = simulate("--policy", path)
+    assert.equal(1, result.code)
+    has(result.err, 'task "t00002": the policy failed for it (error): ')
+    has(result.err, "no two")
+    local compared = simulate("--compare", path, "--json")
+    assert.equal(1, compared.code)
+    local answer = json.decode(compared.out)
+    assert.equal(0, #answer.failures)
+    assert.equal("t00002", answer.compared.failures[1].task)
+  end)
+
+  it("tells of a few tasks when it failed for many", function()
+    local result = simulate("--policy", written("return { api = 1, name = 'x',\n score = function(task)\n"
+      .. " if tonumber((task.name:sub(2))) % 2 == 0 then error('no') end return 1 end }"),
+      "--tasks", "14")
+    assert.equal(1, result.code)
+    has(result.err, "and 2 tasks more")
+  end)
+
   it("takes a snapshot's cluster, with what runs there", function()
     local codec = require("core.codec")
     local function entry(key, value)
@@ -157,13 +179,16 @@ describe("policy simulate", function()
     local snapshot = written(json.encode({ snapshot = 1, prefix = "appmgr/", feeds = {
       feed("live", { entry("live/a", '{"capacity":{"cpu":1000,"memory_mb":512}}'), entry("live/b", "{}") }),
       feed("node", { entry("node/b", '{"drain":true}') }), feed("version", { "appmgr/version/web/v" }),
-      feed("task", { entry("task/web", '{"content":{"command":"sleep 1"}}'), entry("task/bad", "{") }),
+      feed("task", { entry("task/web", '{"content":{"command":"sleep 1"}}'), entry("task/bad", "{"),
+        entry("task/worse", '{"content":{"command":"sleep 1"},"replication":-1}') }),
       feed("audit", { Results = { { KV = entry("assignment/b",
         '{"replicas":[{"task":"web","slot":0,"version":"v","since":1}]}') } } }),
     } }), ".json")
     local answer = json.decode(run("policy", "simulate", "--snapshot", snapshot, "--json").out)
     assert.equal(1, answer.placed)
     assert.equal(1, answer.moves)
+    assert.equal("worse", answer.unusable[1].task)
+    has(run("policy", "simulate", "--snapshot", snapshot).err, 'task "worse": replication: must be')
     has(run("policy", "simulate", "--snapshot", written("{}", ".json")).err, "no snapshot of version 1")
   end)
 end)

@@ -15,7 +15,8 @@ Place a large cluster's tasks in memory, let things happen to it, and measure; w
 The cluster is made up by chance (a third of the tasks bound to some of the nodes), or a snapshot.
 Events are a JSON array: {"lose": 3}, {"lose": "n00007"}, {"join": 3}, {"drain": "n00001"},
 {"undrain": "n00001"}, {"apply": {"name": "web", …}}, {"scale": {"name": "web", "replication": 5}},
-{"remove": "web"}. Times are of the processor, for deciding and checking the decision.
+{"remove": "web"}. Times are of the processor, for deciding and checking the decision. It fails when
+the policy fails for a task.
 
   --nodes N        how many nodes (default: 100)
   --tasks N        how many tasks (default: 100)
@@ -28,7 +29,7 @@ Events are a JSON array: {"lose": 3}, {"lose": "n00007"}, {"join": 3}, {"drain":
   --events PATH    what happens then
   --json           for programs]]
 
-local MAX_BYTES <const> = 256 * 1024 * 1024
+local MAX_BYTES <const>, MAX_TOLD <const> = 256 * 1024 * 1024, 5
 
 local function cluster_of(context, arguments)
   if arguments.snapshot then
@@ -72,6 +73,14 @@ local function percent(share)
   return share and ("%.1f %%"):format(100 * share) or nil
 end
 
+-- A thousand tasks that fail for one reason are told by a few.
+local function tell(context, list, suffix)
+  for position, entry in ipairs(list) do
+    if position > MAX_TOLD then return context:warn(("and %s more"):format(grid.count(#list - MAX_TOLD, "task"))) end
+    context:warn(("task \"%s\": %s%s"):format(entry.task, entry.text, suffix))
+  end
+end
+
 local function print_run(context, summary)
   local rows = {}
   for position, step in ipairs(summary.steps) do
@@ -87,6 +96,8 @@ local function print_run(context, summary)
   }, rows))
   context:print(("%.0f placements a second; at most %.0f MB of memory"):format(summary.placements_per_second,
     summary.peak_memory_mb or 0))
+  tell(context, summary.failures, "")
+  tell(context, summary.unusable, "; what runs of it stays as it is")
 end
 
 local function run_policy(context, arguments, word, options)
@@ -97,9 +108,12 @@ local function run_policy(context, arguments, word, options)
   if not cluster then return nil, reason end
   list, reason = events_of(context, arguments)
   if not list then return nil, reason end
-  local steps, arena = simulation.run(policy_file.arena_deps(context), policy, cluster, list, arguments.seed or 1)
+  local steps, arena, failures, unusable = simulation.run(policy_file.arena_deps(context), policy, cluster, list,
+    arguments.seed or 1)
   if not steps then return nil, ("policy \"%s\": %s"):format(policy.name, arena) end
-  return summary_of(context, policy.name, steps), arena
+  local summary = summary_of(context, policy.name, steps)
+  summary.failures, summary.unusable = json.array(failures), json.array(unusable)
+  return summary, arena
 end
 
 local function run(context, arguments)
@@ -107,11 +121,12 @@ local function run(context, arguments)
   collectgarbage("incremental", 400, 400)
   local summary, arena = run_policy(context, arguments, arguments.policy or "spread", arguments.options)
   if not summary then return context:fail(arena) end
+  local has_failed = #summary.failures > 0
   if not arguments.json then print_run(context, summary) end
   if arguments.compare then
     local other, other_arena = run_policy(context, arguments, arguments.compare)
     if not other then return context:fail(other_arena) end
-    summary.compared = other
+    summary.compared, has_failed = other, has_failed or #other.failures > 0
     other.elsewhere = simulation.elsewhere(arena, other_arena)
     if not arguments.json then
       context:print("")
@@ -120,7 +135,7 @@ local function run(context, arguments)
     end
   end
   if arguments.json then context:print_json(summary) end
-  return 0
+  return has_failed and 1 or 0
 end
 
 return { text = TEXT, run = run }
