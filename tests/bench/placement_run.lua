@@ -9,7 +9,7 @@ package.path = "./lua/?.lua;./?.lua;" .. package.path
 local Engine = require("appmgr.planner.engine")
 local Policy = require("appmgr.planner.policy")
 local check = require("appmgr.planner.check")
-local generator = require("spec.support.random")
+local generator = require("appmgr.workbench.random").new
 local sandbox = require("core.sandbox")
 
 local policy_name, shape = arg[1], arg[5]

@@ -60,14 +60,4 @@ function M.random(seed)
   return case
 end
 
---- The names in a map, sorted.
--- @tparam table map
--- @treturn {string,...}
-function M.names(map)
-  local names = {}
-  for name in pairs(map) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 return M

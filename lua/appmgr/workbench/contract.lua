@@ -2,7 +2,7 @@
 -- cluster gives the same answer, that deciding again changes nothing, that what may stay stays, and that no rule is
 -- broken. The engine promises most of it for any policy; a policy that surprises it is found here and not at night.
 local Arena = require("appmgr.workbench.arena")
-local cases = require("appmgr.workbench.cases")
+local canonical = require("appmgr.planner.rules.canonical")
 local random_numbers = require("appmgr.workbench.random")
 
 local M = {}
@@ -10,8 +10,8 @@ local M = {}
 local function new_arena(deps, policy, case, order)
   local arena = Arena.new(deps, policy)
   for name, intent in pairs(case.intents) do arena.intents[name] = intent end
-  for _, name in ipairs(order(cases.names(case.nodes))) do arena:put_node(name, case.nodes[name]) end
-  for _, name in ipairs(order(cases.names(case.tasks))) do
+  for _, name in ipairs(order(canonical.sorted_keys(case.nodes))) do arena:put_node(name, case.nodes[name]) end
+  for _, name in ipairs(order(canonical.sorted_keys(case.tasks))) do
     local errors = arena:put_task(name, case.tasks[name])
     assert(#errors == 0, errors[1])
   end
@@ -38,7 +38,7 @@ local function difference(before, after, is_expected)
   local slots = {}
   for slot in pairs(before) do slots[slot] = true end
   for slot in pairs(after) do slots[slot] = true end
-  for _, slot in ipairs(cases.names(slots)) do
+  for _, slot in ipairs(canonical.sorted_keys(slots)) do
     if before[slot] ~= after[slot] and not is_expected(slot) then
       return ("%s: first %s, then %s"):format(slot, before[slot] or "nowhere", after[slot] or "nowhere")
     end
@@ -63,7 +63,7 @@ end
 
 -- A node is lost: only what it ran may be elsewhere, or what had no place before.
 local function check_loss(arena, case)
-  local names = cases.names(case.nodes)
+  local names = canonical.sorted_keys(case.nodes)
   local lost, before = names[case.seed % #names + 1], arena:places()
   arena:drop_node(lost)
   local fault = rest(arena)

@@ -5,7 +5,7 @@
 --   {"drain": "n00001"}     {"undrain": "n00001"}
 --   {"apply": {"name": "web", "replication": 3, …}}       a task is new, or changed
 --   {"remove": "web"}       {"scale": {"name": "web", "replication": 5}}
-local cases = require("appmgr.workbench.cases")
+local canonical = require("appmgr.planner.rules.canonical")
 local random_numbers = require("appmgr.workbench.random")
 local suggest = require("appmgr.suggest")
 local synthetic = require("appmgr.workbench.synthetic")
@@ -39,7 +39,7 @@ function APPLY.lose(run, value)
     return ("lose %s"):format(value)
   end
   if not is_count(value) then return nil, "lose is the name of a node, or how many nodes" end
-  local names = cases.names(run.arena.documents)
+  local names = canonical.sorted_keys(run.arena.documents)
   for position = 1, math.min(value, #names) do run.lost = run.lost + run.arena:drop_node(names[position]) end
   return ("lose %d"):format(value)
 end
@@ -122,7 +122,7 @@ function M.apply(run, event)
   local name, value = next(is_object(event) and event or {})
   if name == nil or next(event, name) ~= nil then return nil, "an event is an object with one field" end
   local apply = APPLY[name]
-  if not apply then return nil, ("\"%s\" is no event; %s"):format(tostring(name), suggest.hint(tostring(name), cases.names(APPLY))) end
+  if not apply then return nil, ("\"%s\" is no event; %s"):format(tostring(name), suggest.hint(tostring(name), canonical.sorted_keys(APPLY))) end
   return apply(run, value)
 end
 

@@ -1,5 +1,5 @@
 --- Makes a failing case smaller for as long as it fails: who reads it shall see what matters.
-local cases = require("appmgr.workbench.cases")
+local canonical = require("appmgr.planner.rules.canonical")
 
 local M = {}
 
@@ -34,11 +34,11 @@ end
 local function candidates(case)
   local list = {}
   for _, folder in ipairs({ "tasks", "nodes", "intents" }) do
-    for _, name in ipairs(cases.names(case[folder])) do list[#list + 1] = without(case, folder, name) end
+    for _, name in ipairs(canonical.sorted_keys(case[folder])) do list[#list + 1] = without(case, folder, name) end
   end
-  for _, name in ipairs(cases.names(case.tasks)) do
+  for _, name in ipairs(canonical.sorted_keys(case.tasks)) do
     list[#list + 1] = fewer_replicas(case, name)
-    for _, field in ipairs(cases.names(case.tasks[name])) do
+    for _, field in ipairs(canonical.sorted_keys(case.tasks[name])) do
       if field ~= "content" then list[#list + 1] = without_field(case, "tasks", name, field) end
     end
   end

@@ -1,6 +1,6 @@
 --- A policy on a whole cluster: everything is placed, then one event after the other happens.
 local Arena = require("appmgr.workbench.arena")
-local cases = require("appmgr.workbench.cases")
+local canonical = require("appmgr.planner.rules.canonical")
 local events = require("appmgr.workbench.events")
 local quality = require("appmgr.workbench.quality")
 
@@ -13,9 +13,9 @@ local LIMITS <const> = { task_deadline_ms = 60000, task_instructions = 100000000
 local function fill(arena, cluster)
   local unusable = {}
   for name, intent in pairs(cluster.intents) do arena.intents[name] = intent end
-  for _, name in ipairs(cases.names(cluster.nodes)) do arena:put_node(name, cluster.nodes[name]) end
+  for _, name in ipairs(canonical.sorted_keys(cluster.nodes)) do arena:put_node(name, cluster.nodes[name]) end
   for host, replicas in pairs(cluster.assignments) do arena:hold(host, replicas) end
-  for _, name in ipairs(cases.names(cluster.tasks)) do
+  for _, name in ipairs(canonical.sorted_keys(cluster.tasks)) do
     local errors = arena:put_task(name, cluster.tasks[name])
     local text = #errors > 0 and table.concat(errors, "; ")
     if text and not cluster.is_real then return nil, ("task \"%s\": %s"):format(name, text) end

@@ -5,7 +5,7 @@ local Engine = require("appmgr.planner.engine")
 local assignment = require("appmgr.assignment")
 local check = require("appmgr.planner.check")
 local core = require("spec.support.core")
-local generator = require("spec.support.random")
+local generator = require("appmgr.workbench.random").new
 local placing = require("spec.support.placing")
 
 local POLICIES = {

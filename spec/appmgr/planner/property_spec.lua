@@ -2,17 +2,9 @@
 local Cluster = require("spec.support.cluster")
 local assignment = require("appmgr.assignment")
 local core = require("spec.support.core")
+local generator = require("appmgr.workbench.random").new
 
 local json = core.json
-
--- A generator of our own: the same numbers on every machine and Lua version.
-local function generator(seed)
-  local state = seed * 2654435761 % 4294967296
-  return function(low, high)
-    state = (state * 1664525 + 1013904223) % 4294967296
-    return low + (state >> 8) % (high - low + 1)
-  end
-end
 
 local ZONES = { "a", "b", "c" }
 

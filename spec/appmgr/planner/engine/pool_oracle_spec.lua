@@ -1,5 +1,5 @@
 -- The engine beside one that tries every node for every slot: on small clusters both must choose the same.
-local generator = require("spec.support.random")
+local generator = require("appmgr.workbench.random").new
 local placing = require("spec.support.placing")
 
 local SCORES = {

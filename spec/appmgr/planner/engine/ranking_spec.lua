@@ -1,5 +1,5 @@
 local Ranking = require("appmgr.planner.engine.ranking")
-local generator = require("spec.support.random")
+local generator = require("appmgr.workbench.random").new
 
 describe("a ranking", function()
   it("has the highest score on top, and of equal ones the lowest number", function()
