@@ -122,7 +122,8 @@ function M.apply(run, event)
   local name, value = next(is_object(event) and event or {})
   if name == nil or next(event, name) ~= nil then return nil, "an event is an object with one field" end
   local apply = APPLY[name]
-  if not apply then return nil, ("\"%s\" is no event; %s"):format(tostring(name), suggest.hint(tostring(name), canonical.sorted_keys(APPLY))) end
+  local known = canonical.sorted_keys(APPLY)
+  if not apply then return nil, ("\"%s\" is no event; %s"):format(tostring(name), suggest.hint(tostring(name), known)) end
   return apply(run, value)
 end
 
