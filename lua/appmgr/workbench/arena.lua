@@ -161,19 +161,15 @@ function Arena:step()
   return result, has_changed
 end
 
-local function fault_of(result)
-  if result.outcome ~= "ok" then return ("%s: %s"):format(result.outcome, result.outcome_message), "total" end
-  return result.violation, "valid"
-end
 
---- Decides until nothing changes any more.
+--- Decides until nothing changes any more. What the policy fails for is set aside, see Arena:failed: when the others are
+-- placed, each later decision asks for those tasks alone, and that all of these fail says nothing of the policy.
 -- @treturn ?string what went wrong; nil when nothing did
--- @treturn ?string what it goes against: "total" (the policy failed), "valid" (a rule is broken), "at rest"
+-- @treturn ?string what it goes against: "valid" (a rule is broken), "at rest"
 function Arena:settle()
   for _ = 1, MAX_PASSES do
     local result, has_changed = self:step()
-    local fault, property = fault_of(result)
-    if fault then return fault, property end
+    if result.violation then return result.violation, "valid" end
     if not has_changed and not next(result.status_hosts) then return nil end
   end
   return ("it does not come to rest: after %d decisions there is still something to change"):format(MAX_PASSES), "at rest"

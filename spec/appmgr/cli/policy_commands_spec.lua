@@ -162,6 +162,16 @@ describe("policy simulate", function()
     assert.equal("t00002", answer.compared.failures[1].task)
   end)
 
+  it("places the others where the policy fails for more than one", function()
+    local path = written("return { api = 1, name = 'x',\n score = function(task)\n"
+      .. " if task.name ~= 't00001' then error('no') end return 1 end }")
+    local result = simulate("--policy", path, "--tasks", "3", "--json")
+    assert.equal(1, result.code)
+    local answer = json.decode(result.out)
+    assert.equal(5, answer.placed)
+    assert.same({ "t00002", "t00003" }, { answer.failures[1].task, answer.failures[2].task })
+  end)
+
   it("tells of a few tasks when it failed for many", function()
     local result = simulate("--policy", written("return { api = 1, name = 'x',\n score = function(task)\n"
       .. " if tonumber((task.name:sub(2))) % 2 == 0 then error('no') end return 1 end }"),
