@@ -1,3 +1,4 @@
+local Cluster = require("spec.support.cluster")
 local core = require("spec.support.core")
 local desk_cluster = require("spec.support.desk_cluster")
 
@@ -104,5 +105,22 @@ describe("the desk", function()
     assert.same({ 0, 2 }, { new.assigned, new.pending })
     assert.same({ 2, 1 }, { old.assigned, old.pending })
     assert.truthy(new.reason:find("service", 1, true))
+  end)
+
+  it("says that a policy fails for some tasks, not altogether, once it did well for another", function()
+    local cluster = Cluster.new({ source = [[return { api = 1, name = "some", score = function(task)
+      if task.priority > 0 then error("not this one") end
+      return 1 end }]] })
+    cluster:node("a")
+    cluster:task("well", {})
+    cluster:task("bad1", { priority = 1 })
+    cluster:task("bad2", { priority = 1 })
+    assert.equal("ok", cluster:turn().outcome)
+    cluster:settle()
+    -- Only those that failed are asked about again.
+    cluster:node("b")
+    local header = cluster:turn()
+    assert.equal("ok", header.outcome)
+    assert.equal(2, #header.failures)
   end)
 end)

@@ -171,11 +171,12 @@ local function add_blocked(job)
   table.sort(state.pending)
 end
 
--- When the policy failed for every task it was asked about, it is the policy;
--- when it was asked about a single one, it may be the task.
-local function outcome_of(run)
+-- When the policy failed for every task it was asked about, it is the policy; when it was asked about a single one, or
+-- did well for others before, it may be the tasks: those that failed are asked about again, and alone.
+local function outcome_of(self, run)
   local first = run.failures[1]
-  if first and #run.failures >= run.asked and run.asked ~= 1 then
+  if #run.failures < run.asked then self.did_well = true end
+  if first and not self.did_well and run.asked ~= 1 then
     return first.outcome, first.message
   end
   return "ok"
@@ -188,7 +189,7 @@ local function finish(self, run, due)
     states[position] = job.state
     self.jobs:note_state(job)
   end
-  local outcome, message = outcome_of(run)
+  local outcome, message = outcome_of(self, run)
   local changes, changed = self.ledger:close()
   return {
     changes = changes, states = states, stops = run.stops, status_hosts = self.jobs:status_hosts(self.unreadable),
