@@ -12,7 +12,8 @@ Agent.__index = Agent
 local SANITIZER_TEXT = {"AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSanitizer", "runtime error:"}
 
 --- The folder with the binaries under test.
-M.build_dir = os.getenv("APPMGR_BUILD") or "build"
+-- Absolute: applications run in a folder of their own.
+M.build_dir = assert(uv.fs_realpath(os.getenv("APPMGR_BUILD") or "build"))
 
 --- The path of the program under test.
 function M.binary()
