@@ -35,6 +35,10 @@ function M.new(params, session)
     self.close_callback = fn
   end
 
+  function request:run(handler, agent)
+    handler(agent, self)
+  end
+
   function request.disconnect()
     request.closed = true
     if request.close_callback then request.close_callback() end

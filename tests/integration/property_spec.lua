@@ -105,8 +105,16 @@ describe("random sequences of events", function()
     one.is_enabled = is_enabled
   end
 
+  --- On a busy machine what was killed is still seen for a while.
   local function kill_all(pids)
-    for _, pid in ipairs(pids) do uv.kill(pid, "sigkill") end
+    for _, pid in ipairs(pids) do
+      local born = process.look(pid) or {}
+      uv.kill(pid, "sigkill")
+      loop.wait_for("process " .. pid .. " is gone", 10000, function()
+        local now = process.look(pid)
+        return not now or now.start_ticks ~= born.start_ticks
+      end)
+    end
   end
 
   local function logger_pids()

@@ -9,6 +9,11 @@ local M = {}
 --- How many runs are told unless somebody asks for more.
 local RUNS <const> = 20
 
+local function not_known(agent)
+  return ('the agent "%s" does not know yet what runs: its keeper has not answered; "appmgr status" says what is known')
+    :format(agent.node)
+end
+
 --- Finds an application of this node.
 -- @tparam table agent
 -- @tparam string name as in the status key: a task's second slot is "name#2"
@@ -17,10 +22,7 @@ local RUNS <const> = 20
 -- @treturn[2] string why not, with the nearest name there is
 -- @treturn[2] string code: "not_found", or "unavailable" while nobody knows
 function M.find(agent, name)
-  if not agent.apps:is_known() then
-    return nil, ('the agent "%s" does not know yet what runs: its keeper has not answered; try again'):format(agent.node),
-      "unavailable"
-  end
+  if not agent.apps:is_known() then return nil, not_known(agent), "unavailable" end
   local found = agent.apps:row(name)
   if found then return found end
   local known = {}
@@ -32,6 +34,7 @@ end
 
 --- app.list {} → [fields of the status key]
 function M.list(agent, request)
+  if not agent.apps:is_taken_over() then return request:fail("unavailable", not_known(agent)) end
   request:reply(agent.apps:list())
 end
 

@@ -11,6 +11,7 @@ local logs = require("appmgr.control.logs")
 local nodes = require("appmgr.control.nodes")
 local policies = require("appmgr.control.policies")
 local repl = require("appmgr.control.repl")
+local settled = require("appmgr.control.settled")
 local store = require("appmgr.control.store")
 local tasks = require("appmgr.control.tasks")
 local views = require("appmgr.control.views")
@@ -35,7 +36,7 @@ end
 --- @tparam table core the core modules by name: codec, sandbox, timer
 -- @treturn table handlers by method name
 function M.new(core)
-  local shell = repl.new(core)
+  local shell, once_known = repl.new(core), settled.new(core.timer)
   return {
     ["status"] = function(agent, request)
       request:reply(views.status(agent, core.timer.now_ms()))
@@ -45,16 +46,16 @@ function M.new(core)
     ["policy.put"] = policies.put,
     ["policy.choose"] = policies.choose,
     ["policy.remove"] = policies.remove,
-    ["app.list"] = applications.list,
-    ["app.show"] = applications.show,
+    ["app.list"] = once_known(applications.list),
+    ["app.show"] = once_known(applications.show),
     ["app.add"] = applications.add,
-    ["app.remove"] = applications.remove,
-    ["app.enable"] = applications.enable,
-    ["app.disable"] = applications.disable,
-    ["app.restart"] = applications.restart,
-    ["app.reload"] = applications.reload,
-    ["app.history"] = applications.history,
-    ["app.logs"] = logs.new(core).show,
+    ["app.remove"] = once_known(applications.remove),
+    ["app.enable"] = once_known(applications.enable),
+    ["app.disable"] = once_known(applications.disable),
+    ["app.restart"] = once_known(applications.restart),
+    ["app.reload"] = once_known(applications.reload),
+    ["app.history"] = once_known(applications.history),
+    ["app.logs"] = once_known(logs.new(core).show),
     ["consul.read"] = store.new(core).read,
     ["task.apply"] = tasks.apply,
     ["task.scale"] = tasks.scale,

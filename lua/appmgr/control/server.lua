@@ -61,6 +61,16 @@ function Request:on_close(fn)
   self.close_callback = fn
 end
 
+--- Has a handler answer, now or in a later turn of the loop; one that fails is told to the client.
+-- @tparam function handler (agent, request)
+-- @tparam table agent
+function Request:run(handler, agent)
+  local ok, trace = xpcall(handler, debug.traceback, agent, self)
+  if ok then return end
+  self.log.error(("control: %s failed: %s"):format(self.method, trace))
+  self:fail("internal", ("the agent failed to answer %s: %s"):format(self.method, trace:match("^[^\n]*")))
+end
+
 local Server = {}
 Server.__index = Server
 
@@ -85,12 +95,6 @@ local function unknown_method(handlers, method)
   return ('this agent knows no method "%s"; %s'):format(method, suggest.hint(method, method_names(handlers)))
 end
 
-function Server:run(handler, request, method)
-  local ok, trace = xpcall(handler, debug.traceback, self.agent, request)
-  if ok then return end
-  self.log.error(("control: %s failed: %s"):format(method, trace))
-  request:fail("internal", ("the agent failed to answer %s: %s"):format(method, trace:match("^[^\n]*")))
-end
 
 local function check_message(message)
   if type(message) ~= "table" or json.is_array(message) then return "a request is a JSON object" end
@@ -121,6 +125,8 @@ function Server:on_line(conn, line)
   end
   local request = setmetatable({
     id = message.id,
+    method = message.method,
+    log = self.log,
     conn = conn,
     params = message.params or {},
     session = client.session,
@@ -128,7 +134,7 @@ function Server:on_line(conn, line)
     closed = false,
   }, Request)
   client.open_requests[request] = true
-  self:run(handler, request, message.method)
+  request:run(handler, self.agent)
 end
 
 function Server:on_input_end(conn)

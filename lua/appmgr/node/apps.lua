@@ -507,6 +507,11 @@ function Apps:containment_level()
   return { level = told.cgroup and "cgroup" or "session", directory = told.cgroup, reason = told.error }
 end
 
+--- Whether the keeper has said what runs, and that is taken over.
+function Apps:is_taken_over()
+  return self.is_ready == true
+end
+
 --- Whether it is settled what runs: before that, an absent application says nothing.
 function Apps:is_known()
   return self.is_ready == true and not self.turns:is_busy()

@@ -16,7 +16,7 @@ Membership.__index = Membership
 local CHECK_MS = 60000
 -- A refusal while the key looks free (a lock-delay) wakes nobody when it ends.
 local RETRY_MS = 1000
-local FAREWELL_TIMEOUT_MS = 2000
+local FAREWELL_TIMEOUT_MS = 3000
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `json`, `node` (name), `fields`
 --   (the document: hostname, incarnation, cluster, version, labels, capacity {cpu (millicores), memory_mb}, candidate,
@@ -73,6 +73,13 @@ function Membership:merge(fields)
 end
 
 local acquire
+
+--- The write that was on its way when this ended has come to its end.
+local function settle_last_write(self)
+  local settled = self.on_settled
+  self.is_writing, self.on_settled = false, nil
+  if settled then settled() end
+end
 
 -- Joined --------------------------------------------------------------------
 
@@ -134,24 +141,28 @@ local function failed(self, err)
   after(self, math.ceil(longest * (1 - self.random() / 4)), acquire)
 end
 
---- Takes the key, or writes it again: to Consul the same, and without an effect when nothing changed.
+--- Takes the key, or writes it again: to Consul the same, and without an effect when nothing changed. One write at a time: of
+-- two on their way Consul may act on the older one last.
 function acquire(self)
-  if self.request then self.request:cancel() end
+  if self.request then return end
   if self.wait then self.wait:cancel() end
   self.wait = nil
   local text = self.text
-  self.request = self.client:put(self.key, text, { acquire = self.session_id }, while_current(self,
-    function(held, err)
-      self.request = nil
-      if held then
-        joined(self)
-        -- A field that changed while the write was on its way: its update found no one joined.
-        if self.phase == "joined" and self.text ~= text then acquire(self) end
-        return
-      end
-      if held == false then return wait_for_name(self) end
-      failed(self, err)
-    end))
+  local answered = while_current(self, function(held, err)
+    self.request = nil
+    if held then
+      joined(self)
+      -- A field that changed while the write was on its way: its update found no one joined.
+      if self.phase == "joined" and self.text ~= text then acquire(self) end
+      return
+    end
+    if held == false then return wait_for_name(self) end
+    failed(self, err)
+  end)
+  self.request = self.client:put(self.key, text, { acquire = self.session_id }, function(held, err)
+    settle_last_write(self)
+    answered(held, err)
+  end)
 end
 
 -- Public --------------------------------------------------------------------
@@ -187,12 +198,19 @@ end
 function Membership:say_farewell(callback)
   if not self.has_joined or not self.session_id then return callback() end
   local text = self.json.encode({ node = self.node, left = true })
-  self.client:put(self.key, text, { release = self.session_id, timeout_ms = FAREWELL_TIMEOUT_MS }, function() callback() end)
+  local function say()
+    self.client:put(self.key, text, { release = self.session_id, timeout_ms = FAREWELL_TIMEOUT_MS }, function() callback() end)
+  end
+  if not self.is_writing then return say() end
+  self.on_settled = say
 end
 
---- Ends without a word to Consul; the key stays with the session.
+--- Ends without a word to Consul; the key stays with the session. A write that is on its way is waited for by the farewell:
+-- Consul may act on one that was called off, after the farewell, and the key would go with the session.
 function Membership:stop()
   self.has_joined = self.phase == "joined"
+  self.is_writing = self.request ~= nil
+  self.request = nil
   enter(self, "off")
 end
 

@@ -56,20 +56,22 @@ end
 
 --- The nodes that nothing of moves: too many vanished at once, and nobody has said that they are gone for good.
 -- @treturn table set of hosts
--- @treturn ?table `id` for the confirmation, `hosts` (sorted), `of` (how many nodes there were), `replicas` (how many wait)
+-- @treturn ?table `id` for the confirmation, `hosts` (sorted), `of` (how many nodes there were), `replicas` (how many wait),
+--   `is_noted` (whether it stands in the store since when each is gone; before that the id is another one each second)
 local function held_back(gone, context)
   local wave = largest_wave(gone, context.ttl)
   local of = context.live + #gone
   if #wave * 2 <= of then return {} end
-  local hosts, set, replicas = {}, {}, 0
+  local hosts, set, replicas, is_noted = {}, {}, 0, true
   for index, one in ipairs(wave) do
     hosts[index], set[one.host] = one.host, true
     replicas = replicas + #one.replicas
+    is_noted = is_noted and context.hosts[one.host].gone_since ~= nil
   end
   local id = id_of(wave, context.codec)
   if replicas == 0 or context.is_confirmed(id) then return {} end
   table.sort(hosts)
-  return set, { id = id, hosts = hosts, of = of, replicas = replicas }
+  return set, { id = id, hosts = hosts, of = of, replicas = replicas, is_noted = is_noted }
 end
 
 local function sooner(a, b)

@@ -51,7 +51,7 @@ local function confirmable(restrained, snapshot, json)
   local list = {}
   local held_back, wave = restrained.brake, snapshot.absence.held
   if held_back then list[1] = { id = held_back.id, subjects = held_back.subjects } end
-  if wave then list[#list + 1] = { id = wave.id, subjects = {} } end
+  if wave and wave.id then list[#list + 1] = { id = wave.id, subjects = {} } end
   return json.array(list)
 end
 
@@ -65,6 +65,9 @@ local function make_plan(desk, header, tools)
   local terms = tools.terms_of(header)
   local result = engine:decide(snapshot.now)
   local decided, restrained = restraint.apply(result, snapshot, desk.model, terms)
+  local wave = snapshot.absence.held
+  -- The leader will note another moment than ours, and so give it another id.
+  if wave and not wave.is_noted then wave.id = nil end
   local answer = plan.build(desk.model, snapshot, engine, tools.changes_of(desk, snapshot, decided), json)
   answer.type, answer.outcome, answer.outcome_message = "plan", result.outcome, result.outcome_message
   answer.confirm = confirmable(restrained, snapshot, json)

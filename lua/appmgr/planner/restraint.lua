@@ -80,7 +80,9 @@ end
 local BRAKE = "the brake holds: %d of %d replicas would be stopped at once (%s); they go on until somebody says "
   .. '"appmgr plan --confirm %s". Everything else is done'
 local VANISHED = "%d of %d nodes vanished at about the same time (%s): none of their %d replicas moves until they are back, or "
-  .. 'somebody says "appmgr plan --confirm %s"'
+  .. "somebody says %s"
+local SAY_SO = '"appmgr plan --confirm %s"'
+local SAY_SO_SOON = 'so: in a moment, when the leader has noted it, "appmgr plan" shows how'
 local GONE = 'node "%s" is gone: its %d replicas stay its own for up to %d s more'
 local PACE = "more replicas are to start: at most %d are started in one second"
 
@@ -89,7 +91,8 @@ local function gone_problems(snapshot, list)
   local wave = absence.held
   for _, host in ipairs(wave and wave.hosts or {}) do held[host] = true end
   if wave then
-    list[#list + 1] = { key = "live", text = VANISHED:format(#wave.hosts, wave.of, named(wave.hosts), wave.replicas, wave.id) }
+    local how = wave.id and SAY_SO:format(wave.id) or SAY_SO_SOON
+    list[#list + 1] = { key = "live", text = VANISHED:format(#wave.hosts, wave.of, named(wave.hosts), wave.replicas, how) }
   end
   for host, gone in pairs(absence.hosts) do
     if not held[host] and gone.until_time and #gone.replicas > 0 then

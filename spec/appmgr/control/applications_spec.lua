@@ -26,6 +26,7 @@ describe("methods about applications", function()
       apps = {
         known = true,
         is_known = function(self) return self.known end,
+        is_taken_over = function(self) return self.known end,
         list = function() return rows end,
         row = function(_, name)
           for _, row in ipairs(rows) do
@@ -144,8 +145,8 @@ describe("methods about applications", function()
 
   it("say when nobody knows yet what runs", function()
     agent.apps.known = false
-    for _, method in ipairs({ "show", "restart", "history" }) do
-      is_refused(ask(method, { name = "own" }), "unavailable", "try again")
+    for _, method in ipairs({ "list", "show", "restart", "history" }) do
+      is_refused(ask(method, { name = "own" }), "unavailable", "its keeper has not answered")
     end
   end)
 end)

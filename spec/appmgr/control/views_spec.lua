@@ -22,6 +22,7 @@ local function new_agent()
     election = { leader = function() return "alpha" end },
     apps = {
       is_known = function() return true end,
+      is_taken_over = function() return true end,
       containment_level = function() return { level = "cgroup" } end,
       list = function() return rows end,
       row = function(_, name)

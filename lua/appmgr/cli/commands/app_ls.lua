@@ -23,13 +23,6 @@ local function percent(cpu)
   return cpu and ("%.1f%%"):format(cpu)
 end
 
---- An empty list: nothing is there, or the agent has not heard of its keeper what is.
-local function nothing(context)
-  local status = context:call("status")
-  if not status or status.containment then return "no applications on this node" end
-  return 'it is not known yet what runs on this node: its keeper has not answered; "appmgr status" says what is known'
-end
-
 local function format(rows)
   local cells = {}
   for i, row in ipairs(rows) do
@@ -47,7 +40,7 @@ local function run(context, arguments)
   if arguments.json then
     context:print_json(rows)
   else
-    context:print(#rows == 0 and nothing(context) or format(rows))
+    context:print(#rows == 0 and "no applications on this node" or format(rows))
   end
   return 0
 end
