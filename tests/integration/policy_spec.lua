@@ -135,6 +135,14 @@ describe("the placement policy", function()
     end)
   end
 
+  it("has held no agent's loop, whatever it did", function()
+    for _, agent in ipairs{alpha, beta} do
+      local held = agent:json("status").loop
+      -- One that hangs is given 5 s before it is ended; nothing else in an agent takes long.
+      assert.is_true(held.longest_ms < 2000, json.encode(held))
+    end
+  end)
+
   it("that fails for one task sets that one aside, with its reason; the others are placed", function()
     use_good(PARTLY_BAD, "policy")
     -- Names before and after the two in every order, so that it is seen that a decision goes on.

@@ -50,8 +50,11 @@ static void timers_fire_and_are_cancelled(void **state)
           "gone:cancel() gone:cancel()\n"
           "local once once = timer.after(1, function() told.once = true once:cancel() end)\n"
           "local beats, beat = 0, nil\n"
-          "beat = timer.every(1, function() beats = beats + 1 if beats == 3 then beat:cancel() end end)\n"
-          "timer.after(20, loop.stop)\n"
+          "beat = timer.every(1, function()\n"
+          "  beats = beats + 1\n"
+          "  if beats == 3 then beat:cancel() timer.after(20, loop.stop) end\n"
+          "end)\n"
+          "timer.after(10000, loop.stop)\n"
           "loop.run()\n"
           "assert(not told.gone and told.once and beats == 3)\n"
           "assert(math.type(timer.now_ms()) == 'integer')\n");

@@ -83,6 +83,7 @@ function M.status(agent, now_ms)
     placement = placement_of(agent.config),
     leading = agent.leader and agent.leader:status(),
     containment = agent.apps:containment_level(),
+    loop = agent.loop_watch and agent.loop_watch:status(),
     applications = { total = #rows, states = count_states(rows), unhealthy = count_unhealthy(rows) },
     problems = json.array(agent.problems:list()),
   }

@@ -194,12 +194,14 @@ end
 
 --- Says that this node leaves on purpose, so that nobody waits for it: the key is given back by the session with that in it, and
 -- stays until a leader, maybe a later one, has heard it and deletes it.
+-- @tparam ?string session_id what may hold the key: also the session of the agent before, which this one has not taken up yet
 -- @tparam function callback (): it was said, or it cannot be
-function Membership:say_farewell(callback)
-  if not self.has_joined or not self.session_id then return callback() end
+function Membership:say_farewell(session_id, callback)
+  if not session_id then return callback() end
   local text = self.json.encode({ node = self.node, left = true })
   local function say()
-    self.client:put(self.key, text, { release = self.session_id, timeout_ms = FAREWELL_TIMEOUT_MS }, function() callback() end)
+    -- Where another session holds the key, or none does, nothing is written.
+    self.client:put(self.key, text, { release = session_id, timeout_ms = FAREWELL_TIMEOUT_MS }, function() callback() end)
   end
   if not self.is_writing then return say() end
   self.on_settled = say
@@ -208,7 +210,6 @@ end
 --- Ends without a word to Consul; the key stays with the session. A write that is on its way is waited for by the farewell:
 -- Consul may act on one that was called off, after the farewell, and the key would go with the session.
 function Membership:stop()
-  self.has_joined = self.phase == "joined"
   self.is_writing = self.request ~= nil
   self.request = nil
   enter(self, "off")

@@ -327,13 +327,27 @@ local function remove_node(self, bound_node, callback)
   end)
 end
 
+--- The session of this agent or, where it has not taken that up yet, of the agent before.
+-- @tparam Session self
+-- @treturn ?string id
+-- @treturn ?string the catalog node that it is bound to
+local function last_session(self)
+  local kept = self.state:get("session")
+  kept = identity_matches(self, kept) and kept or {}
+  return self.session_id or kept.id, self.bound_node or kept.node
+end
+
+--- The session that keys of this node may be held by.
+-- @treturn ?string its id; nil when there is none
+function Session:last_id()
+  return (last_session(self))
+end
+
 --- Ends the session and removes the catalog node; all keys held by it go too. A session of the agent before that could
 -- not be taken up yet is ended likewise. Takes at most 6 s for each server.
 -- @tparam function callback (true | nil, what could not be removed and what becomes of it)
 function Session:destroy(callback)
-  local kept = self.state:get("session")
-  kept = identity_matches(self, kept) and kept or {}
-  local id, bound_node = self.session_id or kept.id, self.bound_node or kept.node
+  local id, bound_node = last_session(self)
   cancel_all(self)
   self.phase, self.session_id, self.lease_ms = "ended", nil, 0
   if not id then return remove_node(self, bound_node, callback) end

@@ -28,6 +28,7 @@ describe("status", function()
     cluster = { consul = true, leader = "alpha", is_leader = true, id = "c-1", session = { id = "s-1", lease_seconds = 9 } },
     applications = { total = 3, states = { running = 2, backoff = 1 }, unhealthy = 1 },
     containment = { level = "cgroup", directory = "/sys/fs/cgroup/appmgr-1" },
+    loop = { longest_ms = 12.6, slow_turns = 2, slow_ms = 50 },
     problems = { { key = "x", text = "something is wrong", since = 0 } },
   }
 
@@ -39,6 +40,7 @@ describe("status", function()
     has(result.out, "applications  2 running, 1 backoff; 1 of those that run unhealthy")
     has(result.out, "something is wrong")
     has(result.out, "containment   cgroup, in /sys/fs/cgroup/appmgr-1\n")
+    has(result.out, "loop          its longest turn took 13 ms; 2 took over 50 ms\n")
   end)
 
   it("shows why there are no cgroups", function()

@@ -130,7 +130,7 @@ describe("membership", function()
     a.membership:update({ cluster = "d" })
     a.membership:stop()
     local is_said = false
-    a.membership:say_farewell(function() is_said = true end)
+    a.membership:say_farewell("s1", function() is_said = true end)
     assert.equal(2, #consul.http.requests)
     timer.advance(2)
     assert.equal(3, #consul.http.requests)
@@ -138,6 +138,28 @@ describe("membership", function()
     assert.is_true(is_said)
     assert.is_nil(consul.holder(KEY))
     assert.same({ node = "alpha", left = true }, core.json.decode(consul.value(KEY)))
+  end)
+
+  it("says farewell with the session of the agent before, when it has not joined yet", function()
+    consul.store.sessions.s0 = {}
+    consul.store:write(KEY, "{}", "s0")
+    local a = agent("s1")
+    a.membership:stop()
+    a.membership:say_farewell("s0", function() end)
+    timer.advance(2)
+    assert.is_true(core.json.decode(consul.value(KEY)).left)
+    assert.is_nil(consul.holder(KEY))
+  end)
+
+  it("says no farewell in the name of another", function()
+    consul.store.sessions.twin = {}
+    consul.store:write(KEY, "{}", "twin")
+    local a, is_over = agent("s1"), false
+    a.membership:stop()
+    a.membership:say_farewell("s1", function() is_over = true end)
+    timer.advance(2)
+    assert.is_true(is_over)
+    assert.same({ "{}", "twin" }, { consul.value(KEY), consul.holder(KEY) })
   end)
 
   it("remembers a change made before it joined", function()

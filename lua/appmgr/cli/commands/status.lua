@@ -42,6 +42,10 @@ local function describe_containment(containment)
   return ("session (no cgroups: %s)"):format(containment.reason or "the keeper says nothing of them")
 end
 
+local function describe_loop(loop)
+  return loop and ("its longest turn took %d ms; %d took over %d ms"):format(math.floor(loop.longest_ms + 0.5), loop.slow_turns, loop.slow_ms)
+end
+
 local function cluster_lines(cluster)
   if not cluster.consul then return { { "Consul", "not configured, this node works alone" } } end
   return {
@@ -108,6 +112,7 @@ local function format(status)
   table.move(leading, 1, #leading, #lines + 1, lines)
   lines[#lines + 1] = { "applications", describe_applications(status.applications) }
   lines[#lines + 1] = { "containment", describe_containment(status.containment) }
+  lines[#lines + 1] = { "loop", describe_loop(status.loop) }
   lines[#lines + 1] = { "problems", #status.problems == 0 and "none" or grid.count(#status.problems, "problem") }
   local text = { grid.list(lines) }
   for _, problem in ipairs(status.problems) do
