@@ -11,6 +11,7 @@
 -- then try. Leadership ends by our own clock with the session's lease, whatever
 -- Consul says or fails to say; what Consul's fencing makes safe, this makes quiet.
 local Watch = require("appmgr.consul.watch")
+local phase = require("appmgr.phase")
 
 local M = {}
 
@@ -32,7 +33,7 @@ function M.new(deps)
     client = deps.client, timer = deps.timer, random = deps.random or math.random, log = deps.log,
     problems = deps.problems, json = deps.json, node = deps.node, session = deps.session,
     on_elected = deps.on_elected, on_deposed = deps.on_deposed,
-    phase = "off", started = false, may_try = false, term = 0, generation = 0,
+    phase = "off", started = false, may_try = false, term = 0,
   }, Election)
   self.value = deps.json.encode(deps.node)
   self.watch = Watch.new({
@@ -49,35 +50,12 @@ function M.new(deps)
   return self
 end
 
-local function while_current(self, callback)
-  local generation = self.generation
-  return function(...)
-    if generation == self.generation then callback(...) end
-  end
-end
-
---- Ends waits and requests of the present phase; their late answers are dropped.
-local function enter(self, phase)
-  self.generation = self.generation + 1
-  if self.request then self.request:cancel() end
-  if self.wait then self.wait:cancel() end
-  self.request, self.wait = nil, nil
-  self.phase = phase
-end
-
-local function after(self, delay_ms, fn)
-  self.wait = self.timer.after(delay_ms, while_current(self, function()
-    self.wait = nil
-    fn(self)
-  end))
-end
-
 local consider, confirm_loss
 
 -- Leading -------------------------------------------------------------------
 
 local function depose(self, reason)
-  enter(self, "watching")
+  phase.enter(self, "watching")
   self.log.info(("leadership of term %d is over: %s"):format(self.term, reason))
   if self.on_deposed then self.on_deposed(reason) end
 end
@@ -89,21 +67,21 @@ end
 --- Ends the leadership by our own clock when no renewal came through.
 local function guard_lease(self)
   local left_ms = lease_left_ms(self)
-  if left_ms > 0 then return after(self, left_ms, guard_lease) end
+  if left_ms > 0 then return phase.after(self, left_ms, guard_lease) end
   depose(self, "the session was not renewed in time")
   consider(self)
 end
 
 local function elected(self)
   if lease_left_ms(self) <= 0 then
-    enter(self, "watching")
-    return after(self, RETRY_MS, consider)
+    phase.enter(self, "watching")
+    return phase.after(self, RETRY_MS, consider)
   end
-  enter(self, "leading")
+  phase.enter(self, "leading")
   self.term = self.term + 1
   self.holder = { session = self.session:id(), name = self.node }
   self.log.info(("elected leader, term %d"):format(self.term))
-  after(self, lease_left_ms(self), guard_lease)
+  phase.after(self, lease_left_ms(self), guard_lease)
   if self.on_elected then self.on_elected(self.term) end
 end
 
@@ -111,11 +89,11 @@ end
 
 --- Tries to take the key. The answer's body decides, compared as the client compares it.
 local function try(self)
-  enter(self, "trying")
-  self.request = self.client:put(KEY, self.value, { acquire = self.session:id() }, while_current(self, function(won, err)
+  phase.enter(self, "trying")
+  self.request = self.client:put(KEY, self.value, { acquire = self.session:id() }, phase.current(self, function(won, err)
     self.request = nil
     if won then return elected(self) end
-    enter(self, "watching")
+    phase.enter(self, "watching")
     if err and err.message:find("invalid session", 1, true) then
       self.session:check()
     elseif err then
@@ -125,7 +103,7 @@ local function try(self)
     end
     if self.phase ~= "watching" or self.wait then return end
     -- Another one took it: the watch says so. Else (lock-delay, error) nothing wakes us.
-    after(self, RETRY_MS, consider)
+    phase.after(self, RETRY_MS, consider)
   end))
 end
 
@@ -146,15 +124,15 @@ end
 
 --- Looks at the key before trying: another candidate may have been faster.
 local function look_again(self)
-  self.request = self.client:get(KEY, nil, while_current(self, function(answer)
+  self.request = self.client:get(KEY, nil, phase.current(self, function(answer)
     self.request = nil
     local holder = answer and holder_of(self, answer)
     if not holder then
-      enter(self, "watching")
-      return after(self, RETRY_MS, consider)
+      phase.enter(self, "watching")
+      return phase.after(self, RETRY_MS, consider)
     end
     self.holder = holder
-    if holder.session and holder.session ~= self.session:id() then return enter(self, "watching") end
+    if holder.session and holder.session ~= self.session:id() then return phase.enter(self, "watching") end
     try(self)
   end))
 end
@@ -165,12 +143,12 @@ local function random_wait_ms(self, candidates)
 end
 
 local function wait_after_crash(self)
-  enter(self, "waiting")
-  self.request = self.client:get("live/", { keys = true }, while_current(self, function(answer)
+  phase.enter(self, "waiting")
+  self.request = self.client:get("live/", { keys = true }, phase.current(self, function(answer)
     self.request = nil
     local keys = answer and (answer.status == 404 and {} or self.client.keys(answer.body))
     local candidates = keys and math.max(1, #keys) or CANDIDATES_WHEN_UNKNOWN
-    after(self, random_wait_ms(self, candidates), look_again)
+    phase.after(self, random_wait_ms(self, candidates), look_again)
   end))
 end
 
@@ -178,10 +156,10 @@ end
 function consider(self)
   if self.phase ~= "watching" and self.phase ~= "waiting" then return end
   local holder, own = self.holder, self.session:id()
-  enter(self, "watching")
+  phase.enter(self, "watching")
   if not self.may_try or not own or not holder or holder.session and holder.session ~= own then return end
   -- A session that is not renewed gives no leadership, even if Consul would.
-  if lease_left_ms(self) <= 0 then return after(self, RETRY_MS, consider) end
+  if lease_left_ms(self) <= 0 then return phase.after(self, RETRY_MS, consider) end
   if holder.absent then return wait_after_crash(self) end
   -- Released, or still held by the session that this agent had before its restart.
   try(self)
@@ -192,12 +170,12 @@ end
 --- The watch may show what was before our own write: ask once more before giving up.
 function confirm_loss(self)
   if self.request then return end
-  self.request = self.client:get(KEY, { consistent = true }, while_current(self, function(answer)
+  self.request = self.client:get(KEY, { consistent = true }, phase.current(self, function(answer)
     self.request = nil
     local holder = answer and holder_of(self, answer)
     if not holder then
       -- Meanwhile the lease ends by itself, and every write is fenced.
-      self.timer.after(RETRY_MS, while_current(self, function() confirm_loss(self) end))
+      self.timer.after(RETRY_MS, phase.current(self, function() confirm_loss(self) end))
       return
     end
     if holder.session == self.session:id() then return end
@@ -232,7 +210,7 @@ end
 function Election:start()
   assert(not self.started, "the election was started before")
   self.started, self.may_try = true, true
-  enter(self, "watching")
+  phase.enter(self, "watching")
   self.watch:start()
 end
 
@@ -247,7 +225,7 @@ end
 function Election:session_lost(reason)
   self.may_try = false
   if self.phase == "leading" then return depose(self, reason) end
-  if self.started and self.phase ~= "resigned" then enter(self, "watching") end
+  if self.started and self.phase ~= "resigned" then phase.enter(self, "watching") end
 end
 
 --- Whether this agent leads, and that term, at this very moment. To be asked right before each write: an agent that
@@ -277,10 +255,10 @@ function Election:leader()
 end
 
 --- Ends what this agent has of the leadership or is about to get; its name is left in the key.
-local function give_back(self, reason, phase, callback)
+local function give_back(self, reason, next_phase, callback)
   local may_hold = self.phase == "leading" or self.phase == "trying"
   if self.phase == "leading" then depose(self, reason) end
-  enter(self, phase)
+  phase.enter(self, next_phase)
   local id = self.session:id()
   if not may_hold or not id then return callback(true) end
   self.client:put(KEY, self.value, { release = id, timeout_ms = RELEASE_TIMEOUT_MS }, function(released, err)
@@ -308,7 +286,7 @@ end
 
 --- Ends without a word to Consul.
 function Election:stop()
-  enter(self, "resigned")
+  phase.enter(self, "resigned")
   self.watch:stop()
 end
 

@@ -6,6 +6,7 @@
 --
 -- States: off → joining → joined ⇄ (checked each minute) | refused → joining …
 local Watch = require("appmgr.consul.watch")
+local phase = require("appmgr.phase")
 
 local M = {}
 
@@ -28,33 +29,16 @@ function M.new(deps)
     client = deps.client, timer = deps.timer, random = deps.random or math.random, log = deps.log,
     problems = deps.problems, json = deps.json, node = deps.node, fields = {}, fallback_ms = deps.fallback_ms,
     on_joined = deps.on_joined, on_refused = deps.on_refused, doubt_session = deps.doubt_session,
-    key = "live/" .. deps.node, phase = "off", generation = 0, failures = 0,
+    key = "live/" .. deps.node, phase = "off", failures = 0,
   }, Membership)
   self:merge(deps.fields or {})
   return self
 end
 
-local function while_current(self, callback)
-  local generation = self.generation
-  return function(...)
-    if generation == self.generation then callback(...) end
-  end
-end
-
-local function enter(self, phase)
-  self.generation = self.generation + 1
-  if self.request then self.request:cancel() end
-  if self.wait then self.wait:cancel() end
+local function enter(self, name)
   if self.watch then self.watch:stop() end
-  self.request, self.wait, self.watch = nil, nil, nil
-  self.phase = phase
-end
-
-local function after(self, delay_ms, fn)
-  self.wait = self.timer.after(delay_ms, while_current(self, function()
-    self.wait = nil
-    fn(self)
-  end))
+  self.watch = nil
+  phase.enter(self, name)
 end
 
 --- Takes over fields of the document.
@@ -88,7 +72,7 @@ local function joined(self)
   enter(self, "joined")
   self.failures = 0
   self.problems:clear("membership")
-  after(self, math.floor(CHECK_MS * (1 - self.random() / 10)), acquire)
+  phase.after(self, math.floor(CHECK_MS * (1 - self.random() / 10)), acquire)
   if was_joined then return end
   self.log.info(('joined the cluster as node "%s"'):format(self.node))
   if self.on_joined then self.on_joined() end
@@ -124,7 +108,7 @@ local function wait_for_name(self)
       local entry = entries[1]
       if entry and entry.session and entry.session ~= self.session_id then return refused(self, entry) end
       enter(self, "joining")
-      after(self, self.refused_by and 0 or RETRY_MS, acquire)
+      phase.after(self, self.refused_by and 0 or RETRY_MS, acquire)
       self.refused_by = nil
     end,
   })
@@ -138,7 +122,7 @@ local function failed(self, err)
   if err.message:find("invalid session", 1, true) then self.doubt_session() end
   local longest = math.min(self.fallback_ms or 5000, 500 * 2 ^ math.min(self.failures, 8))
   self.failures = self.failures + 1
-  after(self, math.ceil(longest * (1 - self.random() / 4)), acquire)
+  phase.after(self, math.ceil(longest * (1 - self.random() / 4)), acquire)
 end
 
 --- Takes the key, or writes it again: to Consul the same, and without an effect when nothing changed. One write at a time: of
@@ -148,7 +132,7 @@ function acquire(self)
   if self.wait then self.wait:cancel() end
   self.wait = nil
   local text = self.text
-  local answered = while_current(self, function(held, err)
+  local answered = phase.current(self, function(held, err)
     self.request = nil
     if held then
       joined(self)

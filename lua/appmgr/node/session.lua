@@ -6,6 +6,8 @@
 -- that an agent that was frozen or cut off stops trusting it before Consul does.
 --
 -- States: off → starting (a try, or a wait for the next) → held → starting … → ended.
+local phase = require("appmgr.phase")
+
 local M = {}
 
 local Session = {}
@@ -30,36 +32,13 @@ function M.new(deps)
     configured_ttl_ms = (config.session_TTL or DEFAULT_TTL_S) * 1000,
     lock_delay = config.lock_delay or "0s",
     configured_node = config.session_node, own_node = "appmgr-" .. deps.node,
-    phase = "off", generation = 0, failures = 0, lease_ms = 0, settled_ms = 0, replaces = false,
+    phase = "off", failures = 0, lease_ms = 0, settled_ms = 0, replaces = false,
   }, Session)
 end
 
 local try, create
 
 --- Wraps a callback so that it is dropped once the session went on to something else.
-local function while_current(self, callback)
-  local generation = self.generation
-  return function(...)
-    if generation == self.generation then callback(...) end
-  end
-end
-
---- Ends what is under way; answers still to come are dropped.
-local function cancel_all(self)
-  self.generation = self.generation + 1
-  if self.request then self.request:cancel() end
-  if self.wait then self.wait:cancel() end
-  self.request, self.wait = nil, nil
-end
-
-local function call_later(self, delay_ms, fn)
-  if self.wait then self.wait:cancel() end
-  self.wait = self.timer.after(delay_ms, while_current(self, function()
-    self.wait = nil
-    fn(self)
-  end))
-end
-
 local function backoff_ms(self, ceiling_ms)
   local longest = math.min(ceiling_ms, RETRY_FIRST_MS * 2 ^ math.min(self.failures, 10))
   self.failures = self.failures + 1
@@ -106,7 +85,7 @@ end
 
 local function renew_later(self, sent_ms)
   local rhythm_ms = rhythm_ms_of(self)
-  call_later(self, math.max(0, sent_ms + rhythm_ms - self.timer.now_ms()), renew)
+  phase.after(self, math.max(0, sent_ms + rhythm_ms - self.timer.now_ms()), renew)
 end
 
 local function lost(self, reason)
@@ -114,13 +93,14 @@ local function lost(self, reason)
   self.session_id, self.lease_ms, self.phase, self.replaces = nil, 0, "starting", true
   self.log.warn(("Consul session %s is lost: %s"):format(id, reason))
   self.state:set("session", nil)
-  local generation = self.generation
+  local go_on = phase.current(self, function()
+    -- At once, unless sessions are lost as soon as they are made.
+    local rest_ms = self.held_ms + SHORTEST_LIFE_MS - self.timer.now_ms()
+    if rest_ms <= 0 then return try(self) end
+    phase.after(self, rest_ms, try)
+  end)
   if self.on_lost then self.on_lost(reason) end
-  if generation ~= self.generation then return end
-  -- At once, unless sessions are lost as soon as they are made.
-  local rest_ms = self.held_ms + SHORTEST_LIFE_MS - self.timer.now_ms()
-  if rest_ms <= 0 then return try(self) end
-  call_later(self, rest_ms, try)
+  go_on()
 end
 
 local function renewal_failed(self, err)
@@ -128,13 +108,13 @@ local function renewal_failed(self, err)
   self.problems:set("session", left_ms > 0
     and ("Consul session cannot be renewed: %s; it is tried again until it ends"):format(err.message)
     or ("Consul session was not renewed in time: %s; nothing is stopped, and it is tried on"):format(err.message))
-  call_later(self, math.min(backoff_ms(self, RETRY_CEILING_MS), rhythm_ms_of(self)), renew)
+  phase.after(self, math.min(backoff_ms(self, RETRY_CEILING_MS), rhythm_ms_of(self)), renew)
 end
 
 function renew(self)
   local sent_ms = self.timer.now_ms()
   self.request = self.client:session_renew(self.session_id, { timeout_ms = renewal_timeout_ms(self) },
-    while_current(self, function(entry, err)
+    phase.current(self, function(entry, err)
       self.request = nil
       if entry then
         if sent_ms > self.lease_ms then settle(self) end
@@ -161,7 +141,7 @@ end
 local function beginning_failed(self, what, err)
   self.problems:set("session", ("no Consul session: %s: %s; local applications run, and it is tried on"):format(
     what, err.message))
-  call_later(self, backoff_ms(self, RETRY_CEILING_MS), try)
+  phase.after(self, backoff_ms(self, RETRY_CEILING_MS), try)
 end
 
 local function keep(self, id)
@@ -199,7 +179,7 @@ function create(self)
   self.request = self.client:session_create({
     Name = self.own_node, Node = self.bound_node, TTL = ("%ds"):format(self.configured_ttl_ms // 1000),
     Behavior = "delete", LockDelay = self.lock_delay, NodeChecks = self.client.json.array({}),
-  }, while_current(self, function(id, err)
+  }, phase.current(self, function(id, err)
     self.request = nil
     if id then return created(self, id, sent_ms) end
     if err.status == 403 and self.bound_node == self.own_node then
@@ -214,7 +194,7 @@ local function register(self)
   self.request = self.client:catalog_register({
     Node = self.own_node, Address = self.host.hostname(),
     NodeMeta = { ["external-node"] = "true", ["external-probe"] = "false" },
-  }, while_current(self, function(registered, err)
+  }, phase.current(self, function(registered, err)
     self.request = nil
     if registered then return create(self) end
     if err and err.status == 403 then
@@ -234,7 +214,7 @@ end
 --- Takes up the session of the agent that ran here before.
 local function take_up(self, kept)
   local sent_ms = self.timer.now_ms()
-  self.request = self.client:session_renew(kept.id, nil, while_current(self, function(entry, err)
+  self.request = self.client:session_renew(kept.id, nil, phase.current(self, function(entry, err)
     self.request = nil
     if entry then
       self.log.info(("Consul session %s taken up again"):format(kept.id))
@@ -300,8 +280,7 @@ end
 
 --- Stops renewing and leaves the session as it is, for the agent that comes next.
 function Session:stop()
-  cancel_all(self)
-  self.phase = "ended"
+  phase.enter(self, "ended")
 end
 
 local function reason_of(err)
@@ -348,8 +327,8 @@ end
 -- @tparam function callback (true | nil, what could not be removed and what becomes of it)
 function Session:destroy(callback)
   local id, bound_node = last_session(self)
-  cancel_all(self)
-  self.phase, self.session_id, self.lease_ms = "ended", nil, 0
+  phase.enter(self, "ended")
+  self.session_id, self.lease_ms = nil, 0
   if not id then return remove_node(self, bound_node, callback) end
   self.client:session_destroy(id, { timeout_ms = SHORTEST_TIMEOUT_MS }, function(ended, err)
     if ended then

@@ -43,7 +43,8 @@ local function describe_containment(containment)
 end
 
 local function describe_loop(loop)
-  return loop and ("its longest turn took %d ms; %d took over %d ms"):format(math.floor(loop.longest_ms + 0.5), loop.slow_turns, loop.slow_ms)
+  if not loop then return nil end
+  return ("its longest turn took %d ms; %d took over %d ms"):format(math.floor(loop.longest_ms + 0.5), loop.slow_turns, loop.slow_ms)
 end
 
 local function cluster_lines(cluster)
