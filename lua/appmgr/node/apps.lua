@@ -411,15 +411,19 @@ function Apps:tell(app, event)
   end
 end
 
+local function tell_lost(self)
+  self.problems:set("keeper", ("the keeper cannot be reached: %s; applications go on as they are, it is tried again")
+    :format(self.lost_reason))
+end
+
 --- The keeper cannot be reached; its client tries again by itself.
 -- @tparam string reason
 function Apps:keeper_lost(reason)
   self.is_connected = false
   if self.heard then self.turns:cancel() end -- of half a list nothing is known; the next one says it all
-  if not self.is_closing then
-    self.problems:set("keeper", ("the keeper cannot be reached: %s; applications go on as they are, it is tried again")
-      :format(reason))
-  end
+  self.lost_reason = reason
+  -- An upgrade says itself how it ended.
+  if not self.is_closing and not self.is_upgrading then tell_lost(self) end
 end
 
 --- Stops all applications and ends the keeper. Nothing is started afterwards.
@@ -437,10 +441,13 @@ end
 function Apps:upgrade_keeper(callback)
   if not self.is_connected or self.is_closing then return callback(nil, "the keeper is not connected; try again") end
   local asked, err = self.client:upgrade(function(done, failure)
+    self.is_upgrading = false
     if done then self.log.info("the keeper runs its new program") end
+    if not self.is_connected and not self.is_closing then tell_lost(self) end
     callback(done, failure)
   end)
-  if not asked then callback(nil, err) end
+  if not asked then return callback(nil, err) end
+  self.is_upgrading = true
 end
 
 --- Leaves the keeper and its applications to the next agent.
