@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static int proc_fd = -1;
-static char mark[64], boot_id[40];
+static char mark[64], boot[96];
 static bool is_short;           /* something could not be looked at for want of descriptors or memory */
 
 /* The first bytes of /proc/NAME, with a NUL after them. Returns how many; 0 also when it cannot be read. */
@@ -28,6 +28,17 @@ static size_t read_start(const char *name, char *buffer, size_t size)
     return (size_t)got;
 }
 
+/* A container that is started again is no boot of the machine, but of all that runs in it. */
+static void add_namespace(void)
+{
+    char name[32];
+    ssize_t length = readlinkat(proc_fd, "self/ns/pid", name, sizeof name - 1);
+    size_t at = strlen(boot);
+
+    if (length > 0)
+        snprintf(boot + at, sizeof boot - at, " %.*s", (int)length, name);
+}
+
 int proc_open(int directory_fd)
 {
     struct stat status;
@@ -40,15 +51,22 @@ int proc_open(int directory_fd)
         return -errno;
     /* Once: what cannot be read for want of a descriptor would look like another boot. */
     errno = 0;
-    if (read_start("sys/kernel/random/boot_id", boot_id, sizeof boot_id) == 0)
+    if (read_start("sys/kernel/random/boot_id", boot, sizeof boot) == 0)
         return errno ? -errno : -EIO;
-    boot_id[strcspn(boot_id, "\n")] = '\0';
+    boot[strcspn(boot, "\n")] = '\0';
+    add_namespace();
     return 0;
 }
 
-const char *proc_boot_id(void)
+const char *proc_boot(void)
 {
-    return boot_id;
+    return boot;
+}
+
+bool proc_is_boot(const char *text)
+{
+    /* A keeper of an earlier version wrote no namespace. */
+    return strcmp(text, boot) == 0 || (strlen(text) == strcspn(boot, " ") && strncmp(text, boot, strlen(text)) == 0);
 }
 
 const char *proc_mark(void)

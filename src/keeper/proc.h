@@ -41,7 +41,10 @@ int proc_reopen(pid_t pid, int number, int flags);
 /* Calls visit for each process. Returns false when for want of descriptors or memory not all could be looked at. */
 bool proc_each(void (*visit)(pid_t pid));
 
-/* The kernel's id of this boot, as proc_open read it. */
-const char *proc_boot_id(void);
+/* The boot that pids belong to, as proc_open read it: the kernel's id of it, and the pid namespace (where that can be read). */
+const char *proc_boot(void);
+
+/* Whether a keeper of this boot wrote it. */
+bool proc_is_boot(const char *text);
 
 #endif

@@ -80,7 +80,7 @@ static bool put_header(int fd)
 
     wire_put_number(&writer, WIRE_TAG_VERSION, RECORDS_VERSION);
     wire_put_number(&writer, WIRE_TAG_INSTANCE, instance);
-    wire_put_text(&writer, WIRE_TAG_BOOT_ID, proc_boot_id());
+    wire_put_text(&writer, WIRE_TAG_BOOT_ID, proc_boot());
     wire_put_text(&writer, WIRE_TAG_DIRECTORY, proc_mark());
     wire_end(&writer);
     return put(fd, &cell, record_cell_seal(&cell, 0), 0);

@@ -33,8 +33,8 @@ static enum records_found read_header(const uint8_t *data, size_t size, uint64_t
     if (!record_cell_read(data, 1, &header, &turn) || header.type != WIRE_RECORD_FILE ||
         !wire_has(&header, WIRE_TAG_BOOT_ID) || !wire_has(&header, WIRE_TAG_DIRECTORY))
         return RECORDS_UNREADABLE;
-    *why = "is of an earlier boot of the machine";
-    if (strcmp(wire_text(&header, WIRE_TAG_BOOT_ID), proc_boot_id()) != 0)
+    *why = "is of an earlier boot of the machine, or of the container";
+    if (!proc_is_boot(wire_text(&header, WIRE_TAG_BOOT_ID)))
         return RECORDS_STRANGE;
     *why = "is of another state directory: this one is a copy";
     if (strcmp(wire_text(&header, WIRE_TAG_DIRECTORY), proc_mark()) != 0)

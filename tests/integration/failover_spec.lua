@@ -1,6 +1,7 @@
 --- What costs an expired session: the leader is killed, its replicas move, a node goes and comes back.
 local harness = require("tests.lib.harness")
 local loop = require("tests.lib.loop")
+local process = require("tests.lib.process")
 
 local EXPIRY_DEADLINE_MS = 45000
 
@@ -16,13 +17,18 @@ describe("a leader that is killed with its machine", function()
         Applications = {{name = "own", command = test:sleeper("own" .. node)}},
       }})
     end
-    consul:put("task/web", {content = {command = test:sleeper("web")}, replication = 2})
+    -- Each start of it leaves a line.
+    consul:put("task/web", {replication = 2, content = {
+      command = {"/bin/sh", "-c", ("echo $APPMGR_NODE >> %s/starts; exec %s"):format(test.dir, test:sleeper("web"))},
+    }})
     consul:put("task/each", {content = {command = test:sleeper("each")}, replication = "all"})
     test:wait_for_sleepers("web", 2)
     test:wait_for_sleepers("each", 3)
     old = agents[consul:leader()]
     -- The whole machine goes: agent, keeper and applications at once.
     old:destroy()
+    -- A keeper tells by these whether it comes after a boot, which a test cannot make.
+    assert(os.remove(old.state_dir .. "/keeper.records"))
     loop.wait_for("another leads", EXPIRY_DEADLINE_MS, function()
       local name = consul:leader()
       return name and name ~= old.node
@@ -69,11 +75,12 @@ describe("a leader that is killed with its machine", function()
   end)
 
   it("takes part again when it is back, and nothing that runs elsewhere moves for it", function()
-    local web = test:sleepers("web")
+    local web, starts = test:sleepers("web"), process.slurp(test.dir .. "/starts")
     old:start():wait_joined()
     test:wait_for_sleepers("each", 3, 15000)
     test:wait_for_sleepers("own" .. old.node, 1)
     assert.same(web, test:sleepers("web"))
+    assert.equal(starts, process.slurp(test.dir .. "/starts"))
     loop.wait_for("every live host has its keys", 10000, function()
       return consul:entry("assignment/" .. old.node) and consul:entry("topology/" .. old.node)
     end)

@@ -403,22 +403,67 @@ static void a_later_version_is_not_read(void **state)
     expect(&agent, WIRE_CHILD, "a");
 }
 
+/* The records say another boot than this one. */
+static void write_boot(const char *boot)
+{
+    read_records();
+    begin(WIRE_RECORD_FILE, NULL);
+    wire_put_text(&writer, WIRE_TAG_BOOT_ID, boot);
+    wire_end(&writer);
+    change_cell(0, 1, &writer);
+    write_records();
+}
+
 static void records_of_another_boot_are_no_records(void **state)
 {
     pid_t pid = spawn_script("a", "exec sleep 1000");
 
     kill_keeper();
     kill(pid, SIGKILL); /* as the machine's end would have */
-    read_records();
-    begin(WIRE_RECORD_FILE, NULL);
-    wire_put_text(&writer, WIRE_TAG_BOOT_ID, "00000000-0000-0000-0000-000000000000");
-    wire_end(&writer);
-    change_cell(0, 1, &writer);
-    write_records();
+    write_boot("00000000-0000-0000-0000-000000000000");
     revive();
     expect(&agent, WIRE_LIST_END, NULL);
     expect_notice("earlier boot");
     spawn_script("a", "exec sleep 100");
+}
+
+/* The kernel's id of this boot, as text of at most `size` bytes with its NUL. */
+static void read_boot_id(char *text, size_t size)
+{
+    FILE *stream = fopen("/proc/sys/kernel/random/boot_id", "r");
+
+    assert_non_null(stream);
+    assert_non_null(fgets(text, (int)size, stream));
+    text[strcspn(text, "\n")] = '\0';
+    fclose(stream);
+}
+
+static void records_of_a_container_before_are_no_records(void **state)
+{
+    char boot[64], text[96];
+    pid_t pid = spawn_script("a", "exec sleep 1000");
+
+    kill_keeper();
+    kill(pid, SIGKILL); /* as the container's end would have */
+    read_boot_id(boot, sizeof boot);
+    snprintf(text, sizeof text, "%s pid:[1]", boot);
+    write_boot(text);
+    revive();
+    expect(&agent, WIRE_LIST_END, NULL);
+    expect_notice("of the container");
+}
+
+static void records_that_name_no_container_are_taken(void **state)
+{
+    char boot[64];
+    pid_t pid = spawn_script("a", "exec sleep 1000");
+
+    kill_keeper();
+    read_boot_id(boot, sizeof boot);
+    write_boot(boot);
+    revive();
+    expect(&agent, WIRE_CHILD, "a");
+    assert_int_equal(wire_number(&message, WIRE_TAG_PID, 0), pid);
 }
 
 static void what_the_machine_did_not_write_before_it_went_down_is_nothing(void **state)
@@ -549,6 +594,8 @@ int main(void)
         TEST(random_damage_never_harms),
         TEST(a_later_version_is_not_read),
         TEST(records_of_another_boot_are_no_records),
+        TEST(records_of_a_container_before_are_no_records),
+        TEST(records_that_name_no_container_are_taken),
         TEST(what_the_machine_did_not_write_before_it_went_down_is_nothing),
         TEST(a_copied_directory_touches_nothing_of_the_original),
         TEST(a_recycled_pid_is_a_stranger),

@@ -279,6 +279,31 @@ local function unusable(self, reason)
   self:tell("read", reason)
 end
 
+--- There is no assignment, and no other says why: in the store of this node's cluster that is how a leader leaves a node that
+-- was gone too long. What is remembered is another's by now. In a store that is in doubt it says nothing.
+local function ask_whose_store(self)
+  cancel(self)
+  local generation = self.generation
+  self.reading = self.client:get("meta", {}, function(answer, err)
+    if generation ~= self.generation then return end
+    self.reading = nil
+    local entries = answer and (answer.status == 404 and {} or self.client.entries(answer.body))
+    if err or not entries then return self:recall() end
+    local verdict = self.cluster:check(entries[1] and entries[1].value)
+    if verdict ~= "ok" and verdict ~= "adopted" then return self:recall() end
+    self.remembered = nil
+    self.state:forget_assignment()
+  end)
+end
+
+--- What was given is not there, or nothing was given yet: a node that waits for its first assignment has no problem.
+local function absent(self)
+  if not self.replicas and self.remembered then ask_whose_store(self) end
+  self:tell("read", self.replicas and "is not there any more" or nil)
+  -- The leader removes what belongs to a node that is gone. That this one is not gone, it has to show.
+  if self.wanted then self.on_absent() end
+end
+
 --- What the long poll delivers.
 function Assignment:deliver(answer)
   self:tell("follow", nil)
@@ -290,14 +315,7 @@ function Assignment:deliver(answer)
       if entry.key == self.key then text, modify_index = entry.value or "", entry.modify_index end
     end
   end
-  if not text then
-    -- A node that was never given anything waits for its first assignment; that is no problem.
-    self:recall()
-    self:tell("read", self.replicas and "is not there any more" or nil)
-    -- The leader removes what belongs to a node that is gone. That this one is not gone, it has to show.
-    if self.wanted then self.on_absent() end
-    return
-  end
+  if not text then return absent(self) end
   local replicas, reason = assignment.parse(text, self.json)
   if not replicas then return unusable(self, "cannot be read: " .. reason) end
   self:tell("read", nil)

@@ -352,6 +352,28 @@ describe("an agent with Consul", function()
     assert.same({ "spawn own" }, fake.keeper.calls)
   end)
 
+  it("does not run what it remembers when its assignment was removed, as that of a node that was gone", function()
+    consul.put("appmgr/meta", '{"schema":1,"cluster":"c1"}')
+    start()
+    assign(web())
+    fake.timer.advance(2000)
+    fake.signals.TERM()
+    fake.timer.advance(10)
+    fake.keeper.records, fake.keeper.calls = {}, {}
+    consul.delete("appmgr/assignment/alpha")
+    start()
+    fake.timer.advance(20000)
+    assert.same({ "spawn own" }, fake.keeper.calls)
+    -- It has become another's for good, whatever happens to Consul now.
+    consul.down = true
+    fake.timer.advance(20000)
+    assert.same({ "spawn own" }, fake.keeper.calls)
+    consul.down = false
+    assign(web())
+    fake.timer.advance(20000)
+    assert.same({ "spawn own", "spawn web" }, fake.keeper.calls)
+  end)
+
   it("whose name is held by another runs only its own applications, until the name is free", function()
     assign(web())
     local held = false

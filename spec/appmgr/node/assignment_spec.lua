@@ -28,6 +28,7 @@ describe("the assignment", function()
       state = {
         load_assignment = function() return kept end,
         save_assignment = function(_, replicas, versions) saved = { replicas = replicas, versions = versions } end,
+        forget_assignment = function() kept = nil end,
       },
       cluster = { check = function(_, meta)
         metas[#metas + 1] = meta or "none"
@@ -362,6 +363,49 @@ describe("the assignment", function()
       answer({ ["other/" .. hash] = text })
       assert.is_false(last().decided)
       assert.equal("web", last().list[1].task)
+    end)
+
+    local function find_none(meta)
+      index = index + 1
+      poll().reply(404, "", consul.index(index))
+      http.open("/meta")[1].reply(meta and 200 or 404, meta and consul.listing({ { key = "appmgr/meta", value = meta } }) or "",
+        consul.index(index))
+    end
+
+    it("is forgotten when the cluster's own store has none: it was removed with a node that was gone", function()
+      assignment:start()
+      find_none("META")
+      assert.same({ "META" }, metas)
+      assignment:recall()
+      assert.same({ 0, nil }, { #given, kept })
+      assign({ task = "other", slot = 0, version = hash, since = 1 })
+      answer({ ["other/" .. hash] = text })
+      assert.equal("other", last().list[1].task)
+    end)
+
+    it("is used when a store that is in doubt has none", function()
+      verdict = "mismatch"
+      assignment:start()
+      find_none()
+      assert.same({ "none" }, metas)
+      assert.equal("web", last().list[1].task)
+      assert.truthy(kept)
+    end)
+
+    it("is used when nobody says whose store it is that has none", function()
+      assignment:start()
+      poll().reply(404, "", consul.index(50))
+      http.open("/meta")[1].fail("connect")
+      assert.equal("web", last().list[1].task)
+    end)
+
+    it("gives way to an assignment that comes while that is asked", function()
+      assignment:start()
+      index = index + 1
+      poll().reply(404, "", consul.index(index))
+      assign({ task = "other", slot = 0, version = hash, since = 1 })
+      answer({ ["other/" .. hash] = text })
+      assert.same({ 1, "other", 0 }, { #given, last().list[1].task, #http.open("/meta") })
     end)
 
     it("has the fences it had", function()
