@@ -26,11 +26,6 @@ static struct {
     struct deferred *first, **last;
     uint64_t turn_number;
     struct signal_watch *signals;
-    struct {
-        uint64_t longest_us, limit_us;
-        loop_slow_fn fn;
-        void *data;
-    } slow;
     bool open, running, stopping;
 } loop;
 
@@ -48,7 +43,6 @@ uv_loop_t *loop_uv(void)
         fprintf(stderr, "appmgr: cannot make the event loop: %s\n", uv_strerror(status));
         abort();
     }
-    uv_loop_configure(&loop.uv, UV_METRICS_IDLE_TIME);
     uv_prepare_init(&loop.uv, &loop.stay);
     uv_idle_init(&loop.uv, &loop.idle);
     uv_timer_init(&loop.uv, &loop.step_end);
@@ -109,21 +103,6 @@ bool loop_undefer(loop_fn fn, void *data)
 
 /* ---- running ---- */
 
-/* A turn, and how long it held the loop: all but the wait for events. */
-static void run_turn(void)
-{
-    uint64_t idle_ns = uv_metrics_idle_time(&loop.uv), began_ns = uv_hrtime();
-
-    uv_run(&loop.uv, UV_RUN_ONCE);
-    uint64_t took_ns = uv_hrtime() - began_ns;
-    idle_ns = uv_metrics_idle_time(&loop.uv) - idle_ns;
-    uint64_t held_us = took_ns > idle_ns ? (took_ns - idle_ns) / 1000 : 0;
-    if (held_us > loop.slow.longest_us)
-        loop.slow.longest_us = held_us;
-    if (loop.slow.fn && held_us >= loop.slow.limit_us)
-        loop.slow.fn((unsigned)(held_us / 1000), loop.slow.data);
-}
-
 int loop_run(void)
 {
     if (loop.running)
@@ -133,22 +112,10 @@ int loop_run(void)
     loop.stopping = false;
     uv_prepare_start(&loop.stay, on_stay);
     while (!loop.stopping)
-        run_turn();
+        uv_run(&loop.uv, UV_RUN_ONCE);
     uv_prepare_stop(&loop.stay);
     loop.running = false;
     return 0;
-}
-
-void loop_on_slow(unsigned limit_ms, loop_slow_fn fn, void *data)
-{
-    loop.slow.limit_us = (uint64_t)limit_ms * 1000;
-    loop.slow.fn = fn;
-    loop.slow.data = data;
-}
-
-uint64_t loop_longest_us(void)
-{
-    return loop.slow.longest_us;
 }
 
 static void on_step_end(uv_timer_t *timer)

@@ -36,17 +36,6 @@ typedef void (*loop_signal_fn)(int number, void *data);
 /* Calls fn on every delivery of the signal; fn NULL stops that. One watcher a signal. 0 or -errno. */
 int loop_on_signal(int number, loop_signal_fn fn, void *data);
 
-typedef void (*loop_slow_fn)(unsigned held_ms, void *data);
-
-/*
- * Calls fn after each turn of loop_run() that held the loop for limit_ms or more, waiting for events not counted:
- * everything else on the loop came so much too late. fn NULL stops that.
- */
-void loop_on_slow(unsigned limit_ms, loop_slow_fn fn, void *data);
-
-/* How long the longest turn of loop_run() held the loop, in microseconds. */
-uint64_t loop_longest_us(void);
-
 /*
  * Closes what is left on the loop and frees it. Handles of others are closed
  * without their close callbacks; call it last.

@@ -6,8 +6,6 @@
  *   step([timeout_ms=0])     one turn that waits at most so long
  *   defer(fn)                fn() in the next turn
  *   on_signal(name, fn|nil)  "TERM", "INT" or "HUP"
- *   on_slow(limit_ms, fn|nil)  fn(held_ms) after each turn of run() that held the loop so long or longer
- *   longest_ms()             how long the longest turn of run() held it, a float
  */
 #include "core_modules.h"
 #include "loop.h"
@@ -32,7 +30,6 @@ static const struct {
 enum { SIGNAL_COUNT = sizeof known_signals / sizeof known_signals[0] };
 
 static struct callback on_signals[SIGNAL_COUNT]; /* L is NULL when unused */
-static struct callback on_slow_turn;             /* likewise */
 static struct callback *deferred;
 
 static int run(lua_State *L)
@@ -133,47 +130,8 @@ static int on_signal(lua_State *L)
     return 0;
 }
 
-static void run_on_slow(unsigned held_ms, void *data)
-{
-    struct callback *callback = data;
-
-    script_push(callback->L, callback->reference);
-    lua_pushinteger(callback->L, (lua_Integer)held_ms);
-    (void)script_call(callback->L, 1, 0, "slow turn");
-}
-
-static void forget_slow(lua_State *L)
-{
-    loop_on_slow(0, NULL, NULL);
-    if (on_slow_turn.L)
-        script_release(L, &on_slow_turn.reference);
-    on_slow_turn = (struct callback){0};
-}
-
-static int on_slow(lua_State *L)
-{
-    lua_Integer limit_ms = luaL_checkinteger(L, 1);
-
-    luaL_argcheck(L, limit_ms > 0 && limit_ms <= 3600000, 1, "expected 1 to 3600000 ms");
-    bool wanted = !lua_isnoneornil(L, 2);
-    int reference = wanted ? script_keep(L, 2) : LUA_NOREF;
-    forget_slow(L);
-    if (wanted) {
-        on_slow_turn = (struct callback){script_main_thread(L), reference, NULL};
-        loop_on_slow((unsigned)limit_ms, run_on_slow, &on_slow_turn);
-    }
-    return 0;
-}
-
-static int longest_ms(lua_State *L)
-{
-    lua_pushnumber(L, (lua_Number)loop_longest_us() / 1000);
-    return 1;
-}
-
 void lua_loop_shutdown(lua_State *L)
 {
-    forget_slow(L);
     for (int i = 0; i < SIGNAL_COUNT; i++) {
         if (on_signals[i].L)
             script_release(L, &on_signals[i].reference);
@@ -193,7 +151,7 @@ int lua_loop_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"run", run}, {"stop", stop},           {"step", step},
-        {"defer", defer}, {"on_signal", on_signal}, {"on_slow", on_slow}, {"longest_ms", longest_ms}, {NULL, NULL},
+        {"defer", defer}, {"on_signal", on_signal}, {NULL, NULL},
     };
 
     luaL_newlib(L, functions);

@@ -3,7 +3,7 @@
  *
  *   version, executable, share_dir, keeper_path, pid
  *   working_dir                                                  where the program was started
- *   counters() → {calls, errors, slow_calls, lost_log_lines}     since the start
+ *   counters() → {calls, errors, slow_calls, longest_call_ms, lost_log_lines}     since the start
  */
 #include "core_modules.h"
 #include "log.h"
@@ -24,10 +24,11 @@ static int counters(lua_State *L)
 {
     struct script_counters counted = script_counters();
 
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 5);
     set_count(L, "calls", counted.calls);
     set_count(L, "errors", counted.errors);
     set_count(L, "slow_calls", counted.slow);
+    set_count(L, "longest_call_ms", counted.longest_ms);
     set_count(L, "lost_log_lines", log_lost_lines());
     return 1;
 }

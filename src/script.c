@@ -66,6 +66,8 @@ int script_call(lua_State *L, int arguments, int results, const char *what)
 
     if (status != 0)
         log_write(LOG_LEVEL_ERROR, "%s: %s", what, script_error());
+    if (taken > counters.longest_ms)
+        counters.longest_ms = taken;
     if (taken > SCRIPT_SLOW_MS) {
         counters.slow++;
         log_write(LOG_LEVEL_WARN, "%s held the loop for %llu ms", what, (unsigned long long)taken);

@@ -16,6 +16,7 @@ enum { SCRIPT_SLOW_MS = 50 }; /* a callback that takes longer is logged and coun
 
 struct script_counters {
     uint64_t calls, errors, slow;
+    uint64_t longest_ms; /* of one callback */
 };
 
 /*

@@ -232,45 +232,6 @@ static void signals_arrive_on_the_loop(void **state)
     assert_int_equal(loop_on_signal(SIGHUP, NULL, NULL), 0);
 }
 
-static unsigned slow_turns, slowest_ms;
-
-static void note_slow(unsigned held_ms, void *data)
-{
-    slow_turns++;
-    if (held_ms > slowest_ms)
-        slowest_ms = held_ms;
-}
-
-static void hold_the_loop(struct timer *timer, void *data)
-{
-    uint64_t until_ms = timer_now_ms() + 120;
-
-    while (timer_now_ms() < until_ms)
-        ;
-}
-
-static void a_turn_that_holds_the_loop_is_told(void **state)
-{
-    struct timer holder = {0};
-
-    slow_turns = slowest_ms = 0;
-    loop_on_slow(100, note_slow, NULL);
-    timer_start(&holder, 1, 0, hold_the_loop, NULL);
-    run_for(200);
-    assert_true(slow_turns >= 1);
-    assert_true(slowest_ms >= 119);
-    assert_true(loop_longest_us() >= 119000);
-}
-
-static void waiting_holds_nothing(void **state)
-{
-    slow_turns = 0;
-    loop_on_slow(500, note_slow, NULL);
-    run_for(600);
-    assert_int_equal(slow_turns, 0);
-    loop_on_slow(0, NULL, NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,8 +247,6 @@ int main(void)
         cmocka_unit_test_setup(it_does_not_run_inside_itself, reset),
         cmocka_unit_test_setup(a_step_waits_no_longer_than_told, reset),
         cmocka_unit_test_setup(signals_arrive_on_the_loop, reset),
-        cmocka_unit_test_setup(a_turn_that_holds_the_loop_is_told, reset),
-        cmocka_unit_test_setup(waiting_holds_nothing, reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, shut_down);

@@ -70,7 +70,7 @@ end
 -- @tparam table agent
 -- @tparam integer now_ms of core.timer
 function M.status(agent, now_ms)
-  local rows = agent.apps:list()
+  local rows, counters = agent.apps:list(), agent.core.runtime.counters()
   return {
     node = agent.node,
     description = agent.config.Description,
@@ -83,7 +83,7 @@ function M.status(agent, now_ms)
     placement = placement_of(agent.config),
     leading = agent.leader and agent.leader:status(),
     containment = agent.apps:containment_level(),
-    loop = agent.loop_watch and agent.loop_watch:status(),
+    loop = { longest_ms = counters.longest_call_ms, slow_turns = counters.slow_calls },
     applications = { total = #rows, states = count_states(rows), unhealthy = count_unhealthy(rows) },
     problems = json.array(agent.problems:list()),
   }

@@ -34,7 +34,6 @@ local clock = require("appmgr.clock")
 local json = require("appmgr.json")
 local node_size = require("appmgr.node_size")
 local launch = require("appmgr.node.launch")
-local loop_watch = require("appmgr.node.loop_watch")
 local permit = require("appmgr.node.permit")
 local reload = require("appmgr.node.reload")
 
@@ -469,7 +468,7 @@ end
 local function finish(self)
   if self.is_finished then return end
   self.is_finished = true
-  for _, name in ipairs({ "loop_watch", "usage", "report", "election", "cluster", "session" }) do
+  for _, name in ipairs({ "usage", "report", "election", "cluster", "session" }) do
     if self[name] then self[name]:stop() end
   end
   self.apps:close()
@@ -579,7 +578,6 @@ function M.start(options)
     if self.control then self.control:close() end
     return nil, err
   end
-  self.loop_watch = loop_watch.start({ loop = core.loop, timer = core.timer, log = core.log })
   core.loop.on_signal("TERM", function() self:stop() end)
   core.loop.on_signal("INT", function() on_interrupt(self) end)
   core.loop.on_signal("HUP", function() self:reload() end)

@@ -28,7 +28,7 @@ describe("status", function()
     cluster = { consul = true, leader = "alpha", is_leader = true, id = "c-1", session = { id = "s-1", lease_seconds = 9 } },
     applications = { total = 3, states = { running = 2, backoff = 1 }, unhealthy = 1 },
     containment = { level = "cgroup", directory = "/sys/fs/cgroup/appmgr-1" },
-    loop = { longest_ms = 12.6, slow_turns = 2, slow_ms = 50 },
+    loop = { longest_ms = 13, slow_turns = 2 },
     problems = { { key = "x", text = "something is wrong", since = 0 } },
   }
 

@@ -158,7 +158,7 @@ describe("repl.eval", function()
   end)
 
   it("bounds memory", function()
-    assert.equal("no_memory", new_shell().eval("local t = {} for i = 1, 1e9 do t[i] = i end").outcome)
+    assert.equal("no_memory", new_shell().eval("local t, x = {}, ('x'):rep(1e6) for i = 1, 1e9 do t[i] = x .. i end").outcome)
     assert.equal("no_memory", new_shell().eval("('x'):rep(1e9)").outcome)
   end)
 

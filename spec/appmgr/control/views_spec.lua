@@ -32,6 +32,7 @@ local function new_agent()
       end,
     },
     problems = { list = function() return {} end },
+    core = { runtime = { counters = function() return { longest_call_ms = 12, slow_calls = 1 } end } },
   }
 end
 
@@ -44,7 +45,7 @@ describe("views", function()
         node = "alpha", consul = true, prefix = "appmgr", id = "c-1", leader = "alpha", is_leader = true,
         session = { id = "s-1", lease_seconds = 10 },
       },
-      containment = { level = "cgroup" },
+      containment = { level = "cgroup" }, loop = { longest_ms = 12, slow_turns = 1 },
       applications = { total = 3, states = { running = 2, failed = 1 }, unhealthy = 1 },
       problems = {},
     }, views.status(new_agent(), 10000))

@@ -37,8 +37,6 @@ local function fake_core()
   fake.loop = {
     on_signal = function(name, fn) fake.signals[name] = fn end,
     stop = function() fake.is_stopped = true end,
-    on_slow = function() end,
-    longest_ms = function() return 1.5 end,
   }
   fake.control = { listen = function(options)
     if fake.refuse_socket then return nil, fake.refuse_socket end

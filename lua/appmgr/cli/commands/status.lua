@@ -43,8 +43,7 @@ local function describe_containment(containment)
 end
 
 local function describe_loop(loop)
-  if not loop then return nil end
-  return ("its longest turn took %d ms; %d took over %d ms"):format(math.floor(loop.longest_ms + 0.5), loop.slow_turns, loop.slow_ms)
+  return ("its longest turn took %d ms; %d took over 50 ms"):format(loop.longest_ms, loop.slow_turns)
 end
 
 local function cluster_lines(cluster)
