@@ -50,7 +50,7 @@ describe("what an application starts", function()
         command = "grep CapEff /proc/self/status; exec " .. test:sleeper("capable")},
     }}})
     alpha:start()
-    level = alpha:json("status").containment
+    level = loop.wait_for("the keeper says how", 10000, function() return alpha:json("status").containment end)
   end)
 
   teardown(function() test:close() end)

@@ -17,7 +17,7 @@ Membership.__index = Membership
 local CHECK_MS = 60000
 -- A refusal while the key looks free (a lock-delay) wakes nobody when it ends.
 local RETRY_MS = 1000
-local FAREWELL_TIMEOUT_MS = 3000
+local FAREWELL_TIMEOUT_MS = 2000
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `json`, `node` (name), `fields`
 --   (the document: hostname, incarnation, cluster, version, labels, capacity {cpu (millicores), memory_mb}, candidate,
@@ -188,7 +188,15 @@ function Membership:say_farewell(session_id, callback)
     self.client:put(self.key, text, { release = session_id, timeout_ms = FAREWELL_TIMEOUT_MS }, function() callback() end)
   end
   if not self.is_writing then return say() end
-  self.on_settled = say
+  -- Where even that is not answered there is nobody to say it to.
+  local patience = self.timer.after(FAREWELL_TIMEOUT_MS, function()
+    self.on_settled = nil
+    callback()
+  end)
+  self.on_settled = function()
+    patience:cancel()
+    say()
+  end
 end
 
 --- Ends without a word to Consul; the key stays with the session. A write that is on its way is waited for by the farewell:

@@ -140,6 +140,21 @@ describe("membership", function()
     assert.same({ node = "alpha", left = true }, core.json.decode(consul.value(KEY)))
   end)
 
+  it("does not wait for long with its farewell when Consul does not answer", function()
+    local a = agent("s1")
+    a.membership:session_held("s1")
+    timer.advance(2)
+    consul.http.respond = nil
+    a.membership:update({ cluster = "d" })
+    a.membership:stop()
+    local is_over = false
+    a.membership:say_farewell("s1", function() is_over = true end)
+    timer.advance(2000)
+    assert.is_true(is_over)
+    assert.equal(2, #consul.http.requests)
+    assert.equal(0, timer.pending())
+  end)
+
   it("says farewell with the session of the agent before, when it has not joined yet", function()
     consul.store.sessions.s0 = {}
     consul.store:write(KEY, "{}", "s0")
