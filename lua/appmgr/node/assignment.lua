@@ -162,9 +162,8 @@ end
 
 local fetch
 
---- What Consul says cannot be used now: what is remembered is, and it is read again later.
+--- What Consul says cannot be used now, and is read again later.
 local function retry_later(self)
-  self:recall()
   if self.retry then self.retry:cancel() end
   self.retry = self.timer.after(self.retry_ms, function()
     self.retry = nil
@@ -178,9 +177,12 @@ local function complete(self, meta, incomplete)
   local verdict = self.cluster:check(meta)
   -- A store in doubt is followed by its meta, and `refresh` comes when the doubt is over.
   if verdict == "mismatch" then return self:recall() end
-  if verdict ~= "ok" and verdict ~= "adopted" then return retry_later(self) end
+  if verdict ~= "ok" and verdict ~= "adopted" then
+    self:recall()
+    return retry_later(self)
+  end
   self:tell("versions", nil)
-  self.replicas, self.acted_index = self.wanted, self.wanted_index
+  self.replicas, self.acted_index, self.is_partial = self.wanted, self.wanted_index, false
   -- Once the leader is told that this is acted on it gives a slot that leaves to another node: from then on what is
   -- remembered must not start it again.
   if leaves_any(self.replicas) then save_now(self) else save_later(self) end
@@ -232,6 +234,18 @@ local function refusal(self, answer)
   return nil, first.message
 end
 
+--- Uses what was remembered of the slots that Consul names: it is known that they are this node's, and not with which content.
+local function recall_wanted(self)
+  if self.replicas or not self.remembered then return end
+  local named, list = {}, {}
+  for _, replica in ipairs(self.wanted) do named[slot_id(replica)] = not replica.leaving end
+  for _, replica in ipairs(self.remembered) do
+    if named[slot_id(replica)] then list[#list + 1] = replica end
+  end
+  self.replicas, self.is_partial = list, true
+  apply(self, list, false)
+end
+
 --- Reads meta and up to 63 versions; calls itself until none is left.
 local function read_some(self, generation, versions, incomplete)
   local asked = table.move(versions, 1, math.min(#versions, VERSIONS_PER_READ), 1, {})
@@ -239,6 +253,7 @@ local function read_some(self, generation, versions, incomplete)
   for index, version in ipairs(asked) do operations[index + 1] = { verb = "get", key = version.key } end
   local function failed(reason)
     self:tell("versions", "was read, but not the versions it names: " .. reason)
+    recall_wanted(self)
     retry_later(self)
   end
   self.reading = self.client:transaction(self.client.encode_transaction(operations), {}, function(answer, err)
@@ -343,8 +358,8 @@ end
 
 --- Uses what was remembered, if Consul has not said anything usable yet. Nothing is stopped by it.
 function Assignment:recall()
-  if self.replicas or not self.remembered then return end
-  self.replicas = self.remembered
+  if self.replicas and not self.is_partial or not self.remembered then return end
+  self.replicas, self.is_partial = self.remembered, false
   apply(self, self.replicas, false)
 end
 

@@ -383,6 +383,21 @@ describe("the assignment", function()
       assert.equal("other", last().list[1].task)
     end)
 
+    it("is used for the slots that Consul names when their versions cannot be read, and whole when the store is in doubt", function()
+      kept.replicas[2] = { task = "web", slot = 1, version = hash, since = 5 }
+      assignment:restore()
+      assignment:start()
+      assign(web, { task = "other", slot = 0, version = hash, since = 1 })
+      transaction().reply(500, "rpc error")
+      assert.is_false(last().decided)
+      assert.same({ 1, 0 }, { #last().list, last().list[1].slot })
+      verdict = "mismatch"
+      timer.advance(5000)
+      answer({ ["other/" .. hash] = text })
+      assert.is_false(last().decided)
+      assert.equal(2, #last().list)
+    end)
+
     it("is used when a store that is in doubt has none", function()
       verdict = "mismatch"
       assignment:start()
