@@ -1,4 +1,4 @@
---- The agent of a node: builds its parts, wires them to each other, and ends them.
+--- The agent of a node: builds its parts and wires them to each other.
 --
 -- The only module that knows all others. What happens, in the order it happens:
 --
@@ -7,8 +7,8 @@
 --   Consul   session held → live/<host> acquired (membership) → reports, assignment, election
 --   reload   SIGHUP (node/reload.lua): all but Consul; a broken file changes nothing;
 --            a policy's file changed (node/policy_source.lua); policy/use changed (leader/policies.lua)
---   stop     SIGTERM: resigns, keeps its session, leaves the applications to the keeper
---   leave    SIGINT, `appmgr leave`: resigns, stops the applications, ends its session
+--   stop     SIGTERM (node/ending.lua): resigns, keeps its session, leaves the applications to the keeper
+--   leave    SIGINT, `appmgr leave` (node/ending.lua): resigns, stops the applications, ends its session
 --
 -- With Consul, what the state directory remembers of the last assignment is used
 -- when Consul does not answer soon: it may have given the slots away meanwhile.
@@ -33,7 +33,9 @@ local Zone = require("appmgr.when.zone")
 local clock = require("appmgr.clock")
 local json = require("appmgr.json")
 local node_size = require("appmgr.node_size")
+local ending = require("appmgr.node.ending")
 local launch = require("appmgr.node.launch")
+local notify = require("appmgr.node.notify")
 local permit = require("appmgr.node.permit")
 local reload = require("appmgr.node.reload")
 
@@ -46,8 +48,6 @@ Agent.__index = Agent
 local RECALL_MS <const> = 3000
 --- Without reports the applications are measured at the seed's rhythm.
 local SAMPLE_MS <const> = 10000
---- How long the answer to `leave` may take to reach its client.
-local FAREWELL_MS <const> = 50
 local MIB <const> = 1024 * 1024
 
 -- Parts that need no Consul --------------------------------------------------
@@ -173,12 +173,6 @@ local function open_locals(self)
   self.locals:configure(self.config.Applications, self.config.path)
 end
 
---- Tells the service manager; that there is none, or that it does not listen, changes nothing.
-local function notify(self, state)
-  local told, err = self.core.notify.send(state)
-  if told == nil then self.core.log.warn("service manager: " .. err) end
-end
-
 local function open_keeper(self)
   local apps = self.apps
   local keeper, err = self.core.process.open({
@@ -187,7 +181,7 @@ local function open_keeper(self)
       apps:keeper_ready(list, containment)
       if self.is_ready then return end
       self.is_ready = true
-      notify(self, "READY=1")
+      notify.tell(self.core, "READY=1")
     end,
     on_event = function(event) apps:keeper_event(event) end,
     on_lost = function(reason) apps:keeper_lost(reason) end,
@@ -452,98 +446,11 @@ function Agent:reload()
   return true
 end
 
--- Endings --------------------------------------------------------------------
+-- Endings: node/ending.lua ----------------------------------------------------
 
---- Ends what runs by itself, so that nothing begins any more.
-local function quiesce(self)
-  for _, name in ipairs({ "recall_timer", "probe", "sampler" }) do
-    if self[name] then self[name]:cancel() end
-    self[name] = nil
-  end
-  for _, name in ipairs({ "old_output", "policy_source", "policies", "lease", "leader", "assignment", "membership", "failing" }) do
-    if self[name] then self[name]:stop() end
-  end
-end
+function Agent:stop() ending.stop(self) end
 
-local function finish(self)
-  if self.is_finished then return end
-  self.is_finished = true
-  for _, name in ipairs({ "usage", "report", "election", "cluster", "session" }) do
-    if self[name] then self[name]:stop() end
-  end
-  self.apps:close()
-  self.control:close()
-  self.core.log.info(('agent of node "%s" ends'):format(self.node))
-  self.core.loop.stop()
-end
-
-local function resign(self, callback)
-  if not self.election_started then return callback() end
-  self.election:resign(function(_, err)
-    if err then
-      self.core.log.warn(("the leadership could not be handed over: %s; it ends with this node's session"):format(err.message))
-    end
-    callback()
-  end)
-end
-
---- A second request to end does not wait for what the first one began.
-local function finish_at_once(self)
-  self.core.log.warn(self.is_leaving
-    and "ending at once, while leaving: the keeper goes on stopping the applications; in Consul this node's keys stay until"
-      .. " its session ends, its catalog node until an agent of this node leaves"
-    or "ending at once: the leadership, if this node has it, ends with its session")
-  finish(self)
-end
-
---- Ends this agent for a restart or an upgrade: it resigns; session, keys and applications stay.
--- A second call does not wait for Consul, nor for applications that are being stopped.
-function Agent:stop()
-  if self.is_finished then return end
-  if self.is_ending then return finish_at_once(self) end
-  self.is_ending = true
-  notify(self, "STOPPING=1")
-  self.core.log.info("ending; applications go on under the keeper")
-  resign(self, function() finish(self) end)
-  quiesce(self)
-end
-
---- Leaves Consul: says so, and ends the session with its keys.
-local function end_membership(self, callback)
-  self.membership:say_farewell(self.session:last_id(), function()
-    self.session:destroy(function(_, err) callback(err) end)
-  end)
-end
-
---- Takes this node out of the cluster: resigns, stops its applications, removes its keys, session and catalog
--- node, and ends.
--- @tparam[opt] function callback ({node, stopped=number} | nil, err), called before the agent ends
-function Agent:leave(callback)
-  callback = callback or function() end
-  if self.is_ending then return callback(nil, "this agent is already ending") end
-  self.is_ending, self.is_leaving = true, true
-  notify(self, "STOPPING=1")
-  local count = self.apps:count()
-  self.core.log.info(("leaving; %d applications are stopped"):format(count))
-  local function farewell(err)
-    if err then self.core.log.warn("leaving: " .. err) end
-    callback({ node = self.node, stopped = count, warning = err })
-    self.core.timer.after(FAREWELL_MS, function() finish(self) end)
-  end
-  local function give_up_session()
-    self.state:forget_assignment()
-    if not self.session then return farewell() end
-    self.report:stop()
-    end_membership(self, farewell)
-  end
-  resign(self, function() self.apps:stop_all(give_up_session) end)
-  quiesce(self)
-end
-
-local function on_interrupt(self)
-  if self.is_ending then return self:stop() end
-  self:leave()
-end
+function Agent:leave(callback) ending.leave(self, callback) end
 
 -- Start ----------------------------------------------------------------------
 
@@ -579,7 +486,7 @@ function M.start(options)
     return nil, err
   end
   core.loop.on_signal("TERM", function() self:stop() end)
-  core.loop.on_signal("INT", function() on_interrupt(self) end)
+  core.loop.on_signal("INT", function() ending.interrupt(self) end)
   core.loop.on_signal("HUP", function() self:reload() end)
   core.log.info(('agent %s of node "%s" runs%s'):format(self.version, self.node,
     self.config.Consul and "" or "; it works without Consul, as its configuration has no Consul block"))
