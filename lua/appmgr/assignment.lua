@@ -38,6 +38,26 @@ local function read_peers(value)
   return next(peers) and peers
 end
 
+local moved_since = fields.integer(0, 1 << 53)
+local moved_number = fields.number(-math.huge, math.huge)
+
+-- That a replica was chosen to take over from one that runs elsewhere, so that the load is more even (planner/moves.lua).
+local function read_moved(value)
+  if value == nil then return nil end
+  if not fields.is_object(value) then return nil, "must be an object" end
+  local moved = { by = value.by == "wish" and "wish" or "score" }
+  local ok, reason = names.check(value.from, "host")
+  if not ok then return nil, reason end
+  moved.from = value.from
+  for name, read in pairs({ slot = slot_number, since = moved_since, at = moved_since }) do
+    moved[name], reason = read(value[name])
+    if not moved[name] then return nil, ("%s %s"):format(name, reason) end
+  end
+  moved.round = type(value.round) == "string" and value.round or nil
+  moved.before, moved.after = moved_number(value.before), moved_number(value.after)
+  return moved
+end
+
 local function read_replica(value)
   if not fields.is_object(value) then
     return nil, "must be an object"
@@ -52,9 +72,12 @@ local function read_replica(value)
   if ports_reason then return nil, "ports: " .. ports_reason end
   local peers, peers_reason = read_peers(value.peers)
   if peers_reason then return nil, "peers: " .. peers_reason end
+  local moved, moved_reason = read_moved(value.moved)
+  if moved_reason then return nil, "moved: " .. moved_reason end
   return {
     task = value.task,
     slot = slot,
+    moved = moved or nil,
     ports = ports or nil,
     peers = peers or nil,
     version = value.version,
@@ -80,7 +103,8 @@ end
 -- @treturn[1] {replica,...} sorted: `task`, `slot`, `version`, `since` (unix s), `leaving` (true or nil),
 --   `preempted` (true or nil: it leaves to make room for what is more important), `ports` (name → number; nil when it
 --   was given none), `peers` (slot, as a text, → host of the task's other
---   slots; nil when it does not ask for them)
+--   slots; nil when it does not ask for them), `moved` (nil but for the successor of a move for balance: `from` (host), `slot` and
+--   `since` of whom it succeeds, `at` (unix s), `round`, `by` ("score" or "wish"), `before` and `after`; see planner/moves.lua)
 -- @treturn[1] ?integer since when the host is gone, unix s; nil while it is not
 -- @treturn[2] nil
 -- @treturn[2] string why it cannot be read
@@ -122,7 +146,7 @@ function M.encode(replicas, json, gone_since)
     list[index] = {
       task = replica.task, slot = replica.slot, version = replica.version, since = replica.since,
       leaving = replica.leaving or nil, preempted = replica.preempted or nil, ports = replica.ports,
-      peers = replica.peers,
+      peers = replica.peers, moved = replica.moved,
     }
   end
   table.sort(list, M.before)

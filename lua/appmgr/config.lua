@@ -10,6 +10,7 @@ local json = require("appmgr.json")
 local names = require("appmgr.names")
 local node_size = require("appmgr.node_size")
 local permits = require("appmgr.permits")
+local rebalance_terms = require("appmgr.rebalance_terms")
 local suggest = require("appmgr.suggest")
 
 local M = {}
@@ -142,23 +143,6 @@ local TASKS = {
 }
 local TASKS_DEFAULTS = { enabled = true }
 
--- What a policy's options are called, and what they may be, the policy itself says.
-local function read_options(value)
-  if not fields.is_object(value) then return nil, "must be an object" end
-  return value
-end
-
-local POLICY = { fields = { name = fields.text(4095), options = read_options, shadow = fields.text(4095) } }
-local POLICY_DEFAULTS = { name = "spread" }
-
-local PLACEMENT = {
-  fields = {
-    node_grace_seconds = fields.number(0, 86400),
-    brake_share = fields.number(0, 1),
-    starts_per_second = fields.integer(1, 1000000),
-  },
-}
-
 local function fill(values, defaults)
   for name, default in pairs(defaults) do
     if values[name] == nil then values[name] = default end
@@ -175,6 +159,28 @@ local function block(name, schema, defaults)
     return fill(values, defaults)
   end
 end
+
+-- What a policy's options are called, and what they may be, the policy itself says.
+local function read_options(value)
+  if not fields.is_object(value) then return nil, "must be an object" end
+  return value
+end
+
+local POLICY = {
+  fields = {
+    name = fields.text(4095), options = read_options, shadow = fields.text(4095),
+    rebalance = block("rebalance", rebalance_terms.SCHEMA, rebalance_terms.DEFAULTS),
+  },
+}
+local POLICY_DEFAULTS = { name = "spread" }
+
+local PLACEMENT = {
+  fields = {
+    node_grace_seconds = fields.number(0, 86400),
+    brake_share = fields.number(0, 1),
+    starts_per_second = fields.integer(1, 1000000),
+  },
+}
 
 local function read_applications(value, findings)
   if type(value) ~= "table" or (#value == 0 and next(value)) then return nil, "must be an array of applications" end
@@ -253,7 +259,8 @@ end
 -- @tparam string text JSON
 -- @tparam string path what to call it in messages
 -- @treturn ?table the configuration with defaults: `path`, `Description`, `LogLevel`, `Labels`, `Applications` (as of
---   application.read_local), `Consul` (nil without one; `url` only as written), `Policy` {`name`, `options`, `shadow`},
+--   application.read_local), `Consul` (nil without one; `url` only as written), `Policy` {`name`, `options`, `shadow`,
+--   `rebalance` (nil without one; see appmgr.rebalance_terms)},
 --   `Placement` {`node_grace_seconds`, `brake_share`, `starts_per_second`} (nil where nothing is said), `Tasks`
 --   (nil without one; `enabled`, `users`, `commands`), and
 --   as of node_size.lua, nil where they are not said, `Resources`, `Reserve`, `Overcommit`

@@ -62,7 +62,7 @@ end
 --- Most replicas of a task that are told of each other: each change of one is written for all.
 M.MAX_PEERS = 100
 
-local function read_peers(value)
+local function read_boolean(value)
   if type(value) ~= "boolean" then return nil, "must be true or false" end
   return value
 end
@@ -75,7 +75,8 @@ local SCHEMA = {
     max_per_node = fields.integer(1, M.MAX_REPLICATION),
     condition = read_condition,
     on_disconnect = read_on_disconnect,
-    peers = read_peers,
+    peers = read_boolean,
+    rebalance = read_boolean,
   },
   later = {},
 }
@@ -178,8 +179,8 @@ end
 -- @treturn ?table the task, nil when there are errors: `name`, `content` (as
 --   written), `application`, `replication` (number or "all"), `priority`,
 --   `max_per_node`, `condition` (maybe empty), `on_disconnect` ("keep", or
---   `stop_after_seconds`), `peers` (true or nil), `unsupported` (fields it asks for that this version
---   cannot honour: it must stay pending)
+--   `stop_after_seconds`), `peers` (true or nil), `rebalance` (false: never moved for
+--   balance; or nil), `unsupported` (fields it asks for that this version cannot honour: it must stay pending)
 -- @treturn fields.Findings
 function M.read(name, document)
   if not fields.is_object(document) then
@@ -204,6 +205,7 @@ function M.read(name, document)
   task.application = app
   task.condition = task.condition or {}
   task.peers = task.peers or nil
+  if task.rebalance then task.rebalance = nil end
   task.unsupported = findings.unsupported
   return task, findings
 end

@@ -35,8 +35,11 @@ end
 local function state_of(task)
   if task.error then return "error" end
   if task.removed then return "being removed" end
-  local states = {}
-  for _, slot in ipairs(task.slots) do states[slot.state] = true end
+  local states, is_moving = {}, false
+  for _, slot in ipairs(task.slots) do
+    states[slot.state], is_moving = true, is_moving or slot.moving_to ~= nil
+  end
+  if is_moving then return "moving" end
   if states.updating or states.leaving then return "updating" end
   if task.pending > 0 or task.reason then return "pending" end
   if task.running == task.assigned then return "ok" end
@@ -56,12 +59,24 @@ local function add_slot_errors(list, task)
   end
 end
 
+--- What moves for balance, and why.
+local function add_moves(list, task)
+  for _, slot in ipairs(task.slots) do
+    local to = slot.moving_to
+    if to then
+      list[#list + 1] = ('task "%s": slot %d moves from %s to %s as slot %d: %s'):format(task.name, slot.slot, slot.node, to.node,
+        to.slot, to.why)
+    end
+  end
+end
+
 --- What has to be said of a task beside its row.
 local function notes(task)
   local list, name = {}, ('task "%s": '):format(task.name)
   if task.error then list[#list + 1] = name .. task.error .. "; what runs of it stays as it is" end
   local pending = task.pending > 0 and ("%d pending: "):format(task.pending) or "pending: "
   if task.pending > 0 or task.reason and not task.error then list[#list + 1] = name .. pending .. (task.reason or "?") end
+  add_moves(list, task)
   add_slot_errors(list, task)
   for _, warning in ipairs(task.warnings) do list[#list + 1] = name .. warning end
   return list

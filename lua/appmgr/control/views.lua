@@ -61,7 +61,7 @@ end
 --- By which terms this agent places when it leads.
 local function placement_of(config)
   if not config.Consul then return nil end
-  local terms = { session_ttl = config.Consul.session_TTL }
+  local terms = { session_ttl = config.Consul.session_TTL, rebalance = config.Policy.rebalance }
   for name, value in pairs(config.Placement or {}) do terms[name] = value end
   return terms
 end

@@ -44,7 +44,7 @@ local REQUIRED = { "audit", "version", "task", "live", "node" }
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `codec` (sha256, uuid), `now`
 --   (function → unix s), `planner` (core.planner), `policy` (function → {name, source, options} | nil, err), `shadow`
 --   (function → such a policy | nil; may be absent), `placement` (function → {node_grace_seconds, brake_share,
---   starts_per_second, session_ttl}; may be absent), `node`,
+--   starts_per_second, session_ttl, rebalance}; may be absent), `node`,
 --   `session` (id(), is_settling()), `cluster` (id(), verify()), `fallback_ms`,
 --   `may_write` (function(term) → boolean), `on_refused` (function(): a write was refused), `remember_tasks`
 --   (function(body): the listing of task/ that a decision was made from)
@@ -274,7 +274,7 @@ local ON_COMMIT_END = {
   stopped = function() end,
 }
 
-local function commit_batches(self, batches)
+local function commit_batches(self, batches, moves)
   local term = self.term
   self.writes = self.writes + 1
   self.commit = commit.run({
@@ -285,6 +285,7 @@ local function commit_batches(self, batches)
     end,
     on_end = function(how, err)
       self.commit, self.writes = nil, self.writes + 1
+      for _, text in ipairs(how == "done" and moves or {}) do self.log.info("rebalance: " .. text) end
       ON_COMMIT_END[how](self, err)
       if self.pass then finish_pass(self) end
     end,
@@ -339,7 +340,7 @@ function ON_MESSAGE.decision(self, header, body)
   end
   if header.frozen then self.deps.cluster:verify() end
   if #batches == 0 then return finish_pass(self) end
-  commit_batches(self, batches)
+  commit_batches(self, batches, outcome.moves(header))
 end
 
 function ON_MESSAGE.error(self, header)
@@ -418,7 +419,8 @@ end
 --- What `status` shows of the leader.
 -- @treturn ?table nil when this agent does not lead; else {term, stage ("starting", "idle", "deciding", "committing"),
 --   planner_pid, snapshot, policy (nil or {name, hash, from}), trying (nil or the name of a policy under trial), shadow (see
---   Shadow:status), outcomes (how many decisions ended how), failures (of the last decision),
+--   Shadow:status), outcomes (how many decisions ended how), failures (of the last decision), rebalance (text: how moves for
+--   balance stand; nil where nobody asked for them),
 --   last_decision (nil or {at, outcome, frozen, summary, batches, took_ms}), dropped}
 function Leader:status()
   if not self.term then return nil end
@@ -436,7 +438,8 @@ function Leader:status()
       name = self.policy.name, hash = self.deps.codec.sha256(self.policy.source), from = self.policy.from,
     },
     trying = self.switch:candidate(), shadow = self.shadow:status(), outcomes = self.decisions.counts,
-    failures = self.decisions.failures, last_decision = self.decisions.last, dropped = self.decisions.dropped_count,
+    failures = self.decisions.failures, rebalance = self.decisions.balance,
+    last_decision = self.decisions.last, dropped = self.decisions.dropped_count,
   }
 end
 

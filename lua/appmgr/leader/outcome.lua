@@ -63,6 +63,11 @@ function M.load_hosts(header)
   return names_in(header.load_hosts)
 end
 
+--- The moves for balance that a decision begins, as texts.
+function M.moves(header)
+  return names_in(type(header.balance) == "table" and header.balance.moves)
+end
+
 --- A listing of task/ is fed. It is remembered once a decision was made from it that is not frozen: while the
 -- store is in doubt, what was remembered before is worth more than what is read.
 -- @tparam string body Consul's bytes
@@ -123,6 +128,8 @@ function Outcome:take(header, batches, took_ms)
     at = self.now(), outcome = header.outcome, frozen = header.frozen, batches = batches, took_ms = took_ms,
     summary = type(header.summary) == "table" and header.summary or {},
   }
+  local balance = type(header.balance) == "table" and header.balance or {}
+  self.balance = balance.text and tostring(balance.text)
   if header.frozen then return end
   self.decided_tasks, self.fed_tasks = self.fed_tasks or self.decided_tasks, nil
   remember(self)
@@ -139,7 +146,7 @@ function Outcome:clear()
   self.wait = nil
   remember(self)
   if self.wait then self.wait:cancel() end
-  self.wait, self.fed_tasks, self.decided_tasks, self.last = nil, nil, nil, nil
+  self.wait, self.fed_tasks, self.decided_tasks, self.last, self.balance = nil, nil, nil, nil, nil
   self.counts, self.failures = no_counts(), {}
   self.problems:clear_prefix("cluster/plan/")
 end

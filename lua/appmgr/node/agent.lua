@@ -379,7 +379,7 @@ local function open_election(self)
     codec = core.codec, now = clock.now, planner = core.planner, cluster = self.cluster, session = self.session,
     node = self.node, fallback_ms = self.config.Consul.topology_interval * 1000,
     placement = function()
-      local terms = { session_ttl = self.config.Consul.session_TTL }
+      local terms = { session_ttl = self.config.Consul.session_TTL, rebalance = self.config.Policy.rebalance }
       for name, value in pairs(self.config.Placement) do terms[name] = value end
       return terms
     end,

@@ -1,6 +1,7 @@
 --- Checks a decision before anything of it is written. The engine promises all
 -- of this; a promise this important is worth looking at twice.
 local hosting = require("appmgr.planner.hosting")
+local moves = require("appmgr.planner.moves")
 local resources = require("appmgr.planner.rules.resources")
 
 local M = {}
@@ -87,11 +88,19 @@ local function check_host(engine, host, replicas, context)
   end
 end
 
+-- The slots that only wait for their successors, of a move for balance.
+local function moving_slots(engine, name)
+  local holders, slots = {}, {}
+  engine:each_holder(name, function(holder) holders[#holders + 1] = holder end)
+  for holder in pairs(moves.pairs(holders)) do slots[holder.replica.slot] = true end
+  return slots
+end
+
 -- How many slots a task has where they are to stay: on a drained node they only wait for their successors.
-local function count_lasting(engine, places)
-  local count = 0
-  for _, host in pairs(places) do
-    if not engine.board.sites[host].node.drain then count = count + 1 end
+local function count_lasting(engine, name, places)
+  local count, moving = 0, moving_slots(engine, name)
+  for slot, host in pairs(places) do
+    if not engine.board.sites[host].node.drain and not moving[slot] then count = count + 1 end
   end
   return count
 end
@@ -109,7 +118,7 @@ local function check_task(engine, changes, name, places)
   if violation then return violation end
   local job = engine.jobs:get(name)
   local wanted = job.task.replication
-  if wanted ~= "all" and count_lasting(engine, places) > wanted then
+  if wanted ~= "all" and count_lasting(engine, name, places) > wanted then
     return ("%s: more slots than its replication"):format(name)
   end
 end

@@ -51,6 +51,12 @@ local function terms_of(header)
   return setmetatable(header.placement or {}, { __index = restraint.DEFAULT_TERMS })
 end
 
+-- What a message says of moves for balance; nil when there are to be none.
+local function balance_of(self, terms)
+  local balance = terms.rebalance
+  return balance and setmetatable({ digest = self.deps.codec.sha256 }, { __index = balance })
+end
+
 -- configure -----------------------------------------------------------------
 
 local function load_policy(self, description, source)
@@ -255,6 +261,13 @@ local function retry_s(self, snapshot, result)
   return first < math.maxinteger and math.max(1, first - snapshot.now) or nil
 end
 
+-- What there is to say of moves for balance. Those of a decision that is not written are none.
+local function balance_told(self, result)
+  local balance = result.balance
+  if not balance then return nil end
+  return { text = balance.text, moves = self.deps.json.array(result.outcome == "ok" and balance.moves or {}) }
+end
+
 local function count_placed(result)
   local count = 0
   for _, state in ipairs(result.states) do count = count + #state.placed end
@@ -273,7 +286,8 @@ local function decide(self, header)
   local waiting = header.settling and guard.waiting(model, snapshot.live)
   if waiting then return reply(self, header, { problems = with_waiting(model, waiting), retry = true }) end
   local engine = fed_engine(self, snapshot)
-  local result = engine:decide(snapshot.now, self.pace:left(snapshot.now, self.terms.starts_per_second))
+  local starts = self.pace:left(snapshot.now, self.terms.starts_per_second)
+  local result = engine:decide(snapshot.now, starts, balance_of(self, self.terms))
   self.pace:take(count_placed(result))
   local work = work_of(self, header, snapshot, engine, result)
   local summary = diff.summary(work.changes, model.holdings, MAX_SUMMARY_LINES)
@@ -292,7 +306,7 @@ local function decide(self, header)
   return reply(self, header, {
     outcome = result.outcome, outcome_message = result.outcome_message, problems = problems, batch_bytes = sizes,
     summary = summary, failures = failures_of(result), awaits_confirmation = awaits_confirmation(self, snapshot),
-    retry_s = retry_s(self, snapshot, result),
+    retry_s = retry_s(self, snapshot, result), balance = balance_told(self, result),
   }), body
 end
 
@@ -312,7 +326,7 @@ end
 -- Nothing that has no effect belongs to a term.
 local HANDLERS = questions.handlers({
   snapshot = function(self, header) return self.model:snapshot(seconds(header.now), terms_of(header)) end,
-  fed_engine = fed_engine, changes_of = changes_of, terms_of = terms_of,
+  fed_engine = fed_engine, changes_of = changes_of, terms_of = terms_of, balance_of = balance_of,
 })
 HANDLERS.configure, HANDLERS.feed, HANDLERS.decide, HANDLERS.committed = configure, feed, decide, committed
 

@@ -1,6 +1,7 @@
 --- What of a decision differs from the store: the changes, host by host, in the
 -- order in which they have to be written, and the words for them.
 local assignment = require("appmgr.assignment")
+local moves = require("appmgr.planner.moves")
 
 local M = {}
 
@@ -118,7 +119,7 @@ local function describe(change, before, lines)
     local slot = slot_key(replica)
     local known = old[slot]
     if not known then
-      lines[#lines + 1] = ("%s → %s (new)"):format(slot, change.host)
+      lines[#lines + 1] = ("%s → %s (%s)"):format(slot, change.host, replica.moved and moves.text(replica.moved) or "new")
     elseif replica.leaving and not known.leaving then
       lines[#lines + 1] = ("%s leaves %s"):format(slot, change.host)
     elseif known.leaving and not replica.leaving then

@@ -12,6 +12,7 @@ local Ledger = require("appmgr.planner.engine.ledger")
 local Pools = require("appmgr.planner.engine.pools")
 local decision = require("appmgr.planner.engine.decision")
 local explain = require("appmgr.planner.engine.explain")
+local rebalance = require("appmgr.planner.rebalance")
 local relation = require("appmgr.planner.rules.relation")
 
 local Engine = {}
@@ -43,7 +44,7 @@ function Engine.new(options)
   local self = setmetatable({
     policy = options.policy, policy_error = options.policy_error, limits = limits, board = board, jobs = jobs,
     ledger = Ledger.new(board, jobs), pools = Pools.new(board), touched = {}, unreadable = {}, has_changed = false,
-    last_states = {},
+    last_states = {}, balance = rebalance.new(),
   }, Engine)
   jobs.recount = function(site) self.ledger:recount(site) end
   return self
@@ -130,18 +131,20 @@ end
 --- Decides.
 -- @tparam integer now unix s
 -- @tparam[opt] integer max_starts how many replicas may be given a node at most
+-- @tparam[opt] table terms of moves for balance, see rebalance.lua; nil: nothing is moved for that
 -- @treturn table `changes`: what hosts shall hold, for those whose content changes; `states`: of the tasks that were
 --   worked on (see slots.settle and placement.place, with `name` and `entry`); `stops`: {`holder`, `reason`} for each
 --   replica that is told to leave now; `status_hosts`: set of those whose status decides what happens next; `wake_at`
 --   (unix s: when time alone changes something; nil: never); `is_rate_limited` (more would start); `outcome`,
---   `outcome_message`
-function Engine:decide(now, max_starts)
+--   `outcome_message`; `balance` (nil without terms; see rebalance.run)
+function Engine:decide(now, max_starts, terms)
   sync(self)
   -- What was placed then is held by now, or was taken back.
   for _, state in ipairs(self.last_states) do state.placed = {} end
   local due = self.jobs:take_due(self.has_changed, now)
+  if self.has_changed or due[1] then rebalance.note_change(self.balance) end
   self.has_changed = false
-  local result, changed = decision.make(self, due, now, max_starts)
+  local result, changed = decision.make(self, due, now, max_starts, terms)
   -- What is not confirmed by the next decision is taken back there.
   for site in pairs(changed) do self.touched[site] = true end
   self.last_states = result.states

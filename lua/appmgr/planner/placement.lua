@@ -7,8 +7,11 @@ local surroundings = require("appmgr.planner.engine.surroundings")
 
 local M = {}
 
--- Slot numbers for a task that runs on every node: the lowest that are free.
-local function free_slots(state, count)
+--- Slot numbers beside those that there are: the lowest that are free.
+-- @tparam table state from slots.settle
+-- @tparam integer count
+-- @treturn {integer,...}
+function M.free_slots(state, count)
   local list, slot = {}, 0
   while #list < count do
     if not state.taken[slot] and not state.blocked[slot] then list[#list + 1] = slot end
@@ -28,7 +31,7 @@ end
 -- @treturn table those that stay, by id
 function M.count_own(state)
   local own, staying = {}, {}
-  for _, list in ipairs({ state.staying, state.outgoing, state.leaving }) do
+  for _, list in ipairs({ state.staying, state.outgoing, state.moving, state.leaving }) do
     for _, holder in ipairs(list) do
       local id = holder.site.id
       own[id] = (own[id] or 0) + 1
@@ -107,8 +110,13 @@ function M.limits(run, count)
   return { deadline_ms = limits.task_deadline_ms, instructions = instructions, head_start_ms = limits.task_head_start_ms }
 end
 
--- `ids`: the nodes that are asked about, when it is not simply all.
-local function new_question(run, job, state, ids)
+--- The question where the slots of a task go.
+-- @tparam table run see `place`
+-- @tparam Job job
+-- @tparam table state from slots.settle, `to_place`: the slots
+-- @tparam[opt] {integer,...} ids the nodes that are asked about, when it is not simply all
+-- @treturn table see question.choose
+function M.question(run, job, state, ids)
   local board, policy = run.board, run.policy
   local asker, values = M.asker(run, job)
   local around, own, staying = surroundings.of(run.engine, job), M.count_own(state)
@@ -126,8 +134,10 @@ local function new_question(run, job, state, ids)
   return asked
 end
 
--- It was cut off somewhere: what it counted and what the pool knows is worth nothing.
-local function undo(run, asked)
+--- A question was cut off somewhere: what it counted and what its pool knows is worth nothing.
+-- @tparam table run
+-- @tparam table asked
+function M.undo(run, asked)
   if asked.is_kept then run.pools:drop(asked.pool) end
   for _, site in ipairs(asked.chosen) do run.ledger:recount(site) end
   for id in pairs(asked.staying) do
@@ -136,12 +146,16 @@ local function undo(run, asked)
   end
 end
 
-local function ask(run, asked)
+--- Has nodes chosen.
+-- @tparam table run
+-- @tparam table asked from `question`; gets `chosen`, `ports`
+-- @treturn string outcome, see Policy:run, or "bad_result"; all but "ok" with a message and maybe a traceback
+function M.ask(run, asked)
   local limits = M.limits(run, math.min(asked.count, run.board.count * asked.limit))
   run.asked = run.asked + 1
   local outcome, message, traceback = run.policy:run(question.choose, limits, asked)
   if outcome == "ok" then return "ok" end
-  undo(run, asked)
+  M.undo(run, asked)
   if outcome == "timeout" then run.wasted_instructions = run.wasted_instructions + limits.instructions end
   if outcome == "error" and asked.asker.bad_result then return "bad_result", asked.asker.bad_result end
   return outcome, message, traceback
@@ -175,7 +189,7 @@ function M.place(run, job, state)
   local ids
   if is_everywhere then
     ids = lacking_ids(run, job, (M.count_own(state)))
-    state.to_place = free_slots(state, #ids)
+    state.to_place = M.free_slots(state, #ids)
   end
   -- A settled task costs nothing; only one for every node has to look for nodes that joined.
   if #state.to_place == 0 then return end
@@ -185,9 +199,9 @@ function M.place(run, job, state)
     state.pending, state.cause, run.is_rate_limited = state.to_place, { code = "start_rate" }, true
     return
   end
-  local asked = new_question(run, job, state, ids)
+  local asked = M.question(run, job, state, ids)
   local traceback
-  outcome, message, traceback = ask(run, asked)
+  outcome, message, traceback = M.ask(run, asked)
   if outcome ~= "ok" then return fail(run, state, outcome, message, traceback) end
   for position, site in ipairs(asked.chosen) do
     local replica = {

@@ -1,4 +1,5 @@
 --- What would change: a decision as a diff per node and per task, for people and programs; nothing is written.
+local moves = require("appmgr.planner.moves")
 local reasons = require("appmgr.planner.reasons")
 
 local M = {}
@@ -17,7 +18,10 @@ end
 local function steps_of(change, before)
   local old, new, steps = index(before), index(change.replicas), {}
   local function add(replica, what, version)
-    steps[#steps + 1] = { node = change.host, task = replica.task, slot = replica.slot, step = what, version = version }
+    steps[#steps + 1] = {
+      node = change.host, task = replica.task, slot = replica.slot, step = what, version = version,
+      why = what == "start" and replica.moved and moves.text(replica.moved) or nil,
+    }
   end
   for _, replica in ipairs(change.replicas or {}) do
     local known = old[slot_id(replica)]
@@ -88,7 +92,7 @@ end
 -- @tparam {change,...} changes see diff.changes
 -- @tparam table json appmgr.json
 -- @treturn table `nodes` and `tasks`: arrays of {`name`, `steps`}, each step {`node`, `task`, `slot`, `step` ("start", "stop", "keep",
---   "update", "leave", "lose"), `version`}; `pending`: array of {`name`, `pending`, `reason`}; `index`
+--   "update", "leave", "lose"), `version`, `why` (of a move for balance)}; `pending`: array of {`name`, `pending`, `reason`}; `index`
 function M.build(model, snapshot, engine, changes, json)
   local steps = {}
   for _, change in ipairs(changes) do

@@ -2,6 +2,7 @@
 --
 -- A policy decides between nodes that the engine offers; it never sees the
 -- model, and nothing it does outlives a question but its answer.
+local canonical = require("appmgr.planner.rules.canonical")
 local fields = require("appmgr.fields")
 local names = require("appmgr.names")
 local policy_options = require("appmgr.planner.policy_options")
@@ -121,6 +122,16 @@ local function refusal(source, reason)
   return nil, ("policy \"%s\": %s"):format(source.name, reason)
 end
 
+-- Equal where text and options are.
+local function identity_of(source)
+  local parts = { source.hash }
+  for _, name in ipairs(canonical.sorted_keys(source.options or {})) do
+    parts[#parts + 1] = name
+    parts[#parts + 1] = tostring(source.options[name])
+  end
+  return canonical.of(parts)
+end
+
 --- Loads a policy.
 -- @tparam table deps `sandbox` (core.sandbox)
 -- @tparam table source `name` (for messages), `text`, `hash`, `options` (values by name; nil: the defaults)
@@ -145,7 +156,8 @@ function Policy.load(deps, source)
   local reads, noted = definition.reads or {}, {}
   for kind in pairs(record.FIELDS) do noted[kind] = { fields = {}, count = 0 } end
   return setmetatable({
-    sandbox = sandbox, name = source.name, hash = source.hash, filter = definition.filter, score = definition.score,
+    sandbox = sandbox, name = source.name, hash = source.hash, identity = identity_of(source),
+    filter = definition.filter, score = definition.score,
     options = options, spread = spread, preempts = definition.preempts == true, reads = reads, noted = noted,
     is_global = reads["cluster.replicas"] == true,
     new_task = record.maker("task", reads, noted.task), new_node = record.maker("node", reads, noted.node),

@@ -3,6 +3,7 @@
 -- The desk lends what it decides with; a planner that is only asked (`appmgr plan`) and one that leads answer alike.
 local fresh = require("appmgr.planner.fresh")
 local guard = require("appmgr.planner.guard")
+local moves = require("appmgr.planner.moves")
 local plan = require("appmgr.planner.plan")
 local reasons = require("appmgr.planner.reasons")
 local report = require("appmgr.planner.report")
@@ -63,7 +64,7 @@ local function make_plan(desk, header, tools)
   if frozen then return { type = "plan", frozen = frozen } end
   local engine = tools.fed_engine(desk, snapshot)
   local terms = tools.terms_of(header)
-  local result = engine:decide(snapshot.now)
+  local result = engine:decide(snapshot.now, nil, tools.balance_of(desk, terms))
   local decided, restrained = restraint.apply(result, snapshot, desk.model, terms)
   local wave = snapshot.absence.held
   -- The leader will note another moment than ours, and so give it another id.
@@ -72,6 +73,7 @@ local function make_plan(desk, header, tools)
   answer.type, answer.outcome, answer.outcome_message = "plan", result.outcome, result.outcome_message
   answer.confirm = confirmable(restrained, snapshot, json)
   answer.restraints = json.array(restraint.problems(restrained, snapshot, terms))
+  answer.balance = result.balance and result.balance.text
   return answer
 end
 
@@ -81,6 +83,19 @@ local function explained(rows, json)
     row.reasons = json.array(row.reasons)
   end
   return json.array(rows)
+end
+
+-- The replicas of a task that run where they do because they were moved for balance.
+local function moved_rows(engine, task)
+  local list = {}
+  engine:each_holder(task, function(holder)
+    local replica = holder.replica
+    if replica.moved then
+      list[#list + 1] = { slot = replica.slot, node = holder.site.name, at = replica.moved.at, text = moves.text(replica.moved) }
+    end
+  end)
+  table.sort(list, function(a, b) return a.slot < b.slot end)
+  return list
 end
 
 -- Why does a task run where it runs, and why not elsewhere?
@@ -95,14 +110,15 @@ local function explain(desk, header, tools)
     return { type = "explanation", error = entry and table.concat(entry.errors, "; ") or "there is no such task" }
   end
   return {
-    type = "explanation", nodes = explained(rows, json), pending = #state.pending + #state.placed,
+    type = "explanation", nodes = explained(rows, json), moved = json.array(moved_rows(engine, header.task)),
+    pending = #state.pending + #state.placed,
     reason = #state.reasons > 0 and reasons.sentence(state.reasons, #snapshot.nodes) or nil,
     policy = desk.policy and { name = desk.policy.name, hash = desk.policy.hash },
   }
 end
 
 --- The messages that are questions.
--- @tparam table tools `snapshot` (function(desk, header)), `fed_engine`, `changes_of`, `terms_of`
+-- @tparam table tools `snapshot` (function(desk, header)), `fed_engine`, `changes_of`, `terms_of`, `balance_of`
 -- @treturn table functions (desk, header) → answer, by type
 function M.handlers(tools)
   local handlers = {}

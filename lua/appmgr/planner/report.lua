@@ -1,5 +1,6 @@
 --- The cluster as people look at it: tasks with their slots, nodes with their load.
 local Nodes = require("appmgr.planner.nodes")
+local moves = require("appmgr.planner.moves")
 local reasons = require("appmgr.planner.reasons")
 local room = require("appmgr.planner.room")
 local Slots = require("appmgr.planner.slots")
@@ -27,13 +28,22 @@ local function error_of(holder)
   return row and type(row.error) == "string" and row.error or nil
 end
 
+-- Where the successor of a replica is that moves for balance, and why it moves.
+local function move_of(successor)
+  if not successor then return nil end
+  local replica = successor.replica
+  return { node = successor.node.name, slot = replica.slot, why = moves.reason(replica.moved) }
+end
+
 local function slot_rows(holders)
   local rows, running, assigned = {}, 0, 0
+  local successor_of = moves.pairs(holders)
   for position, holder in ipairs(holders) do
     local replica, state = holder.replica, state_of(holder)
     rows[position] = {
       slot = replica.slot, node = holder.node.name, version = replica.version, since = replica.since, state = state,
-      error = error_of(holder), ports = replica.ports,
+      error = error_of(holder), ports = replica.ports, moving_to = move_of(successor_of[holder]),
+      moved = replica.moved and moves.text(replica.moved) or nil,
     }
     if not replica.leaving then assigned = assigned + 1 end
     if state == "running" then running = running + 1 end

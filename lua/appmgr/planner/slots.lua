@@ -7,7 +7,8 @@
 -- assignment and may be placed.
 --
 -- What a drained node has is outgoing: it stays until its successor, a slot with a number of its own, is shown to
--- run (see succession.lua). So the numbers of a task's slots are any that differ, the lowest that are free first.
+-- run (see succession.lua); and so does what moves for balance (moves.lua). So the numbers of a task's slots are any that
+-- differ, the lowest that are free first.
 local Nodes = require("appmgr.planner.nodes")
 local hosting = require("appmgr.planner.hosting")
 local succession = require("appmgr.planner.succession")
@@ -151,21 +152,24 @@ end
 -- @tparam table job `name`, `entry` (nil when it was removed), `task` (nil when its document cannot be used), `kind`
 -- @tparam {holder,...} holders `site`, `replica`; sorted in place
 -- @tparam integer now unix s
--- @treturn table `mode` ("normal", "kept", "removed"), `staying`, `outgoing`, `leaving`, `left` (holders; `why`: the reason
---   by holder, for those that leave), `taken` (holder that stays or goes out by slot), `blocked` (leaving holder by slot),
+-- @treturn table `mode` ("normal", "kept", "removed"), `staying`, `outgoing`, `moving`, `leaving`, `left` (holders; `why`: the
+--   reason by holder, for those that leave; `successor_of`: by holder that moves), `taken` (holder that stays, goes out or
+--   moves by slot), `blocked` (leaving holder by slot),
 --   `to_place` (slots), `wake_at` (unix s: when to look again though nothing happened; nil: never)
 function M.settle(job, holders, now)
   table.sort(holders, holder_order)
   local state = {
     mode = job.entry and "normal" or "removed", holders = holders, staying = {}, outgoing = {}, leaving = {}, left = {},
-    why = {}, taken = {}, blocked = {}, to_place = {},
+    why = {}, taken = {}, blocked = {}, to_place = {}, moving = {}, successor_of = {},
   }
   if job.entry and (not job.task or #job.task.unsupported > 0) then
     state.mode = "kept"
     keep_all(state)
   else
     split(job, state, now)
+    succession.pair(job, state)
     cut_down(job, state)
+    succession.follow(state)
     succession.release(job, state)
     state.wake_at = succession.wake_at(state)
   end

@@ -1,8 +1,9 @@
 --- What a drained node has gives way to a successor that runs already, where
--- that can be.
+-- that can be; and so does what moves to where it is better off.
 --
 -- Nobody has to remember who succeeds whom: what goes is on a node that is drained, and its successors are
--- the newest slots of those that are more than the rest.
+-- the newest slots of those that are more than the rest. In a move for balance the successor says whom it succeeds (moves.lua).
+local moves = require("appmgr.planner.moves")
 local rollout = require("appmgr.planner.rollout")
 
 local M = {}
@@ -31,11 +32,15 @@ local function newest_first(a, b)
   return a.replica.slot > b.replica.slot
 end
 
--- The slots that are there because others go.
+-- The slots that are there because those of a drained node go.
 local function successors(state, wanted)
   local count = math.min(#state.staying, #state.staying + #state.outgoing - wanted)
   if count <= 0 then return {} end
-  local list = table.move(state.staying, 1, #state.staying, 1, {})
+  local list, succeeds = {}, {}
+  for _, successor in pairs(state.successor_of) do succeeds[successor] = true end
+  for _, holder in ipairs(state.staying) do
+    if not succeeds[holder] then list[#list + 1] = holder end
+  end
   table.sort(list, newest_first)
   return table.move(list, 1, count, 1, {})
 end
@@ -44,24 +49,97 @@ local function runs(job, holder)
   return job.task.application.status == 0 or rollout.runs(holder, holder.replica.version)
 end
 
+local function leave(state, holder, code)
+  state.leaving[#state.leaving + 1], state.why[holder] = holder, { code = code }
+  state.taken[holder.replica.slot] = nil
+end
+
 local function send_away(state, count)
-  for _ = 1, math.min(count, #state.outgoing) do
-    local holder = table.remove(state.outgoing, 1)
-    state.leaving[#state.leaving + 1], state.why[holder] = holder, { code = "drain" }
-    state.taken[holder.replica.slot] = nil
+  for _ = 1, math.min(count, #state.outgoing) do leave(state, table.remove(state.outgoing, 1), "drain") end
+end
+
+local function without(list, dropped)
+  local kept = {}
+  for _, item in ipairs(list) do
+    if not dropped[item] then kept[#kept + 1] = item end
   end
+  return kept
+end
+
+-- A successor that keeps failing where it is gives up, and the other stays.
+local function has_failed(job, successor)
+  local avoided = successor.site.node.avoid
+  return avoided ~= nil and avoided[job.name] ~= nil and not runs(job, successor)
+end
+
+--- Takes those that move for balance out of those that stay. What has been told to go already goes on leaving.
+-- @tparam Job job
+-- @tparam table state see slots.settle; gets `moving`, `successor_of`
+function M.pair(job, state)
+  local found, dropped = moves.pairs(state.staying), {}
+  if not next(found) or job.task.replication == "all" then return end
+  for _, holder in ipairs(state.staying) do
+    local successor = found[holder]
+    if successor and has_failed(job, successor) and not holder.replica.leaving then
+      leave(state, successor, "rebalance")
+      dropped[successor] = true
+    elseif successor and holder.replica.leaving then
+      leave(state, holder, "rebalance")
+      dropped[holder] = true
+    elseif successor then
+      state.moving[#state.moving + 1], state.successor_of[holder], dropped[holder] = holder, successor, true
+    end
+  end
+  state.staying = without(state.staying, dropped)
+end
+
+--- Those whose successors have to go, as the task wants fewer, go with them: each two are one replica.
+-- @tparam table state see slots.settle
+function M.follow(state)
+  local still = {}
+  for _, holder in ipairs(state.moving) do
+    local reason = state.why[state.successor_of[holder]]
+    if reason then
+      state.successor_of[holder] = nil
+      leave(state, holder, reason.code)
+    else
+      still[#still + 1] = holder
+    end
+  end
+  state.moving = still
+end
+
+-- Lets those that move go whose own successor is shown to run. Of a node that is away nothing is known.
+local function release_moving(job, state)
+  local still = {}
+  for _, holder in ipairs(state.moving) do
+    local successor = state.successor_of[holder]
+    state.successors[#state.successors + 1] = successor
+    if not holder.site.node.gone and runs(job, successor) then
+      leave(state, holder, "rebalance")
+    else
+      still[#still + 1] = holder
+    end
+  end
+  state.moving = still
 end
 
 --- Lets those go whose successors are shown to run.
 -- @tparam Job job
 -- @tparam table state see slots.settle; gets `successors`
 function M.release(job, state)
+  if #state.moving > 0 then
+    state.successors = {}
+    release_moving(job, state)
+  end
   if #state.outgoing == 0 then return end
+  local others = state.successors or {}
   state.successors = successors(state, job.task.replication)
   local ready = math.max(0, #state.outgoing - job.task.replication)
   for _, holder in ipairs(state.successors) do
     if runs(job, holder) then ready = ready + 1 end
   end
+  table.move(others, 1, #others, #state.successors + 1, state.successors)
   send_away(state, ready)
 end
 

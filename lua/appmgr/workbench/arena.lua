@@ -14,14 +14,19 @@ Arena.__index = Arena
 --- A move takes three passes, and each task that waits for another's room may begin then.
 local MAX_PASSES <const> = 60
 
+--- It begins, the other one is told to go, and has gone; looks without a move come on top of that.
+local DECISIONS_PER_MOVE <const> = 6
+
 --- @tparam table deps `json`, `codec`, `clock` (function → s of processor time)
 -- @tparam Policy policy
 -- @tparam[opt] table limits see Engine.new
+-- @tparam[opt] table terms of moves for balance, see appmgr.rebalance_terms; nil: nothing is moved for that
 -- @treturn Arena `seconds` (of processor time that deciding took), `decisions`, `held` (replicas by host), `total`,
 --   `started`, `stopped` (replicas, since it was made)
-function Arena.new(deps, policy, limits)
+function Arena.new(deps, policy, limits, terms)
   return setmetatable({
-    deps = deps, engine = Engine.new({ policy = policy, limits = limits }), held = {}, index = {}, marks = {},
+    deps = deps, terms = terms and setmetatable({ digest = deps.codec.sha256 }, { __index = terms }),
+    engine = Engine.new({ policy = policy, limits = limits }), held = {}, index = {}, marks = {},
     documents = {}, intents = {}, watched = {}, last_index = 0, now = 1000000, seconds = 0, decisions = 0, started = 0,
     stopped = 0, total = 0,
   }, Arena)
@@ -144,11 +149,12 @@ local function watch(self, status_hosts)
 end
 
 --- Decides once, and lets the decision take effect.
+-- @tparam[opt=false] boolean may_balance whether moves for balance may begin
 -- @treturn table the decision, see Engine.decide, with `violation` (see check.violation)
 -- @treturn boolean whether it changed anything
-function Arena:step()
+function Arena:step(may_balance)
   local began = self.deps.clock()
-  local result = self.engine:decide(self.now)
+  local result = self.engine:decide(self.now, nil, may_balance and self.terms or nil)
   result.violation = check.violation(self.engine, result.changes)
   self.seconds, self.decisions, self.now = self.seconds + self.deps.clock() - began, self.decisions + 1, self.now + 1
   local has_changed = false
@@ -161,6 +167,25 @@ function Arena:step()
   return result, has_changed
 end
 
+--- Lets replicas be moved for balance until none would be better off elsewhere; time passes as it has to.
+-- @treturn[1] integer how many seconds that took
+-- @treturn[1] string what there is to say of it
+-- @treturn[2] nil
+-- @treturn[2] string what went wrong
+function Arena:balance()
+  local began = self.now
+  -- A replica is moved once at most, in a few decisions.
+  for _ = 1, MAX_PASSES + DECISIONS_PER_MOVE * self.total do
+    local result, has_changed = self:step(true)
+    if result.violation then return nil, result.violation end
+    if not has_changed and not next(result.status_hosts) then
+      local balance = result.balance or {}
+      if not balance.look_at then return self.now - began, balance.text end
+      self.now = math.max(self.now, balance.look_at)
+    end
+  end
+  return nil, "moves for balance do not come to an end"
+end
 
 --- Decides until nothing changes any more. What the policy fails for is set aside, see Arena:failed: when the others are
 -- placed, each later decision asks for those tasks alone, and that all of these fail says nothing of the policy.

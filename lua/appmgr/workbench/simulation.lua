@@ -24,14 +24,25 @@ local function fill(arena, cluster)
   return unusable
 end
 
+local function settle(arena)
+  local fault = arena:settle()
+  return fault == nil, fault
+end
+
+-- After what happened replicas move to where they are better off.
+local function balance(arena)
+  return arena:balance()
+end
+
 -- One step: decides until nothing changes, and measures that.
-local function measured(run, what)
+local function measured(run, what, act)
   local arena = run.arena
   local seconds, started, stopped = arena.seconds, arena.started, arena.stopped
-  local fault = arena:settle()
-  if fault then return nil, ("%s: %s"):format(what, fault) end
+  local took, text = act(arena)
+  if not took then return nil, ("%s: %s"):format(what, text) end
   local step = quality.of(arena)
   step.event, step.cpu_seconds = what, arena.seconds - seconds
+  if act == balance then step.balance_seconds, step.balance = took, text end
   step.started, step.moves, step.lost = arena.started - started, arena.stopped - stopped, run.lost - run.lost_before
   run.lost_before = run.lost
   for _, failure in ipairs(arena:failed()) do
@@ -40,6 +51,17 @@ local function measured(run, what)
     end
   end
   return step
+end
+
+-- What happens, and what is moved for balance after that where it is asked for.
+local function add_steps(run, steps, what)
+  local step, reason = measured(run, what, settle)
+  if not step then return nil, reason end
+  steps[#steps + 1] = step
+  if not run.arena.terms then return true end
+  step, reason = measured(run, "rebalance", balance)
+  steps[#steps + 1] = step
+  return step ~= nil, reason
 end
 
 local function copied(tasks)
@@ -55,27 +77,30 @@ end
 --   a document that cannot be used freezes its task, and is no error
 -- @tparam table list the events, see events.lua
 -- @tparam integer seed of what the events make up
+-- @tparam[opt] table terms of moves for balance, see appmgr.rebalance_terms; nil: nothing is moved for that
 -- @treturn[1] {table,...} steps, the first for the cluster as it is: see quality.of, and `event`, `cpu_seconds` (that
---   deciding took), `started`, `moves` (replicas told to leave a node), `lost` (with their nodes)
+--   deciding took), `started`, `moves` (replicas told to leave a node), `lost` (with their nodes); where there are terms each
+--   is followed by one with what was moved for balance, `balance_seconds` (how long that would take), `balance` (a text)
 -- @treturn[1] Arena
 -- @treturn[1] {{task=,text=},...} failures: tasks that the policy failed for, each once, at any step
 -- @treturn[1] {{task=,text=},...} unusable: tasks whose documents cannot be used
 -- @treturn[2] nil
 -- @treturn[2] string what is wrong with the cluster, an event, or the policy
-function M.run(deps, policy, cluster, list, seed)
-  local arena = Arena.new(deps, policy, LIMITS)
+function M.run(deps, policy, cluster, list, seed, terms)
+  local arena = Arena.new(deps, policy, LIMITS, terms)
   local unusable, reason = fill(arena, cluster)
   if not unusable then return nil, reason end
   local run, steps = events.new_run(arena, copied(cluster.tasks), seed), {}
   run.failed, run.failures = {}, {}
-  steps[1], reason = measured(run, "start")
-  if not steps[1] then return nil, reason end
+  local done
+  done, reason = add_steps(run, steps, "start")
+  if not done then return nil, reason end
   for position, event in ipairs(list) do
     local what
     what, reason = events.apply(run, event)
     if not what then return nil, ("event %d: %s"):format(position, reason) end
-    steps[#steps + 1], reason = measured(run, what)
-    if not steps[#steps] then return nil, reason end
+    done, reason = add_steps(run, steps, what)
+    if not done then return nil, reason end
   end
   return steps, arena, run.failures, unusable
 end

@@ -13,7 +13,7 @@ local function new_agent()
     node = "alpha", version = "0.1.0", pid = 7, started_ms = 1000, state_dir = "/s",
     config = {
       Description = "web tier", Consul = { prefix = "appmgr", token = "secret", session_TTL = 30 },
-      Placement = { node_grace_seconds = 5 },
+      Placement = { node_grace_seconds = 5 }, Policy = { name = "spread" },
     },
     policy_source = { policy = { name = "spread", source = "return {}" } },
     client = {},

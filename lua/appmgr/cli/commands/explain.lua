@@ -24,6 +24,10 @@ local function describe(answer, task)
     rows[index] = { row.node, row.replicas, score, text }
   end
   local parts = { grid.format({ "NODE", ">HAS", ">SCORE", "WHY" }, rows) }
+  for index, moved in ipairs(answer.moved) do
+    parts[#parts + 1] = ("%sslot %d on %s: %s, %s"):format(index == 1 and "\n" or "", moved.slot, moved.node, moved.text,
+      os.date("%Y-%m-%d %H:%M:%S", moved.at))
+  end
   if answer.pending > 0 then
     parts[#parts + 1] = ('\ntask "%s": %d pending%s'):format(task, answer.pending, answer.reason and ": " .. answer.reason or "")
   end

@@ -37,7 +37,7 @@ local function read_tasks(context, paths)
 end
 
 local function describe_step(step, other)
-  local note = NOTES[step.step]
+  local note = step.why or NOTES[step.step]
   if step.step == "update" then note = "gets version " .. step.version:sub(1, 8) end
   local where = other == "node" and step.node or ("%s.%d"):format(step.task, step.slot)
   local what = other == "node" and ("  %s slot %d %s %s"):format(WORDS[step.step], step.slot, "on", where)
@@ -60,6 +60,7 @@ local function describe(answer)
     lines[#lines + 1] = ('task "%s": %d pending: %s'):format(row.name, row.pending, row.reason)
   end
   for _, restraint in ipairs(answer.restraints) do lines[#lines + 1] = restraint.text end
+  if answer.balance then lines[#lines + 1] = "rebalance: " .. answer.balance end
   lines[#lines + 1] = ("index: %d"):format(answer.index)
   return table.concat(lines, "\n")
 end

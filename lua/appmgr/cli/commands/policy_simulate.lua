@@ -4,6 +4,7 @@ local documents = require("appmgr.cli.documents")
 local grid = require("appmgr.cli.grid")
 local json = require("appmgr.json")
 local policy_file = require("appmgr.workbench.policy_file")
+local rebalance_terms = require("appmgr.rebalance_terms")
 local simulation = require("appmgr.workbench.simulation")
 local snapshots = require("appmgr.workbench.snapshots")
 local synthetic = require("appmgr.workbench.synthetic")
@@ -15,8 +16,9 @@ Place a large cluster's tasks in memory, let things happen to it, and measure; w
 The cluster is made up by chance (a third of the tasks bound to some of the nodes), or a snapshot.
 Events are a JSON array: {"lose": 3}, {"lose": "n00007"}, {"join": 3}, {"drain": "n00001"},
 {"undrain": "n00001"}, {"apply": {"name": "web", …}}, {"scale": {"name": "web", "replication": 5}},
-{"remove": "web"}. Times are of the processor, for deciding and checking the decision. It fails when
-the policy fails for a task.
+{"remove": "web"}. After each of them replicas move to where they are better off, where there is
+--rebalance '{"max_moves": 5, "margin": 0.2}', as Policy.rebalance of the configuration says. Times are
+of the processor, for deciding and checking the decision. It fails when the policy fails for a task.
 
   --nodes N        how many nodes (default: 100)
   --tasks N        how many tasks (default: 100)
@@ -27,6 +29,7 @@ the policy fails for a task.
   --options JSON   the policy's options
   --compare NAME   run another policy, too
   --events PATH    what happens then
+  --rebalance JSON  move what is better off elsewhere, too, by these terms ({}: the defaults)
   --json           for programs]]
 
 local MAX_BYTES <const>, MAX_TOLD <const> = 256 * 1024 * 1024, 5
@@ -73,6 +76,12 @@ local function percent(share)
   return share and ("%.1f %%"):format(100 * share) or nil
 end
 
+-- What a step with moves for balance would take in a real cluster.
+local function event_of(step)
+  if not step.balance_seconds then return step.event end
+  return step.moves == 0 and "rebalance" or ("rebalance, in %s"):format(grid.duration(step.balance_seconds))
+end
+
 -- A thousand tasks that fail for one reason are told by a few.
 local function tell(context, list, suffix)
   for position, entry in ipairs(list) do
@@ -85,7 +94,7 @@ local function print_run(context, summary)
   local rows = {}
   for position, step in ipairs(summary.steps) do
     rows[position] = {
-      step.event, step.placed, step.pending, step.started, step.moves, step.lost, ("%d of %d"):format(step.nodes_used, step.nodes),
+      event_of(step), step.placed, step.pending, step.started, step.moves, step.lost, ("%d of %d"):format(step.nodes_used, step.nodes),
       ("%.3f"):format(step.imbalance), percent(step.utilisation.cpu), percent(step.utilisation.memory_mb),
       ("%.3f s"):format(step.cpu_seconds),
     }
@@ -96,6 +105,8 @@ local function print_run(context, summary)
   }, rows))
   context:print(("%.0f placements a second; at most %.0f MB of memory"):format(summary.placements_per_second,
     summary.peak_memory_mb or 0))
+  local last = summary.steps[#summary.steps]
+  if last.balance then context:print("rebalance: " .. last.balance) end
   tell(context, summary.failures, "")
   tell(context, summary.unusable, "; what runs of it stays as it is")
 end
@@ -108,8 +119,13 @@ local function run_policy(context, arguments, word, options)
   if not cluster then return nil, reason end
   list, reason = events_of(context, arguments)
   if not list then return nil, reason end
+  local terms
+  if arguments.rebalance then
+    terms, reason = rebalance_terms.parse(arguments.rebalance)
+    if not terms then return nil, "--rebalance: " .. reason end
+  end
   local steps, arena, failures, unusable = simulation.run(policy_file.arena_deps(context), policy, cluster, list,
-    arguments.seed or 1)
+    arguments.seed or 1, terms)
   if not steps then return nil, ("policy \"%s\": %s"):format(policy.name, arena) end
   local summary = summary_of(context, policy.name, steps)
   summary.failures, summary.unusable = json.array(failures), json.array(unusable)

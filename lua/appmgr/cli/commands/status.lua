@@ -87,6 +87,7 @@ local function leading_lines(leading)
     { "policy", describe_policy(leading) },
     { "decisions", describe_outcomes(leading.outcomes) },
     { "shadow", describe_shadow(leading.shadow) },
+    { "rebalance", leading.rebalance },
   }
 end
 

@@ -5,12 +5,15 @@
 --   3. rollout.advance   the next slot to its new version
 --      peers.share       each slot is told where the others are, where its task asks for it
 --
+-- Where nothing of that is left to do, rebalance.run may begin to move what would be better off elsewhere.
+--
 -- The first pass ends before the second begins, so that room that is given up
 -- by one task can be taken by any other.
 local Jobs = require("appmgr.planner.engine.jobs")
 local peers = require("appmgr.planner.peers")
 local placement = require("appmgr.planner.placement")
 local preemption = require("appmgr.planner.preemption")
+local rebalance = require("appmgr.planner.rebalance")
 local reasons = require("appmgr.planner.reasons")
 local rollout = require("appmgr.planner.rollout")
 local slots = require("appmgr.planner.slots")
@@ -24,7 +27,7 @@ local function with_leaving(replica, leaving)
   if (replica.leaving == true) == leaving then return replica end
   return {
     task = replica.task, slot = replica.slot, version = replica.version, since = replica.since, ports = replica.ports,
-    peers = replica.peers, leaving = leaving or nil,
+    peers = replica.peers, moved = replica.moved, leaving = leaving or nil,
   }
 end
 
@@ -49,12 +52,17 @@ local function settle(self, run, job)
   apply_settled(self, run, state)
 end
 
-local function leave_staying(state, holder, reason)
-  local staying = {}
-  for _, other in ipairs(state.staying) do
-    if other ~= holder then staying[#staying + 1] = other end
+local function without(list, holder)
+  local kept = {}
+  for _, other in ipairs(list) do
+    if other ~= holder then kept[#kept + 1] = other end
   end
-  state.staying, state.taken[holder.replica.slot] = staying, nil
+  return kept
+end
+
+local function leave_staying(state, holder, reason)
+  state.staying, state.moving = without(state.staying, holder), without(state.moving, holder)
+  state.taken[holder.replica.slot] = nil
   state.leaving[#state.leaving + 1], state.why[holder], state.blocked[holder.replica.slot] = holder, reason, holder
 end
 
@@ -64,13 +72,15 @@ local function evict(self, run, due, job, replica, site)
     settle(self, run, job)
     due[#due + 1] = job
   end
-  for _, holder in ipairs(job.state.staying) do
-    if holder.site == site and holder.replica.slot == replica.slot then
-      local reason, marked = { code = "preempted" }, with_leaving(holder.replica, true)
-      marked.preempted = true
-      run.stops[#run.stops + 1] = { holder = holder, reason = reason }
-      self.ledger:replace(holder, marked)
-      return leave_staying(job.state, holder, reason)
+  for _, list in ipairs({ job.state.staying, job.state.moving }) do
+    for _, holder in ipairs(list) do
+      if holder.site == site and holder.replica.slot == replica.slot then
+        local reason, marked = { code = "preempted" }, with_leaving(holder.replica, true)
+        marked.preempted = true
+        run.stops[#run.stops + 1] = { holder = holder, reason = reason }
+        self.ledger:replace(holder, marked)
+        return leave_staying(job.state, holder, reason)
+      end
     end
   end
 end
@@ -138,7 +148,7 @@ local function move_to_current(self, job, holder, since)
   self.board:touch(holder.site)
   self.ledger:replace(holder, {
     task = before.task, slot = before.slot, version = job.task.version, since = since, ports = next(given) and given or nil,
-    peers = before.peers,
+    peers = before.peers, moved = before.moved,
   })
   return true
 end
@@ -154,17 +164,19 @@ local function roll_all(self, run, due)
   end
 end
 
--- Slots that cannot be placed yet because they have not stopped elsewhere.
+-- Slots that cannot be placed yet because they have not stopped elsewhere. What has its successor is not waited for.
 local function add_blocked(job)
   local state, replication, waiting = job.state, job.task.replication, {}
-  if replication == "all" then return end
+  local lacking = replication ~= "all" and replication - #state.staying - #state.pending or 0
+  if lacking <= 0 then return end
   for slot in pairs(state.blocked) do
     if slot < replication and not state.taken[slot] then waiting[#waiting + 1] = slot end
   end
   if #waiting == 0 then return end
   table.sort(waiting)
   state.waiting = state.waiting or {}
-  for _, slot in ipairs(waiting) do
+  for position = 1, math.min(lacking, #waiting) do
+    local slot = waiting[position]
     state.pending[#state.pending + 1] = slot
     state.waiting[#state.waiting + 1] = { code = "leaving", args = { slot = slot, node = state.blocked[slot].site.name } }
   end
@@ -182,19 +194,42 @@ local function outcome_of(self, run)
   return "ok"
 end
 
-local function finish(self, run, due)
-  local states = {}
-  for position, job in ipairs(due) do
+local function note_states(self, due)
+  for _, job in ipairs(due) do
     if job.state.mode == "normal" then add_blocked(job) end
-    states[position] = job.state
     self.jobs:note_state(job)
   end
+end
+
+-- A replica gets its successor, on the node that was chosen and has counted it.
+local function begin_move(self, run, due, job, move)
+  if not run.settled[job] then
+    settle(self, run, job)
+    due[#due + 1] = job
+  end
+  local state, holder = job.state, move.holder
+  local successor = self.ledger:add(move.site, {
+    task = job.name, slot = move.slot, version = job.task.version, since = run.now, ports = move.ports, moved = move.moved,
+  })
+  state.placed[#state.placed + 1] = successor
+  state.staying = without(state.staying, holder)
+  state.staying[#state.staying + 1] = successor
+  state.moving[#state.moving + 1], state.successor_of[holder] = holder, successor
+  peers.share(job.task, state.staying, function(other, replica) self.ledger:replace(other, replica) end)
+  run.starts_left = run.starts_left - 1
+  self.jobs:note_state(job)
+end
+
+local function finish(self, run, due, balance)
+  local states, wake_at = {}, self.jobs:wake_at()
+  for position, job in ipairs(due) do states[position] = job.state end
+  if balance and balance.look_at then wake_at = math.min(wake_at or math.huge, balance.look_at) end
   local outcome, message = outcome_of(self, run)
   local changes, changed = self.ledger:close()
   return {
     changes = changes, states = states, stops = run.stops, status_hosts = self.jobs:status_hosts(self.unreadable),
-    wake_at = self.jobs:wake_at(), is_rate_limited = run.is_rate_limited == true,
-    outcome = outcome, outcome_message = message,
+    wake_at = wake_at, is_rate_limited = run.is_rate_limited == true,
+    outcome = outcome, outcome_message = message, balance = balance,
   }, changed
 end
 
@@ -211,9 +246,10 @@ end
 -- @tparam {Job,...} due the tasks that have something to do
 -- @tparam integer now unix s
 -- @tparam ?integer max_starts
+-- @tparam ?table terms of moves for balance, see rebalance.lua
 -- @treturn table see Engine.decide
 -- @treturn table set of the sites whose content changes
-function M.make(self, due, now, max_starts)
+function M.make(self, due, now, max_starts, terms)
   local run = new_run(self, now, max_starts)
   run.evict = function(job, replica, site) evict(self, run, due, job, replica, site) end
   run.reserve = function(site, kind) self.ledger:reserve(site, self.board.classes:room(kind)) end
@@ -221,7 +257,9 @@ function M.make(self, due, now, max_starts)
   table.sort(due, Jobs.order(self.board.totals))
   place_all(self, run, due)
   roll_all(self, run, due)
-  return finish(self, run, due)
+  note_states(self, due)
+  run.begin_move = function(job, move) begin_move(self, run, due, job, move) end
+  return finish(self, run, due, terms and rebalance.run(run, self.balance, terms, due))
 end
 
 return M

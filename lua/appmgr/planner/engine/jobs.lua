@@ -184,7 +184,7 @@ function Jobs:note_state(job)
   self.timed[job] = state.wake_at
   self.kept[job] = state.mode == "kept" or nil
   local watched = {}
-  local placed = #state.outgoing > 0 and state.placed or {}
+  local placed = (#state.outgoing > 0 or #state.moving > 0) and state.placed or {}
   for _, list in ipairs({ state.leaving, state.unproven, state.successors or {}, placed }) do
     for _, holder in ipairs(list) do watched[#watched + 1] = holder.site end
   end

@@ -30,7 +30,7 @@ local function wish(question, group)
   return wish_score
 end
 
--- Of all groups' best the one with the highest wish, then the highest score, then the first name.
+-- Of all groups' best the one with the highest wish, then the highest score, then the first name; and that wish.
 local function best_of_groups(question)
   local best_id, best_score, best_wish, best_ranking
   for _, group in ipairs(question.pool.groups) do
@@ -41,13 +41,13 @@ local function best_of_groups(question)
       best_id, best_score, best_wish, best_ranking = id, score, own, group.ranking
     end
   end
-  return best_id, best_ranking
+  return best_id, best_ranking, best_wish
 end
 
 local function best(question)
   if question.pool.group_of then return best_of_groups(question) end
   local ranking = question.pool.groups[1].ranking
-  return top_of(question, ranking), ranking
+  return top_of(question, ranking), ranking, 0
 end
 
 -- Relations and spread count what the task itself has just been given.
@@ -112,6 +112,43 @@ local function rank_holders(question)
       rank_own(question, ranking, id)
     end
   end
+end
+
+--- The best node for one more, which gets nothing by that. To be run by Policy:run.
+-- @tparam table question see `choose`
+-- @treturn ?integer its id; nil when there is none
+-- @treturn ?number its score
+-- @treturn ?number how much the task's own wishes speak for it
+function M.peek(question)
+  question.pool:catch_up(question.asker)
+  rank_holders(question)
+  local id, ranking, wish_score = best(question)
+  question.pool:end_use()
+  if id then return id, ranking.score[id], wish_score end
+end
+
+--- What a node would be worth to one of the task's replicas that it has, if it had not got it yet. To be run by Policy:run.
+-- @tparam table question see `choose`; gets `lifted` while it is asked, the site, for who is cut off
+-- @tparam Site site
+-- @treturn number|false the score; false when the policy refuses it
+function M.worth_of_own(question, site)
+  local board, class = question.board, site.class
+  question.lifted, question.lifted_class = site, class
+  site.class = board.classes:step(class, Classes.GO, question.room)
+  board:show(site)
+  if question.counts_own then site.visible.task_replicas = question.staying[site.id] - 1 end
+  local score = question.pool.book:ask(question.asker, site)
+  if question.counts_own then site.visible.task_replicas = 0 end
+  site.class, question.lifted = class, nil
+  return score
+end
+
+--- Puts right what `worth_of_own` was cut off in.
+-- @tparam table question
+function M.put_back(question)
+  local site = question.lifted
+  if not site then return end
+  site.class, site.record, site.visible, question.lifted = question.lifted_class, nil, nil, nil
 end
 
 --- Chooses nodes, and counts what they get. To be run by Policy:run.
