@@ -38,7 +38,7 @@ function M.pairs(holders)
 end
 
 local function shown(number)
-  return number and ("%.6g"):format(number) or "refused there"
+  return number and ("%.8g"):format(number) or "refused there"
 end
 
 --- Why a replica was moved, for people.

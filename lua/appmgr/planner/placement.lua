@@ -1,6 +1,7 @@
 --- Finds nodes for the slots of one task: the engine's own rules first, then the
 -- policy among the nodes that are left.
 local Pool = require("appmgr.planner.engine.pool")
+local canonical = require("appmgr.planner.rules.canonical")
 local kinds = require("appmgr.planner.kind")
 local question = require("appmgr.planner.engine.question")
 local surroundings = require("appmgr.planner.engine.surroundings")
@@ -60,16 +61,42 @@ local function lacking_ids(run, job, own)
   return ids
 end
 
+-- Nodes with the same combination have the same values of these labels.
+local function combination_of(names, labels)
+  if not names[2] then return labels[names[1]] or "" end
+  local parts = {}
+  for position, name in ipairs(names) do parts[position] = labels[name] or "" end
+  return canonical.of(parts)
+end
+
+-- What the labels of a spread are on the nodes that may have a task, each combination once.
+local function distinct_labels(board, kind)
+  local answers, list, known = board:answers(kind), {}, {}
+  for id = 1, board.count do
+    local answer = answers[id]
+    if answer == nil then answer = board:ask(answers, kind, id) end
+    if answer then
+      local labels = board.by_id[id].node.labels
+      local combination = combination_of(kind.spread.labels, labels)
+      if not known[combination] then known[combination], list[#list + 1] = true, labels end
+    end
+  end
+  return list
+end
+
+-- The same for many tasks of one decision.
+local function seen_labels(run, kind)
+  local key = kind.constraint.key .. "/" .. kind.spread.key
+  run.seen_labels = run.seen_labels or {}
+  run.seen_labels[key] = run.seen_labels[key] or distinct_labels(run.board, kind)
+  return run.seen_labels[key]
+end
+
 local function tally_of(run, job, state)
   local spread, board = job.kind.spread, run.board
   if not spread then return nil end
   local tally = spread.tally(job.task.replication == "all" and board.live or job.task.replication)
-  local answers = board:answers(job.kind)
-  for id = 1, board.count do
-    local answer = answers[id]
-    if answer == nil then answer = board:ask(answers, job.kind, id) end
-    if answer then tally:see(board.by_id[id].node.labels) end
-  end
+  for _, labels in ipairs(seen_labels(run, job.kind)) do tally:see(labels) end
   for _, holder in ipairs(state.staying) do tally:add(holder.site.node.labels, 1) end
   return tally
 end

@@ -15,7 +15,7 @@ local round_of = require("appmgr.planner.round")
 local M = {}
 
 -- So much is looked at in one decision, counted in replicas: the next one goes on there, after a while.
-local MAX_LOOK <const>, PAUSE_S <const> = 4000, 5
+local MAX_LOOK <const>, PAUSE_S <const> = 2000, 5
 
 --- @treturn table what an engine remembers of this between decisions
 function M.new()
@@ -24,7 +24,7 @@ end
 
 --- Something changed: what was looked at before may be worth a look again.
 function M.note_change(memory)
-  memory.is_due, memory.seen = true, 0
+  memory.is_due, memory.seen, memory.jobs = true, 0, nil
 end
 
 -- When it may be -------------------------------------------------------------------
@@ -71,12 +71,16 @@ local function obstacle(run, due)
   end
 end
 
+local function held_by(site)
+  return (site.edits or site.adds) and site:current() or site.view
+end
+
 -- How many more may begin now, and when the next one may if none.
 local function left_of(run, terms)
   local times, board = {}, run.board
   for id = 1, board.count do
     local site = board.by_id[id]
-    for _, replica in ipairs(site and site:current() or {}) do
+    for _, replica in ipairs(site and held_by(site) or {}) do
       local moved = replica.moved
       -- Whichever way the clock of another leader differs.
       if moved and math.abs(run.now - moved.at) < terms.interval_seconds then times[#times + 1] = moved.at end
@@ -157,6 +161,8 @@ local function begin(run, candidate, round)
     from = holder.site.name, slot = replica.slot, since = replica.since, at = run.now, round = round, by = candidate.by,
     before = candidate.before, after = candidate.after,
   }
+  local giving = run.giving[holder.site] or {}
+  run.giving[holder.site], giving[#giving + 1] = giving, asked.room
   run.begin_move(candidate.job, { holder = holder, site = site, slot = asked.slots[1], ports = asked.ports[1] or nil, moved = moved })
   return ("%s.%d moves from %s to %s as %s.%d: %s"):format(replica.task, replica.slot, moved.from, site.name, replica.task,
     asked.slots[1], moves.reason(moved))
@@ -198,8 +204,11 @@ function M.run(run, memory, terms, due)
       terms.max_moves, terms.interval_seconds)
     return { text = memory.text, moves = {}, look_at = free_at }
   end
-  local jobs = sorted_jobs(run)
+  local jobs = memory.jobs or sorted_jobs(run)
+  memory.jobs = jobs
   local round = round_of.of(run, jobs, memory.texts, terms.digest)
+  -- Who is about to go is still there, and counts no more where it is.
+  run.giving = {}
   local found = look(run, memory, jobs, terms.margin, round)
   if found[1] then memory.seen = 0 end
   local begun = move_some(run, found, math.min(left, run.starts_left), terms.margin, round)

@@ -50,9 +50,10 @@ local function is_worse(wish, score, other_wish, other_score)
 end
 
 -- Runs within the limits of the policy.
-local function appraise(asked, found, holders)
+local function appraise(asked, found, holders, giving)
   for _, holder in ipairs(holders) do
-    local wish, score = wish_of_own(asked, holder.site.node), question.worth_of_own(asked, holder.site)
+    local site = holder.site
+    local wish, score = wish_of_own(asked, site.node), question.worth_of_own(asked, site, giving[site])
     if not found.holder or is_worse(wish, score, found.wish, found.score) then
       found.holder, found.wish, found.score = holder, wish, score
     end
@@ -81,7 +82,7 @@ end
 -- As it stands in an assignment: short, and the same after it was written and read.
 local function rounded(number)
   if not number or number ~= number or math.abs(number) == math.huge then return nil end
-  local short = tonumber(("%.6g"):format(number))
+  local short = tonumber(("%.12g"):format(number))
   return math.tointeger(short) or short
 end
 
@@ -94,14 +95,13 @@ local function candidate_of(job, asked, found, by, gain)
   }
 end
 
--- What asking costs, in replicas: a pool that is made, and labels that are counted, take a look at every node.
+-- What asking costs, in replicas: a pool that is made asks about every node.
 local function cost_of(run, asked, holders)
-  local nodes = (asked.pool.cursor and 0 or run.board.count // 2) + (asked.tally and run.board.count // 8 or 0)
-  return #holders + 4 + nodes
+  return #holders + 4 + (asked.pool.cursor and 0 or run.board.count // 2)
 end
 
 --- Appraises a task.
--- @tparam table run of a decision
+-- @tparam table run of a decision; `giving`: by site, the rooms of those that begin to move away in it
 -- @tparam Job job
 -- @tparam number margin see `gain`
 -- @tparam string round replicas that were moved in it stay
@@ -116,7 +116,7 @@ function M.of(run, job, margin, round)
   state.to_place = placement.free_slots(state, 1)
   local asked, found = placement.question(run, job, state), {}
   local cost = cost_of(run, asked, holders)
-  if run.policy:run(appraise, placement.limits(run, #holders + 1), asked, found, holders) ~= "ok" then
+  if run.policy:run(appraise, placement.limits(run, #holders + 1), asked, found, holders, run.giving) ~= "ok" then
     question.put_back(asked)
     placement.undo(run, asked)
     return nil, cost, true

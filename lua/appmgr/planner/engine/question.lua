@@ -130,11 +130,13 @@ end
 --- What a node would be worth to one of the task's replicas that it has, if it had not got it yet. To be run by Policy:run.
 -- @tparam table question see `choose`; gets `lifted` while it is asked, the site, for who is cut off
 -- @tparam Site site
+-- @tparam[opt] {table,...} rooms of others there that are about to go, see Classes:room
 -- @treturn number|false the score; false when the policy refuses it
-function M.worth_of_own(question, site)
+function M.worth_of_own(question, site, rooms)
   local board, class = question.board, site.class
   question.lifted, question.lifted_class = site, class
   site.class = board.classes:step(class, Classes.GO, question.room)
+  for _, room in ipairs(rooms or {}) do site.class = board.classes:step(site.class, Classes.GO, room) end
   board:show(site)
   if question.counts_own then site.visible.task_replicas = question.staying[site.id] - 1 end
   local score = question.pool.book:ask(question.asker, site)
