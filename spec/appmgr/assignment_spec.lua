@@ -9,15 +9,17 @@ describe("assignment", function()
     { task = "web", slot = 2, version = "00ff", since = 5, leaving = true },
     { task = "db", slot = 0, version = "aa", since = 7, ports = { http = 8080, admin = 20001 },
       peers = { ["1"] = "beta", ["10"] = "gamma" } },
+    { task = "web", slot = 3, version = "00ff", since = 9, moved = { from = "beta", slot = 1, since = 5, at = 9, round = "ab12",
+      by = "score", before = -3.25, after = -1 } },
   }
 
   it("comes back as it was written, sorted", function()
     local read = assignment.parse(assignment.encode(replicas, json), json)
-    assert.same({ replicas[3], replicas[2], replicas[1] }, read)
+    assert.same({ replicas[3], replicas[2], replicas[4], replicas[1] }, read)
   end)
 
   it("is the same text for every order", function()
-    local other = { replicas[3], replicas[1], replicas[2] }
+    local other = { replicas[3], replicas[1], replicas[4], replicas[2] }
     assert.equal(assignment.encode(replicas, json), assignment.encode(other, json))
     assert.equal('{"replicas":[]}', assignment.encode({}, json))
   end)
@@ -38,6 +40,10 @@ describe("assignment", function()
       '{"replicas":[{"task":"a","slot":0,"version":"a","peers":7}]}',
       '{"replicas":[{"task":"a","slot":0,"version":"a","peers":{"x":"beta"}}]}',
       '{"replicas":[{"task":"a","slot":0,"version":"a","peers":{"1":"a b"}}]}',
+      '{"replicas":[{"task":"a","slot":0,"version":"a","moved":"b"}]}',
+      '{"replicas":[{"task":"a","slot":0,"version":"a","moved":{"from":"a b","slot":1,"since":5,"at":9}}]}',
+      '{"replicas":[{"task":"a","slot":0,"version":"a","moved":{"from":"b","slot":-1,"since":5,"at":9}}]}',
+      '{"replicas":[{"task":"a","slot":0,"version":"a","moved":{"from":"b","slot":1,"since":5}}]}',
       '{"replicas":[{"task":"a","slot":0,"version":"a"},{"task":"a","slot":0,"version":"b"}]}',
     }) do
       local read, reason = assignment.parse(text, json)
@@ -54,6 +60,6 @@ describe("assignment", function()
   end)
 
   it("names in the seed's topology what stays", function()
-    assert.same({ "db", "web" }, assignment.topology(replicas))
+    assert.same({ "db", "web", "web" }, assignment.topology(replicas))
   end)
 end)

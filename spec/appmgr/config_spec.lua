@@ -99,6 +99,22 @@ describe("the configuration", function()
     assert.matches("Policy.options: must be an object", errors_of([[{ "Policy": { "name": "spread", "options": 2 } }]]))
   end)
 
+  it("moves nothing for balance unless it is told to, and then by its terms", function()
+    assert.is_nil(config.parse("{}", PATH).Policy.rebalance)
+    local function read(text) return config.parse(('{ "Policy": { "rebalance": %s } }'):format(text), PATH) end
+    local function terms(text) return assert(read(text)).Policy.rebalance end
+    assert.same({ max_moves = 1, interval_seconds = 60, margin = 0.1 }, terms("{}"))
+    assert.same({ max_moves = 5, interval_seconds = 10, margin = 0 }, terms('{ "max_moves": 5, "interval_seconds": 10, "margin": 0 }'))
+    assert.equal("spread", config.parse('{ "Policy": { "rebalance": {} } }', PATH).Policy.name)
+    for text, reason in pairs({
+      ['true'] = "Policy.rebalance: must be an object", ['{ "max_moves": 0 }'] = "max_moves: must be a whole number from 1 to 1000",
+      ['{ "interval_seconds": 0.5 }'] = "interval_seconds: must be a whole number", ['{ "margin": -1 }'] = "margin: must be a number from 0",
+      ['{ "max_move": 1 }'] = 'did you mean "max_moves"?',
+    }) do
+      assert.truthy(errors_of(('{ "Policy": { "rebalance": %s } }'):format(text)):find(reason, 1, true), text)
+    end
+  end)
+
   it("that cannot be read names the file and the next step", function()
     local parsed, err = config.read(fake_file.new(), "/nowhere.json")
     assert.is_nil(parsed)

@@ -115,6 +115,13 @@ describe("task.parse", function()
     assert.truthy(refusal('{"content":{"command":"x"},"peers":1}'):find("peers: must be true or false", 1, true))
   end)
 
+  it("may say that nothing of it is moved for balance, which makes no other version", function()
+    local fixed, other = parse('{"content":{"command":"x"},"rebalance":false}'), parse('{"content":{"command":"x"},"rebalance":true}')
+    assert.same({ false, nil }, { fixed.rebalance, other.rebalance })
+    assert.equal(other.version, fixed.version)
+    assert.truthy(refusal('{"content":{"command":"x"},"rebalance":"no"}'):find("rebalance: must be true or false", 1, true))
+  end)
+
   it("refuses an on_disconnect that means nothing", function()
     for _, value in ipairs({ '"stop"', "60", "{}", "[]", '{"stop_after":60}' }) do
       local text = refusal('{"content":{"command":"x"},"on_disconnect":' .. value .. "}")

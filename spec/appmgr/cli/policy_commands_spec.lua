@@ -142,6 +142,23 @@ describe("policy simulate", function()
     has(out, "placements a second")
   end)
 
+  it("moves for balance where that is asked for, and measures it by itself", function()
+    local events = written('[{"join": 4}]', ".json")
+    local answer = json.decode(simulate("--events", events, "--rebalance", '{"max_moves": 3}', "--json").out)
+    local joined, moved = answer.steps[3], answer.steps[4]
+    assert.equal(4, #answer.steps)
+    assert.same({ "start", "rebalance", "join 4", "rebalance" },
+      { answer.steps[1].event, answer.steps[2].event, joined.event, moved.event })
+    assert.same({ 0, moved.moves }, { joined.moves, moved.started })
+    assert.truthy(moved.moves > 2 and moved.imbalance < joined.imbalance and moved.balance_seconds >= 60)
+    assert.equal("nothing would be better off elsewhere", moved.balance)
+    local out = simulate("--events", events, "--rebalance", "{}").out
+    has(out, "rebalance, in ")
+    has(out, "rebalance: nothing would be better off elsewhere")
+    has(simulate("--rebalance", '{"moves": 1}').err, '--rebalance: moves: unknown field')
+    has(simulate("--rebalance", "3").err, "--rebalance: no JSON object")
+  end)
+
   it("names the event that makes no sense", function()
     has(simulate("--events", written('[{"lose": 1}, {"loose": 1}]', ".json")).err, 'event 2: "loose" is no event; did you mean "lose"')
     has(simulate("--events", written('[{"drain": "x"}]', ".json")).err, 'event 1: there is no node "x"')

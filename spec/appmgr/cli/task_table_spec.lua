@@ -40,6 +40,15 @@ describe("the table of tasks", function()
     has(text, 'task "web": pending: it asks for too much')
   end)
 
+  it("tells what moves for balance, and why", function()
+    local text = shown({ slot_state = "running", running = 2, slots = {
+      { slot = 0, node = "alpha", state = "running", moving_to = { node = "beta", slot = 1, why = "score -3 → -1" } },
+      { slot = 1, node = "beta", state = "assigned" },
+    } })
+    has(text, "alpha beta  moving")
+    has(text, 'task "web": slot 0 moves from alpha to beta as slot 1: score -3 → -1')
+  end)
+
   it("says an error once", function()
     local text = shown({ error = "is no JSON", reason = "the document cannot be used: is no JSON" })
     has(text, 'task "web": is no JSON; what runs of it stays as it is')

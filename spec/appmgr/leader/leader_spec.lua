@@ -115,6 +115,25 @@ describe("a leader", function()
     assert.truthy(last.body:find(core.codec.base64_encode("{broken"), 1, true))
   end)
 
+  it("logs the moves for balance that were written, and tells how they stand", function()
+    start()
+    planner.decide({
+      batches = { batch("assignment/a", "1") }, balance = { text = "1 move was just begun", moves = { "web.0 moves from a to b" } },
+    })
+    assert.equal(0, log.count("rebalance: web.0 moves from a to b"))
+    timer.advance(1)
+    assert.equal(1, log.count("INFO rebalance: web.0 moves from a to b"))
+    assert.equal("1 move was just begun", leader:status().rebalance)
+  end)
+
+  it("logs no move for balance that was refused", function()
+    start()
+    consul.put("appmgr/assignment/a", "0")
+    planner.decide({ batches = { batch("assignment/a", "1") }, balance = { text = "x", moves = { "web.0 moves from a to b" } } })
+    timer.advance(1)
+    assert.equal(0, log.count("rebalance:"))
+  end)
+
   it("commits batches one after another and feeds the answers back", function()
     start()
     planner.decide({ batches = { batch("assignment/a", "1"), batch("assignment/b", "2") } })
