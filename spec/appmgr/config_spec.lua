@@ -107,8 +107,10 @@ describe("the configuration", function()
     assert.same({ max_moves = 5, interval_seconds = 10, margin = 0 }, terms('{ "max_moves": 5, "interval_seconds": 10, "margin": 0 }'))
     assert.equal("spread", config.parse('{ "Policy": { "rebalance": {} } }', PATH).Policy.name)
     for text, reason in pairs({
-      ['true'] = "Policy.rebalance: must be an object", ['{ "max_moves": 0 }'] = "max_moves: must be a whole number from 1 to 1000",
-      ['{ "interval_seconds": 0.5 }'] = "interval_seconds: must be a whole number", ['{ "margin": -1 }'] = "margin: must be a number from 0",
+      ['true'] = "Policy.rebalance: must be an object",
+      ['{ "max_moves": 0 }'] = "max_moves: must be a whole number from 1 to 1000",
+      ['{ "interval_seconds": 0.5 }'] = "interval_seconds: must be a whole number",
+      ['{ "margin": -1 }'] = "margin: must be a number from 0",
       ['{ "max_move": 1 }'] = 'did you mean "max_moves"?',
     }) do
       assert.truthy(errors_of(('{ "Policy": { "rebalance": %s } }'):format(text)):find(reason, 1, true), text)

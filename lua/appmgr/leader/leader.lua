@@ -414,6 +414,9 @@ function Leader:reconfigure()
   elseif self.planner and not Switch.same((self.deps.shadow or no_policy)(), self.shadow_policy) then
     self:start_over()
   end
+  -- By which terms is placed and moved may have changed, too.
+  self.is_dirty = true
+  consider(self)
 end
 
 --- What `status` shows of the leader.

@@ -185,6 +185,14 @@ local function told(memory, jobs, begun)
   return "looks for what would be better off elsewhere"
 end
 
+-- Other terms may find what those before did not.
+local function follow_terms(memory, terms)
+  local known = memory.terms
+  if known and known.max_moves == terms.max_moves and known.interval_seconds == terms.interval_seconds
+    and known.margin == terms.margin then return end
+  memory.terms, memory.is_due, memory.seen, memory.look_at = terms, true, 0, 0
+end
+
 --- Begins moves, if any are due. To be called when the rest of the decision is made.
 -- @tparam table run of the decision; `begin_move(job, move)` gives a replica its successor
 -- @tparam table memory from `new`
@@ -194,6 +202,7 @@ end
 --   when to look again though nothing happened; nil: never); nil without a policy
 function M.run(run, memory, terms, due)
   if not run.policy then return nil end
+  follow_terms(memory, terms)
   local reason, look_at = obstacle(run, due)
   if reason then return { text = reason, moves = {}, look_at = look_at } end
   if not memory.is_due then return { text = "nothing would be better off elsewhere", moves = {} } end
