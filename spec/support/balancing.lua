@@ -86,9 +86,11 @@ function Balancing:balance()
     local result, has_changed = self.arena:step(true)
     note_moves(self)
     hold_to_promises(self, result, before)
-    local look_at = result.balance and result.balance.look_at
-    if not has_changed and not next(result.status_hosts) and not look_at then return result.balance.text end
-    if look_at then self.arena.now = math.max(self.arena.now, look_at) end
+    if not has_changed and result.wake_at then
+      self.arena.now = math.max(self.arena.now, result.wake_at)
+    elseif not has_changed and not next(result.status_hosts) then
+      return result.balance.text
+    end
   end
   error("moves do not come to an end")
 end

@@ -170,8 +170,8 @@ function M.settle(job, holders, now)
     succession.pair(job, state)
     cut_down(job, state)
     succession.follow(state)
-    succession.release(job, state)
-    state.wake_at = succession.wake_at(state)
+    succession.release(job, state, now)
+    state.wake_at = succession.wake_at(state, now)
   end
   finish_leaving(state)
   if state.mode == "normal" then state.to_place = slots_to_place(job.task, state) end

@@ -3,10 +3,16 @@
 --
 -- Nobody has to remember who succeeds whom: what goes is on a node that is drained, and its successors are
 -- the newest slots of those that are more than the rest. In a move for balance the successor says whom it succeeds (moves.lua).
+local Nodes = require("appmgr.planner.nodes")
 local moves = require("appmgr.planner.moves")
 local rollout = require("appmgr.planner.rollout")
 
 local M = {}
+
+-- So long after it was chosen the successor in a move for balance has to run before the other one goes, as nothing is in a hurry
+-- there and what ends at once would run for a moment, too; and so long when it did end meanwhile. Where it keeps ending, its
+-- node says so before that.
+local STEADY_S <const>, STEADY_AGAIN_S <const> = 5, 60
 
 local function stop_after_of(task)
   local terms = task and task.on_disconnect
@@ -109,13 +115,32 @@ function M.follow(state)
   state.moving = still
 end
 
+local function row_of(holder)
+  local status = holder.site.status
+  return status and status.rows[Nodes.slot_id(holder.replica.task, holder.replica.slot)] or {}
+end
+
+-- How long after the move began its successor has to be seen to run.
+local function patience_of(successor)
+  local restarts = row_of(successor).restarts
+  return math.type(restarts) and restarts > 0 and STEADY_AGAIN_S or STEADY_S
+end
+
+-- Whether the successor in a move for balance runs and is well, and has been for a while. Whichever way clocks of leaders differ.
+local function is_steady(job, successor, now)
+  if job.task.application.status == 0 then return true end
+  local health = row_of(successor).health
+  if not runs(job, successor) or health and health ~= 0 then return false end
+  return math.abs(now - successor.replica.moved.at) >= patience_of(successor)
+end
+
 -- Lets those that move go whose own successor is shown to run. Of a node that is away nothing is known.
-local function release_moving(job, state)
+local function release_moving(job, state, now)
   local still = {}
   for _, holder in ipairs(state.moving) do
     local successor = state.successor_of[holder]
     state.successors[#state.successors + 1] = successor
-    if not holder.site.node.gone and runs(job, successor) then
+    if not holder.site.node.gone and is_steady(job, successor, now) then
       leave(state, holder, "rebalance")
     else
       still[#still + 1] = holder
@@ -127,10 +152,11 @@ end
 --- Lets those go whose successors are shown to run.
 -- @tparam Job job
 -- @tparam table state see slots.settle; gets `successors`
-function M.release(job, state)
+-- @tparam integer now unix s
+function M.release(job, state, now)
   if #state.moving > 0 then
     state.successors = {}
-    release_moving(job, state)
+    release_moving(job, state, now)
   end
   if #state.outgoing == 0 then return end
   local others = state.successors or {}
@@ -164,9 +190,15 @@ end
 
 --- When time alone changes what is to be done.
 -- @tparam table state see slots.settle
+-- @tparam integer now unix s
 -- @treturn ?integer unix s; nil: never
-function M.wake_at(state)
+function M.wake_at(state, now)
   local first
+  for _, holder in ipairs(state.moving) do
+    local successor = state.successor_of[holder]
+    local steady_at = successor.replica.moved.at + patience_of(successor)
+    if steady_at > now and (not first or steady_at < first) then first = steady_at end
+  end
   for _, holder in ipairs(state.outgoing) do
     local deadline = holder.site.node.drain_deadline
     if deadline and (not first or deadline < first) then first = deadline end

@@ -14,8 +14,8 @@ Arena.__index = Arena
 --- A move takes three passes, and each task that waits for another's room may begin then.
 local MAX_PASSES <const> = 60
 
---- It begins, the other one is told to go, and has gone; looks without a move come on top of that.
-local DECISIONS_PER_MOVE <const> = 6
+--- It begins, is waited for, the other one is told to go, and has gone; looks without a move come on top of that.
+local DECISIONS_PER_MOVE <const> = 8
 
 --- @tparam table deps `json`, `codec`, `clock` (function → s of processor time)
 -- @tparam Policy policy
@@ -178,10 +178,10 @@ function Arena:balance()
   for _ = 1, MAX_PASSES + DECISIONS_PER_MOVE * self.total do
     local result, has_changed = self:step(true)
     if result.violation then return nil, result.violation end
-    if not has_changed and not next(result.status_hosts) then
-      local balance = result.balance or {}
-      if not balance.look_at then return self.now - began, balance.text end
-      self.now = math.max(self.now, balance.look_at)
+    if not has_changed and result.wake_at then
+      self.now = math.max(self.now, result.wake_at)
+    elseif not has_changed and not next(result.status_hosts) then
+      return self.now - began, result.balance and result.balance.text
     end
   end
   return nil, "moves for balance do not come to an end"

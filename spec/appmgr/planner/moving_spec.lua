@@ -54,6 +54,29 @@ describe("a replica that moves for balance", function()
     assert.equal("a", result.stops[1].holder.site.name)
   end)
 
+  it("stays until its successor has been well for a while", function()
+    local held = under_way()
+    local function places_with(row, at)
+      held.c[1].moved = setmetatable({ at = at }, { __index = MOVED })
+      local nodes = three()
+      nodes[3].status = running(held.c)
+      for name, value in pairs(row) do nodes[3].status.rows["web.2"][name] = value end
+      local places, result = decide(held, { nodes = nodes })
+      return places[1], result.wake_at
+    end
+    local function has(expected, row, at) assert.same(expected, { places_with(row, at) }) end
+    has({ "web.0@a", 1005 }, {}, 1000)
+    has({ "web.0@a leaving" }, {}, 995)
+    has({ "web.0@a" }, { health = 1 }, 900)
+    has({ "web.0@a leaving" }, { health = 0, restarts = 0 }, 995)
+    -- It ended once, and may again.
+    has({ "web.0@a", 1050 }, { restarts = 1 }, 990)
+    has({ "web.0@a leaving" }, { restarts = 1 }, 940)
+    has({ "web.0@a" }, { state = "backoff", restarts = 4 }, 900)
+    -- Another leader's clock was ahead.
+    has({ "web.0@a leaving" }, {}, 5000)
+  end)
+
   it("goes on leaving for a leader that does not know yet what runs", function()
     assert.same({ "web.0@a leaving", "web.1@b", "web.2@c" }, (decide(under_way({ leaving = true }))))
   end)

@@ -217,6 +217,7 @@ local function begin_move(self, run, due, job, move)
   state.moving[#state.moving + 1], state.successor_of[holder] = holder, successor
   peers.share(job.task, state.staying, function(other, replica) self.ledger:replace(other, replica) end)
   run.starts_left = run.starts_left - 1
+  state.wake_at = succession.wake_at(state, run.now)
   self.jobs:note_state(job)
 end
 
