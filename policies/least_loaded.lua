@@ -1,7 +1,7 @@
 -- Least loaded: the node whose busiest resource is the least busy. Busy is what was measured or what replicas asked
 -- for, whichever is more: what is placed now only shows in a measurement later, and must count at once.
 --
--- Nodes measure in coarse steps, so a tremor moves nothing; and what runs stays where it is anyway.
+-- Nodes measure in coarse steps, so a tremor moves nothing; and what runs stays where it is, if moves for balance are not asked for.
 
 local MEASURED_AS = { cpu = "cpu", memory_mb = "memory" }
 

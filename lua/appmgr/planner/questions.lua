@@ -56,6 +56,12 @@ local function confirmable(restrained, snapshot, json)
   return json.array(list)
 end
 
+local function balance_text(balance)
+  local count = balance and #balance.moves or 0
+  if count == 0 then return balance and balance.text end
+  return ("%d %s would begin"):format(count, count == 1 and "move" or "moves")
+end
+
 -- What would the next decision change, if the tasks in the header stood in Consul as they stand there?
 local function make_plan(desk, header, tools)
   local json = desk.deps.json
@@ -73,7 +79,7 @@ local function make_plan(desk, header, tools)
   answer.type, answer.outcome, answer.outcome_message = "plan", result.outcome, result.outcome_message
   answer.confirm = confirmable(restrained, snapshot, json)
   answer.restraints = json.array(restraint.problems(restrained, snapshot, terms))
-  answer.balance = result.balance and result.balance.text
+  answer.balance = balance_text(result.balance)
   return answer
 end
 

@@ -24,7 +24,8 @@ end
 
 --- Something changed: what was looked at before may be worth a look again.
 function M.note_change(memory)
-  memory.is_due, memory.seen, memory.jobs = true, 0, nil
+  memory.is_due, memory.seen = true, 0
+  memory.jobs, memory.round, memory.times = nil, nil, nil
 end
 
 -- When it may be -------------------------------------------------------------------
@@ -75,21 +76,30 @@ local function held_by(site)
   return (site.edits or site.adds) and site:current() or site.view
 end
 
--- How many more may begin now, and when the next one may if none.
-local function left_of(run, terms)
-  local times, board = {}, run.board
+-- When the moves began that stand in the assignments.
+local function times_of(board)
+  local times = {}
   for id = 1, board.count do
     local site = board.by_id[id]
     for _, replica in ipairs(site and held_by(site) or {}) do
-      local moved = replica.moved
-      -- Whichever way the clock of another leader differs.
-      if moved and math.abs(run.now - moved.at) < terms.interval_seconds then times[#times + 1] = moved.at end
+      if replica.moved then times[#times + 1] = replica.moved.at end
     end
   end
-  local left = terms.max_moves - #times
-  if left > 0 then return left end
   table.sort(times)
-  return 0, times[1 - left] + terms.interval_seconds
+  return times
+end
+
+-- How many more may begin now, and when the next one may if none.
+local function left_of(run, memory, terms)
+  memory.times = memory.times or times_of(run.board)
+  local within = {}
+  for _, at in ipairs(memory.times) do
+    -- Whichever way the clock of another leader differs.
+    if math.abs(run.now - at) < terms.interval_seconds then within[#within + 1] = at end
+  end
+  local left = terms.max_moves - #within
+  if left > 0 then return left end
+  return 0, within[1 - left] + terms.interval_seconds
 end
 
 -- Which --------------------------------------------------------------------------------
@@ -207,7 +217,7 @@ function M.run(run, memory, terms, due)
   if reason then return { text = reason, moves = {}, look_at = look_at } end
   if not memory.is_due then return { text = "nothing would be better off elsewhere", moves = {} } end
   if run.now < memory.look_at then return { text = memory.text, moves = {}, look_at = memory.look_at } end
-  local left, free_at = left_of(run, terms)
+  local left, free_at = left_of(run, memory, terms)
   if left == 0 then
     memory.look_at, memory.text = free_at, ("waits: %d of %d moves within %d s were begun"):format(terms.max_moves,
       terms.max_moves, terms.interval_seconds)
@@ -215,11 +225,13 @@ function M.run(run, memory, terms, due)
   end
   local jobs = memory.jobs or sorted_jobs(run)
   memory.jobs = jobs
-  local round = round_of.of(run, jobs, memory.texts, terms.digest)
+  local round = memory.round or round_of.of(run, jobs, memory.texts, terms.digest)
+  memory.round = round
   -- Who is about to go is still there, and counts no more where it is.
   run.giving = {}
   local found = look(run, memory, jobs, terms.margin, round)
-  if found[1] then memory.seen = 0 end
+  -- What it finds is a change, also while it cannot be begun.
+  if found[1] then M.note_change(memory) end
   local begun = move_some(run, found, math.min(left, run.starts_left), terms.margin, round)
   memory.is_due = memory.seen < #jobs
   memory.look_at, memory.text = run.now + (begun[1] and 1 or PAUSE_S), told(memory, jobs, begun)

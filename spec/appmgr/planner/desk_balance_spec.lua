@@ -128,7 +128,7 @@ describe("a node that joins", function()
       return asked.desk:handle(header, "")
     end
     local answer = ask({ type = "plan" })
-    assert.equal("2 moves were just begun", answer.balance)
+    assert.equal("2 moves would begin", answer.balance)
     assert.equal("moved for balance from alpha: score -2 → 0", answer.tasks[1].steps[1].why)
     cluster.audit_due_at = cluster.now
     cluster:turn()
