@@ -158,6 +158,12 @@ describe("a replica that moves for balance", function()
     assert.same({ "web.0@a leaving", "web.1@b leaving", "web.2@c leaving" }, placing.places(result.desired))
   end)
 
+  it("keeps its record when its successor, told to go, is to stay after all", function()
+    local _, result = decide({ b = { replica("web", 1) }, c = { moved({ leaving = true }) } })
+    assert.same({ "web.1@b", "web.2@c" }, placing.places(result.desired))
+    assert.same(MOVED, result.desired.c[1].moved)
+  end)
+
   it("keeps its record through a rollout, which waits for the successor, too", function()
     local _, result = decide(under_way(), { task = task("web", { replication = 2, version = "v2" }), showing = true })
     for _, item in ipairs(result.desired.c) do assert.same(MOVED, item.moved) end

@@ -65,6 +65,32 @@ describe("moves for balance", function()
     assert.equal(4, #cluster.moves)
   end)
 
+  it("are as few when many begin at once: each is chosen when those before it count", function()
+    local cluster = Balancing.new("spread", { max_moves = 20 })
+    cluster:node("a")
+    for number = 1, 9 do cluster:task("early" .. number) end
+    cluster.arena:settle()
+    cluster:node("b")
+    for number = 1, 8 do cluster:task("late" .. number) end
+    cluster.arena:settle()
+    assert.same({ a = 9, b = 8 }, cluster:counts())
+    cluster:node("c")
+    cluster:balance()
+    assert.equal(5, #cluster.moves)
+    for _, moved in ipairs(cluster.moves) do assert.equal(cluster.moves[1].at, moved.at) end
+  end)
+
+  it("never go to where the replica is", function()
+    local cluster = Balancing.new("binpack")
+    cluster:node("a")
+    cluster:task("web", { replication = 2, max_per_node = 3, resources = { cpu = 500 } })
+    cluster.arena:settle()
+    cluster:node("b")
+    cluster:balance()
+    assert.same({}, cluster.moves)
+    assert.same({ a = 2, b = 0 }, cluster:counts())
+  end)
+
   it("need the margin", function()
     local cluster = joined(12, "spread", { margin = 0.5 })
     cluster:balance()
