@@ -117,6 +117,19 @@ describe("a node that joins", function()
     assert.same({}, moved_records(cluster))
   end)
 
+  it("waits while a brake does", function()
+    local cluster = joined(nil)
+    cluster:task("big", { replication = 9, max_per_node = 9 })
+    cluster:settle()
+    cluster:task("more", { replication = 1 })
+    cluster.placement.rebalance = TERMS
+    cluster.store:delete("task/big")
+    for _ = 1, 5 do cluster:turn() end
+    assert.is_truthy(cluster:problem("brake"))
+    assert.equal('waits for task "big", which is changing', cluster.last.balance.text)
+    assert.same({}, moved_records(cluster))
+  end)
+
   it("is asked for, told of and explained by a planner that is only asked", function()
     local cluster = joined(TERMS)
     local function ask(header)

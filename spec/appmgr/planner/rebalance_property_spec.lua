@@ -82,7 +82,7 @@ end
 
 describe("moves for balance", function()
   it("even out single replicas with the fewest that do", function()
-    for seed = 1, 40 do
+    for seed = 1, 20 do
       local random, context = generator(seed), "seed " .. seed
       local cluster = Balancing.new("spread", { max_moves = random(1, 5), margin = 0 })
       for number = 1, random(1, 4) do cluster:node("n" .. number) end
@@ -106,7 +106,7 @@ describe("moves for balance", function()
   end)
 
   it("are the same for an engine that lives on and one that begins anew, whatever is written of its decisions", function()
-    for seed = 1, 40 do
+    for seed = 1, 20 do
       local random = generator(seed)
       local case = random_case(seed)
       local cluster = cluster_of(case, "spread")
