@@ -21,8 +21,18 @@ function M.runs(holder, version)
   return not holder.replica.ports or status.acted_on >= holder.site.index
 end
 
+local NO_PORTS = {}
+
 local function is_current(task, replica)
-  return replica.version == task.version and ports.suits(task.ports or {}, replica.ports)
+  return replica.version == task.version and ports.suits(task.ports or NO_PORTS, replica.ports)
+end
+
+-- Most tasks have nothing to roll out.
+local function all_current(task, holders)
+  for _, holder in ipairs(holders) do
+    if not is_current(task, holder.replica) then return false end
+  end
+  return true
 end
 
 local function latest(holders)
@@ -52,12 +62,12 @@ end
 -- @treturn {holder,...} those whose status has to be seen before the next step; all of them, also those that are
 --   known to run: what is not watched is forgotten
 function M.advance(task, staying, now, move)
+  if all_current(task, staying) then return {}, {} end
   local old, new = {}, {}
   for _, holder in ipairs(staying) do
     local list = is_current(task, holder.replica) and new or old
     list[#list + 1] = holder
   end
-  if #old == 0 then return {}, {} end
   -- What is disabled never runs: there is nothing to wait for.
   local is_disabled = task.application.status == 0
   local previous, since = latest(new)

@@ -37,6 +37,14 @@ local function holder_order(a, b)
   return a.site.name < b.site.name
 end
 
+-- Those of a task that holds each slot once come in order.
+local function are_in_order(holders)
+  for position = 2, #holders do
+    if holders[position].replica.slot <= holders[position - 1].replica.slot then return false end
+  end
+  return true
+end
+
 -- Why one holder may not stay, in view of those before it.
 local function reason_to_leave(job, holder, taken, on_site)
   local task = job.task
@@ -155,7 +163,7 @@ end
 --   by holder, for those that leave), `taken` (holder that stays or goes out by slot), `blocked` (leaving holder by slot),
 --   `to_place` (slots), `wake_at` (unix s: when to look again though nothing happened; nil: never)
 function M.settle(job, holders, now)
-  table.sort(holders, holder_order)
+  if not are_in_order(holders) then table.sort(holders, holder_order) end
   local state = {
     mode = job.entry and "normal" or "removed", holders = holders, staying = {}, outgoing = {}, leaving = {}, left = {},
     why = {}, taken = {}, blocked = {}, to_place = {},

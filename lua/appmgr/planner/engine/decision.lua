@@ -215,10 +215,10 @@ end
 -- @treturn table set of the sites whose content changes
 function M.make(self, due, now, max_starts)
   local run = new_run(self, now, max_starts)
+  for position = 1, #due do settle(self, run, due[position]) end
+  due = Jobs.in_order(due, self.board.totals)
   run.evict = function(job, replica, site) evict(self, run, due, job, replica, site) end
   run.reserve = function(site, kind) self.ledger:reserve(site, self.board.classes:room(kind)) end
-  for position = 1, #due do settle(self, run, due[position]) end
-  table.sort(due, Jobs.order(self.board.totals))
   place_all(self, run, due)
   roll_all(self, run, due)
   return finish(self, run, due)
