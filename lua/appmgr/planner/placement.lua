@@ -189,14 +189,8 @@ function M.place(run, job, state)
   local traceback
   outcome, message, traceback = ask(run, asked)
   if outcome ~= "ok" then return fail(run, state, outcome, message, traceback) end
-  for position, site in ipairs(asked.chosen) do
-    local replica = {
-      task = job.name, slot = state.to_place[position], version = job.task.version, since = run.now,
-      ports = asked.ports[position] or nil,
-    }
-    state.placed[position] = run.ledger:add(site, replica)
-    state.staying[#state.staying + 1] = state.placed[position]
-  end
+  state.placed = run.ledger:give(job, asked.chosen, state.to_place, asked.ports, run.now)
+  table.move(state.placed, 1, #state.placed, #state.staying + 1, state.staying)
   run.starts_left = run.starts_left - #asked.chosen
   if #asked.chosen == asked.count and asked.count < #state.to_place then
     state.cause, run.is_rate_limited = { code = "start_rate" }, true

@@ -3,7 +3,8 @@
 --
 -- Where nodes are alike so are their scores: members stand in buckets by their
 -- score, and a heap orders the scores. So a change costs little when there are few
--- different scores, and O(log n) when all are different.
+-- different scores, and O(log n) when all are different. A bucket that was left by all stays
+-- for whoever comes next, until it is the best one.
 local id_set = require("appmgr.planner.engine.id_set")
 
 local Ranking = {}
@@ -12,7 +13,7 @@ Ranking.__index = Ranking
 --- @treturn Ranking `score` (by member), `size`
 function Ranking.new()
   return setmetatable({
-    score = {}, size = 0, single = {}, sets = {}, counts = {}, heap = {}, heap_size = 0, queued = {}, last = 0,
+    score = {}, size = 0, single = {}, sets = {}, heap = {}, heap_size = 0, queued = {}, last = 0,
   }, Ranking)
 end
 
@@ -47,9 +48,11 @@ end
 
 -- Scores that nobody has any more, and that do not come to the top, are thrown out now and then.
 local function sweep(self)
-  local heap, size, queued = {}, 0, {}
+  local heap, size, queued, sets = {}, 0, {}, self.sets
   for _, score in ipairs(self.heap) do
-    if self.single[score] or self.sets[score] then
+    local set = sets[score]
+    if set and not id_set.first(set, self.last) then sets[score] = nil end
+    if self.single[score] or sets[score] then
       size = size + 1
       heap[size], queued[score] = score, true
     end
@@ -74,12 +77,11 @@ local function join(self, id, score)
   local set, only = sets[score], single[score]
   if set then
     id_set.add(set, id)
-    self.counts[score] = self.counts[score] + 1
   elseif only then
     set = {}
     id_set.add(set, only)
     id_set.add(set, id)
-    sets[score], self.counts[score], single[score] = set, 2, nil
+    sets[score], single[score] = set, nil
   else
     single[score] = id
     queue(self, score)
@@ -88,17 +90,7 @@ end
 
 local function leave(self, id, score)
   local set = self.sets[score]
-  if not set then
-    self.single[score] = nil
-    return
-  end
-  id_set.remove(set, id)
-  local count = self.counts[score] - 1
-  if count > 0 then
-    self.counts[score] = count
-  else
-    self.sets[score], self.counts[score] = nil, nil
-  end
+  if set then id_set.remove(set, id) else self.single[score] = nil end
 end
 
 --- Many members are about to be put in: their order is made in one go, by `finish_filling`, before anything else.
@@ -112,22 +104,26 @@ function Ranking:finish_filling()
   for position = self.heap_size // 2, 1, -1 do sink(self.heap, self.heap_size, position) end
 end
 
+local function drop_best(self)
+  local heap, size = self.heap, self.heap_size - 1
+  local score = heap[1]
+  self.sets[score], self.queued[score], self.heap_size = nil, nil, size
+  heap[1] = heap[size + 1]
+  heap[size + 1] = nil
+  if size > 1 then sink(heap, size, 1) end
+end
+
 --- The best member.
 -- @treturn ?integer nil when there is none
 -- @treturn ?number its score
 function Ranking:top()
-  local heap, sets, single = self.heap, self.sets, self.single
+  local heap, sets = self.heap, self.sets
   while self.heap_size > 0 do
     local score = heap[1]
-    local set = sets[score]
-    if set then return id_set.first(set, self.last), score end
-    local only = single[score]
-    if only then return only, score end
-    local size = self.heap_size - 1
-    self.queued[score], self.heap_size = nil, size
-    heap[1] = heap[size + 1]
-    heap[size + 1] = nil
-    if size > 1 then sink(heap, size, 1) end
+    local set, id = sets[score], nil
+    if set then id = id_set.first(set, self.last) else id = self.single[score] end
+    if id then return id, score end
+    drop_best(self)
   end
   return nil
 end
