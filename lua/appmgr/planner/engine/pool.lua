@@ -12,23 +12,25 @@ local ports = require("appmgr.planner.rules.ports")
 local Pool = {}
 Pool.__index = Pool
 
--- Of so many classes for each node, on average, it is remembered whether there is room.
+-- Of so many classes for each node, on average, it is remembered what they are worth.
 local MAX_CLASSES_PER_NODE = 8
 
 --- @tparam Board board
 -- @tparam Kind kind
 -- @tparam[opt] {integer,...} ids of the nodes it is about; else all
 -- @tparam[opt] Book book of what the policy says; else one of its own
--- @treturn Pool `groups`: nodes that affinity, spread and relations see alike; `ranking`, `node` (one of them) each
+-- @treturn Pool `groups`: nodes that affinity, spread and relations see alike; `ranking`, `node` (one of them) each;
+--   `ranking`: of all nodes where there are no groups
 function Pool.new(board, kind, ids, book)
   local self = setmetatable({
     board = board, kind = kind, ids = ids, answers = board:answers(kind), groups = {}, version = {}, marked = {},
-    fits = {}, fits_count = 0, book = book or Book.new(board), max_total = board.limits.max_replicas_per_node,
+    worth = {}, worth_count = 0, book = book or Book.new(board), max_total = board.limits.max_replicas_per_node,
   }, Pool)
   if kind.is_grouped then
     self.group_of, self.by_key = {}, {}
   else
-    self.groups[1] = { ranking = Ranking.new() }
+    self.ranking = Ranking.new()
+    self.groups[1] = { ranking = self.ranking }
   end
   return self
 end
@@ -49,11 +51,11 @@ end
 -- @tparam integer id of a live node
 -- @treturn Ranking
 function Pool:ranking_of(id)
-  if not self.group_of then return self.groups[1].ranking end
-  return (self.group_of[id] or group_for(self, id)).ranking
+  return self.ranking or (self.group_of[id] or group_for(self, id)).ranking
 end
 
-local function has_room(self, class)
+-- Whether a node of a class has room for one more, ports aside.
+local function fits(self, class)
   if class.total >= self.max_total then return false end
   local kind, free = self.kind, class.free
   local amounts, is_default = kind.amounts, kind.is_default
@@ -64,30 +66,41 @@ local function has_room(self, class)
   return true
 end
 
-local function learn_room(self, class)
-  if self.fits_count > MAX_CLASSES_PER_NODE * self.board.count then self.fits, self.fits_count = {}, 0 end
-  local fits = has_room(self, class)
-  self.fits[class], self.fits_count = fits, self.fits_count + 1
-  return fits
-end
-
---- Whether the node has the ports that are wanted.
--- @tparam integer id
--- @treturn boolean
-function Pool:fits_ports(id)
-  if not self.kind.ports then return true end
-  local site = self.board.by_id[id]
-  return ports.assign(self.kind.ports, site.in_use, site.node.ports, "") ~= nil
+-- Whether the node has the ports that are wanted.
+local function fits_ports(self, id)
+  local wanted, site = self.kind.ports, self.board.by_id[id]
+  return not wanted or ports.assign(wanted, site.in_use, site.node.ports, "") ~= nil
 end
 
 --- Whether there is room on a node for one more.
 -- @tparam integer id of a live node
 -- @treturn boolean
 function Pool:has_room(id)
+  return fits(self, self.board.class[id]) and fits_ports(self, id)
+end
+
+-- Remembers what nodes are worth that are of one class and alike to the policy, where such nodes are worth the same.
+local function remember(self, id, class, score)
+  local board = self.board
+  if self.kind.ports or self.book.is_global or board.tells_apart then return end
+  if self.worth_count > MAX_CLASSES_PER_NODE * board.count then self.worth, self.worth_count = {}, 0 end
+  local static = board.static[id] or board:static_of(id)
+  local by_class = self.worth[static]
+  if not by_class then
+    by_class = {}
+    self.worth[static] = by_class
+  end
+  by_class[class], self.worth_count = score, self.worth_count + 1
+end
+
+local function find_out(self, asker, id)
+  local answer = self.answers[id]
+  if answer == nil then answer = self.board:ask(self.answers, self.kind, id) end
+  if not answer then return false end
   local class = self.board.class[id]
-  local fits = self.fits[class]
-  if fits == nil then fits = learn_room(self, class) end
-  return fits and (not self.kind.ports or self:fits_ports(id))
+  local score = fits(self, class) and fits_ports(self, id) and self.book:verdict(asker, id, class)
+  remember(self, id, class, score)
+  return score
 end
 
 --- What a node is worth: may ask the policy, so only within its limits.
@@ -95,10 +108,11 @@ end
 -- @tparam integer id
 -- @treturn number|false false when it can take nothing
 function Pool:evaluate(asker, id)
-  local answer = self.answers[id]
-  if answer == nil then answer = self.board:ask(self.answers, self.kind, id) end
-  if not answer or not self:has_room(id) then return false end
-  return self.book:verdict(asker, id, self.board.class[id])
+  local board = self.board
+  local known = self.worth[board.static[id]]
+  local score = known and known[board.class[id]]
+  if score ~= nil and self.answers[id] then return score end
+  return find_out(self, asker, id)
 end
 
 --- Gives a node the place it has now.
@@ -106,12 +120,12 @@ function Pool:refresh(asker, id)
   local score = self:evaluate(asker, id)
   self.version[id] = self.board.version[id]
   if score then
-    self:ranking_of(id):put(id, score)
-  elseif self.group_of then
+    (self.ranking or self:ranking_of(id)):put(id, score)
+  elseif self.ranking then
+    self.ranking:remove(id)
+  else
     local group = self.group_of[id]
     if group then group.ranking:remove(id) end
-  else
-    self.groups[1].ranking:remove(id)
   end
 end
 
@@ -145,6 +159,7 @@ function Pool:rescore(asker)
     end
     group.ranking = fresh
   end
+  self.ranking = self.ranking and self.groups[1].ranking
 end
 
 --- Notes that a node's place is one for the task of the moment only.
@@ -164,7 +179,7 @@ end
 --- A node is not what it was, or is not there any more.
 function Pool:forget(id)
   leave_group(self, id)
-  if not self.group_of then self.groups[1].ranking:remove(id) end
+  if self.ranking then self.ranking:remove(id) end
   self.version[id], self.answers[id] = nil, nil
   self.book:forget(id)
 end

@@ -45,8 +45,8 @@ local function best_of_groups(question)
 end
 
 local function best(question)
-  if question.pool.group_of then return best_of_groups(question) end
-  local ranking = question.pool.groups[1].ranking
+  local ranking = question.pool.ranking
+  if not ranking then return best_of_groups(question) end
   return top_of(question, ranking), ranking
 end
 
