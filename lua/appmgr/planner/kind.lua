@@ -67,8 +67,11 @@ end
 -- @tparam table labels set of names
 -- @treturn Kind
 function M.grouped_by(kind, labels)
-  for _, label in ipairs(kind.group_labels) do labels[label] = true end
-  local list = canonical.sorted_keys(labels)
+  if next(labels) == nil then return kind end
+  local all = {}
+  for label in pairs(labels) do all[label] = true end
+  for _, label in ipairs(kind.group_labels) do all[label] = true end
+  local list = canonical.sorted_keys(all)
   if #list == #kind.group_labels then return kind end
   return setmetatable({
     group_labels = list, is_grouped = true, key = kind.key .. "/" .. canonical.of(list),

@@ -115,11 +115,10 @@ local function new_question(run, job, state, ids)
   local asked = {
     board = board, kind = kinds.grouped_by(job.kind, around.labels), name = job.name, own = own, staying = staying,
     count = math.min(#state.to_place, run.starts_left), limit = around.one_per_node and 1 or M.limit_of(job.task), around = around,
-    denied = around.denied, slots = state.to_place, is_global = policy.is_global,
+    denied = board:denied(job, around.denied), slots = state.to_place, is_global = policy.is_global,
     room = board.classes:room(job.kind), counts_own = policy.reads["node.task_replicas"], chosen = {}, ports = {},
     tally = tally_of(run, job, state), asker = asker,
   }
-  board:add_denied(job, asked.denied)
   if around.only then ids = sorted_ids(around.only) end
   asked.is_kept = not ids and not policy.is_global
   asked.pool = asked.is_kept and run.pools:get(asked.kind, values) or Pool.new(board, asked.kind, ids)

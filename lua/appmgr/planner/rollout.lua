@@ -27,9 +27,12 @@ local function is_current(task, replica)
   return replica.version == task.version and ports.suits(task.ports or NO_PORTS, replica.ports)
 end
 
--- Most tasks have nothing to roll out.
-local function all_current(task, holders)
-  for _, holder in ipairs(holders) do
+--- Whether all slots of a task have its current version and the ports that it wants: most tasks have nothing to roll out.
+-- @tparam table task the parsed task
+-- @tparam {holder,...} staying its slots
+-- @treturn boolean
+function M.is_done(task, staying)
+  for _, holder in ipairs(staying) do
     if not is_current(task, holder.replica) then return false end
   end
   return true
@@ -62,7 +65,7 @@ end
 -- @treturn {holder,...} those whose status has to be seen before the next step; all of them, also those that are
 --   known to run: what is not watched is forgotten
 function M.advance(task, staying, now, move)
-  if all_current(task, staying) then return {}, {} end
+  if M.is_done(task, staying) then return {}, {} end
   local old, new = {}, {}
   for _, holder in ipairs(staying) do
     local list = is_current(task, holder.replica) and new or old

@@ -234,13 +234,19 @@ end
 
 --- The nodes that get nothing of one task in particular.
 -- @tparam Job job
--- @tparam table denied set of ids, is added to
-function Board:add_denied(job, denied)
-  for _, sites in ipairs({ self.local_names[job.name] or {}, self.avoids[job.name] or {}, self.choosy }) do
+-- @tparam table others set of ids that are denied to it anyway, is not changed
+-- @treturn table set of ids with those
+function Board:denied(job, others)
+  local rejecting = { self.local_names[job.name], self.avoids[job.name], next(self.choosy) and self.choosy }
+  if next(rejecting) == nil then return others end
+  local denied = {}
+  for id in pairs(others) do denied[id] = true end
+  for _, sites in pairs(rejecting) do
     for site in pairs(sites) do
       if site.id and hosting.rejects_task(job, site.node) then denied[site.id] = true end
     end
   end
+  return denied
 end
 
 --- The record of a site with its numbers as they are.
@@ -250,8 +256,8 @@ function Board:show(site)
   local made = site.record or site:introduce(self.policy, self.position)
   local visible, reads, class = site.visible, self.policy.reads, site.class
   if reads["node.replicas"] then visible.replicas = class.replicas end
-  if reads["node.used"] then visible.used = class.used_map end
-  if reads["node.free"] then visible.free = class.free_map end
+  if reads["node.used"] then visible.used = Classes.used_map(class) end
+  if reads["node.free"] then visible.free = Classes.free_map(class) end
   return made
 end
 

@@ -44,7 +44,7 @@ end
 
 local function settle(self, run, job)
   local state = slots.settle(job, self.jobs:holders(job), run.now)
-  state.name, state.entry, state.placed, state.pending, state.moved, state.unproven = job.name, job.entry, {}, {}, {}, {}
+  state.name, state.entry, state.placed, state.pending = job.name, job.entry, {}, {}
   job.state, run.settled[job] = state, true
   apply_settled(self, run, state)
 end
@@ -147,8 +147,10 @@ local function roll_all(self, run, due)
   for _, job in ipairs(due) do
     local state = job.state
     if state.mode == "normal" then
-      local function move(holder, since) return move_to_current(self, job, holder, since) end
-      state.moved, state.unproven = rollout.advance(job.task, state.staying, run.now, move)
+      if not rollout.is_done(job.task, state.staying) then
+        local function move(holder, since) return move_to_current(self, job, holder, since) end
+        state.moved, state.unproven = rollout.advance(job.task, state.staying, run.now, move)
+      end
       peers.share(job.task, state.staying, function(holder, replica) self.ledger:replace(holder, replica) end)
     end
   end

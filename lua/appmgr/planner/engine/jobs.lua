@@ -8,6 +8,8 @@ Jobs.__index = Jobs
 -- Why a task is not placed now and may be placed the next time, though nothing has changed.
 local AGAIN = { policy_failed = true, start_rate = true }
 
+local NOBODY = {}
+
 --- @tparam Board board
 -- @treturn Jobs `recount`: function(site) that the owner sets, for when what its tasks ask for has changed
 function Jobs.new(board)
@@ -99,12 +101,17 @@ function Jobs:drop(name)
   return true
 end
 
---- Somebody holds a slot.
-function Jobs:add_holder(holder)
-  local job = make(self, holder.replica.task)
-  local slot = holder.replica.slot
-  if job.slots[slot] then job.extra[#job.extra + 1] = holder else job.slots[slot] = holder end
-  job.holder_count = job.holder_count + 1
+--- Slots of a task are held.
+-- @tparam string name
+-- @tparam {holder,...} holders
+function Jobs:add_holders(name, holders)
+  local job = make(self, name)
+  local slots, extra = job.slots, job.extra
+  for _, holder in ipairs(holders) do
+    local slot = holder.replica.slot
+    if slots[slot] then extra[#extra + 1] = holder else slots[slot] = holder end
+  end
+  job.holder_count = job.holder_count + #holders
   self.due[job] = true
 end
 
@@ -160,7 +167,8 @@ end
 -- @treturn {Job,...} by name
 function Jobs:keeping_apart_from(name)
   local list = {}
-  for job in pairs(self.apart[name] or {}) do list[#list + 1] = job end
+  if not self.apart[name] then return list end
+  for job in pairs(self.apart[name]) do list[#list + 1] = job end
   table.sort(list, function(a, b) return a.name < b.name end)
   return list
 end
@@ -192,6 +200,18 @@ function Jobs:take_due(has_changed, now)
   return list
 end
 
+-- The sites whose status decides what happens next to a task; nil when none does.
+local function watched_of(state)
+  local placed = #state.outgoing > 0 and state.placed or NOBODY
+  local unproven, successors = state.unproven or NOBODY, state.successors or NOBODY
+  if #state.leaving + #unproven + #successors + #placed == 0 then return nil end
+  local watched = {}
+  for _, list in ipairs({ state.leaving, unproven, successors, placed }) do
+    for _, holder in ipairs(list) do watched[#watched + 1] = holder.site end
+  end
+  return watched
+end
+
 --- Keeps what a decision says of a task, as far as the next one has to know it.
 function Jobs:note_state(job)
   local state = job.state
@@ -200,12 +220,7 @@ function Jobs:note_state(job)
   self.failed[job] = state.cause and AGAIN[state.cause.code]
   self.timed[job] = state.wake_at
   self.kept[job] = state.mode == "kept" or nil
-  local watched = {}
-  local placed = #state.outgoing > 0 and state.placed or {}
-  for _, list in ipairs({ state.leaving, state.unproven, state.successors or {}, placed }) do
-    for _, holder in ipairs(list) do watched[#watched + 1] = holder.site end
-  end
-  self.watching[job] = #watched > 0 and watched or nil
+  self.watching[job] = watched_of(state)
   if not job.entry and job.holder_count == 0 then
     self.by_name[job.name] = nil
     for _, set in ipairs({ self.pending, self.kept, self.failed, self.timed, self.watching }) do set[job] = nil end

@@ -25,7 +25,7 @@ local function count_in(self, site, replica)
 end
 
 local function add_held(self, site, replica)
-  self.jobs:add_holder({ site = site, replica = replica })
+  self.jobs:add_holders(replica.task, { { site = site, replica = replica } })
   count_in(self, site, replica)
 end
 
@@ -140,8 +140,8 @@ function Ledger:give(job, sites, slots, ports, since)
       site.adds, self.changed[site] = adds, true
     end
     holders[position], adds[#adds + 1] = holder, holder
-    self.jobs:add_holder(holder)
   end
+  self.jobs:add_holders(job.name, holders)
   self.given[job.name] = holders
   return holders
 end

@@ -89,7 +89,7 @@ local function take(question, id, ranking)
   end
   pool:mark(id)
   -- Whoever is cut off below this line finds here what has to be counted anew.
-  question.chosen[position], question.ports[position] = site, given or false
+  question.chosen[position], question.ports[position] = site, given
   board:step(site, Classes.COME, question.room)
   if given then site:count_ports(given, 1) end
   if question.is_global then board:show_replicas() end
@@ -119,7 +119,7 @@ end
 --   most), `limit` (of the task per node), `own` and `staying` (replicas of the task by node's id: all, and those that
 --   stay), `denied` (set of ids), `around` (see surroundings.of), `tally` (of spread, nil without),
 --   `slots` (numbers that will be given), `room` (see Classes:room), `counts_own` (whether the score looks at the task's own
---   replicas), `is_global`; gets `chosen` (sites) and `ports` (false where none are wanted)
+--   replicas), `is_global`; gets `chosen` (sites) and `ports` (by position, where any are wanted)
 function M.choose(question)
   if question.is_global then question.board:show_replicas() end
   question.pool:catch_up(question.asker)
