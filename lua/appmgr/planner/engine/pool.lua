@@ -12,6 +12,8 @@ local ports = require("appmgr.planner.rules.ports")
 local Pool = {}
 Pool.__index = Pool
 
+local put = Ranking.put
+
 -- Of so many classes for each node, on average, it is remembered what they are worth.
 local MAX_CLASSES_PER_NODE = 8
 
@@ -26,6 +28,8 @@ function Pool.new(board, kind, ids, book)
     board = board, kind = kind, ids = ids, answers = board:answers(kind), groups = {}, version = {}, marked = {},
     worth = {}, worth_count = 0, book = book or Book.new(board), max_total = board.limits.max_replicas_per_node,
   }, Pool)
+  -- Whether nodes of one class that are alike to the policy are worth the same.
+  self.is_by_class = not kind.ports and not self.book.is_global
   if kind.is_grouped then
     self.group_of, self.by_key = {}, {}
   else
@@ -58,9 +62,9 @@ end
 local function fits(self, class)
   if class.total >= self.max_total then return false end
   local kind, free = self.kind, class.free
-  local amounts, is_default = kind.amounts, kind.is_default
-  for position, name in ipairs(kind.names) do
-    local have, amount = free[name], amounts[position]
+  local names, amounts, is_default = kind.names, kind.amounts, kind.is_default
+  for position = 1, #names do
+    local have, amount = free[names[position]], amounts[position]
     if amount > 0 and (have or is_default[position] and amount or 0) < amount then return false end
   end
   return true
@@ -79,10 +83,9 @@ function Pool:has_room(id)
   return fits(self, self.board.class[id]) and fits_ports(self, id)
 end
 
--- Remembers what nodes are worth that are of one class and alike to the policy, where such nodes are worth the same.
+-- Remembers what nodes are worth that are of one class and alike to the policy.
 local function remember(self, id, class, score)
   local board = self.board
-  if self.kind.ports or self.book.is_global or board.tells_apart then return end
   if self.worth_count > MAX_CLASSES_PER_NODE * board.count then self.worth, self.worth_count = {}, 0 end
   local static = board.static[id] or board:static_of(id)
   local by_class = self.worth[static]
@@ -93,21 +96,21 @@ local function remember(self, id, class, score)
   by_class[class], self.worth_count = score, self.worth_count + 1
 end
 
+local verdict = Book.verdict
+
 local function find_out(self, asker, id)
-  local answer = self.answers[id]
-  if answer == nil then answer = self.board:ask(self.answers, self.kind, id) end
+  local board, answers = self.board, self.answers
+  local answer = answers[id]
+  if answer == nil then answer = board:ask(answers, self.kind, id) end
   if not answer then return false end
-  local class = self.board.class[id]
-  local score = fits(self, class) and fits_ports(self, id) and self.book:verdict(asker, id, class)
-  remember(self, id, class, score)
+  local class = board.class[id]
+  local score = fits(self, class) and fits_ports(self, id) and verdict(self.book, asker, id, class)
+  if self.is_by_class and not board.tells_apart then remember(self, id, class, score) end
   return score
 end
 
---- What a node is worth: may ask the policy, so only within its limits.
--- @tparam table asker see Book.verdict
--- @tparam integer id
--- @treturn number|false false when it can take nothing
-function Pool:evaluate(asker, id)
+-- Called for every change of a node by every pool that is in use; as are those below, which is why they are no methods.
+local function evaluate(self, asker, id)
   local board = self.board
   local known = self.worth[board.static[id]]
   local score = known and known[board.class[id]]
@@ -115,27 +118,33 @@ function Pool:evaluate(asker, id)
   return find_out(self, asker, id)
 end
 
---- Gives a node the place it has now.
-function Pool:refresh(asker, id)
-  local score = self:evaluate(asker, id)
+--- What a node is worth: may ask the policy, so only within its limits.
+-- @tparam table asker see Book.verdict
+-- @tparam integer id
+-- @treturn number|false false when it can take nothing
+function Pool:evaluate(asker, id)
+  return evaluate(self, asker, id)
+end
+
+-- Gives a node the place it has now.
+local function refresh(self, asker, id)
+  local score, ranking = evaluate(self, asker, id), self.ranking
   self.version[id] = self.board.version[id]
   if score then
-    (self.ranking or self:ranking_of(id)):put(id, score)
-  elseif self.ranking then
-    self.ranking:remove(id)
+    put(ranking or self:ranking_of(id), id, score)
   else
-    local group = self.group_of[id]
-    if group then group.ranking:remove(id) end
+    ranking = ranking or self.group_of[id] and self.group_of[id].ranking
+    if ranking then ranking:remove(id) end
   end
 end
 
 local function fill_one(self, asker, id)
-  local score = self:evaluate(asker, id)
+  local score = evaluate(self, asker, id)
   self.version[id] = self.board.version[id]
   if not score then return end
-  local ranking = self:ranking_of(id)
+  local ranking = self.ranking or self:ranking_of(id)
   if not ranking.is_filling then ranking:start_filling() end
-  ranking:put(id, score)
+  put(ranking, id, score)
 end
 
 --- Asks about every node.
@@ -154,7 +163,7 @@ function Pool:rescore(asker)
   for _, group in ipairs(self.groups) do
     local ranking, fresh = group.ranking, Ranking.new()
     for id in pairs(ranking.score) do
-      local score = self:evaluate(asker, id)
+      local score = evaluate(self, asker, id)
       if score then fresh:put(id, score) end
     end
     group.ranking = fresh
@@ -187,7 +196,7 @@ end
 local function catch_up_all(self, asker)
   local version, own, answers = self.board.version, self.version, self.answers
   for id = 1, self.board.count do
-    if answers[id] ~= false and own[id] ~= version[id] then self:refresh(asker, id) end
+    if answers[id] ~= false and own[id] ~= version[id] then refresh(self, asker, id) end
   end
 end
 
@@ -196,7 +205,7 @@ function Pool:catch_up(asker)
   if not self.cursor then return self:fill(asker) end
   local board, marked = self.board, self.marked
   self.marked = {}
-  for _, id in ipairs(marked) do self:refresh(asker, id) end
+  for _, id in ipairs(marked) do refresh(self, asker, id) end
   local log, version, own, answers = board.log, board.version, self.version, self.answers
   local from = self.cursor - board.log_start
   if from < 0 or #log - from > 2 * board.count then
@@ -204,7 +213,7 @@ function Pool:catch_up(asker)
   else
     for position = from + 1, #log do
       local id = log[position]
-      if answers[id] ~= false and own[id] ~= version[id] then self:refresh(asker, id) end
+      if answers[id] ~= false and own[id] ~= version[id] then refresh(self, asker, id) end
     end
   end
   self.cursor = board.log_start + #log

@@ -3,8 +3,8 @@
 --
 -- Where nodes are alike so are their scores: members stand in buckets by their
 -- score, and a heap orders the scores. So a change costs little when there are few
--- different scores, and O(log n) when all are different. A bucket that was left by all stays
--- for whoever comes next, until it is the best one.
+-- different scores, and O(log n) when all are different. A bucket is a set, or a single number, or false when all have
+-- left it: then it stays for whoever comes next, until it is the best one.
 local id_set = require("appmgr.planner.engine.id_set")
 
 local Ranking = {}
@@ -13,7 +13,7 @@ Ranking.__index = Ranking
 --- @treturn Ranking `score` (by member), `size`
 function Ranking.new()
   return setmetatable({
-    score = {}, size = 0, single = {}, sets = {}, heap = {}, heap_size = 0, queued = {}, last = 0,
+    score = {}, size = 0, single = {}, sets = {}, heap = {}, heap_size = 0, last = 0,
   }, Ranking)
 end
 
@@ -36,7 +36,7 @@ end
 
 local function push(self, score)
   local heap, position = self.heap, self.heap_size + 1
-  self.heap_size, self.queued[score] = position, true
+  self.heap_size = position
   while position > 1 do
     local parent = position // 2
     if heap[parent] >= score then break end
@@ -48,24 +48,24 @@ end
 
 -- Scores that nobody has any more, and that do not come to the top, are thrown out now and then.
 local function sweep(self)
-  local heap, size, queued, sets = {}, 0, {}, self.sets
+  local heap, size, sets, single = {}, 0, self.sets, self.single
   for _, score in ipairs(self.heap) do
     local set = sets[score]
-    if set and not id_set.first(set, self.last) then sets[score] = nil end
-    if self.single[score] or sets[score] then
+    if single[score] or set and id_set.first(set, self.last) then
       size = size + 1
-      heap[size], queued[score] = score, true
+      heap[size] = score
+    else
+      sets[score], single[score] = nil, nil
     end
   end
   for position = size // 2, 1, -1 do sink(heap, size, position) end
-  self.heap, self.heap_size, self.queued = heap, size, queued
+  self.heap, self.heap_size = heap, size
 end
 
 local function queue(self, score)
-  if self.queued[score] then return end
   if self.is_filling then
     local size = self.heap_size + 1
-    self.heap[size], self.heap_size, self.queued[score] = score, size, true
+    self.heap[size], self.heap_size = score, size
     return
   end
   if self.heap_size > 2 * self.size + 64 then sweep(self) end
@@ -73,24 +73,24 @@ local function queue(self, score)
 end
 
 local function join(self, id, score)
-  local sets, single = self.sets, self.single
-  local set, only = sets[score], single[score]
-  if set then
-    id_set.add(set, id)
-  elseif only then
+  local set = self.sets[score]
+  if set then return id_set.add(set, id) end
+  local single = self.single
+  local only = single[score]
+  if only then
     set = {}
     id_set.add(set, only)
     id_set.add(set, id)
-    sets[score], single[score] = set, nil
+    self.sets[score], single[score] = set, nil
   else
     single[score] = id
-    queue(self, score)
+    if only == nil then queue(self, score) end
   end
 end
 
 local function leave(self, id, score)
   local set = self.sets[score]
-  if set then id_set.remove(set, id) else self.single[score] = nil end
+  if set then id_set.remove(set, id) else self.single[score] = false end
 end
 
 --- Many members are about to be put in: their order is made in one go, by `finish_filling`, before anything else.
@@ -107,7 +107,7 @@ end
 local function drop_best(self)
   local heap, size = self.heap, self.heap_size - 1
   local score = heap[1]
-  self.sets[score], self.queued[score], self.heap_size = nil, nil, size
+  self.sets[score], self.single[score], self.heap_size = nil, nil, size
   heap[1] = heap[size + 1]
   heap[size + 1] = nil
   if size > 1 then sink(heap, size, 1) end
