@@ -195,7 +195,8 @@ function M.place(run, job, state)
     state.cause, run.is_rate_limited = { code = "start_rate" }, true
   end
   -- A node that refused has no slot that could be pending.
-  if not is_everywhere then state.pending = table.move(state.to_place, #asked.chosen + 1, #state.to_place, 1, {}) end
+  if is_everywhere or #asked.chosen == #state.to_place then return end
+  state.pending = table.move(state.to_place, #asked.chosen + 1, #state.to_place, 1, {})
 end
 
 return M

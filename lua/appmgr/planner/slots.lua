@@ -121,6 +121,7 @@ local function keep_all(state)
 end
 
 local function finish_leaving(state)
+  if #state.leaving == 0 then return end
   local still = {}
   for _, holder in ipairs(state.leaving) do
     if has_left(holder) then

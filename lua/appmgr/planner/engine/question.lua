@@ -68,8 +68,7 @@ local function own_score(question, id)
 end
 
 local function rank_own(question, ranking, id)
-  if is_full(question, id) then return ranking:remove(id) end
-  local score = own_score(question, id)
+  local score = not is_full(question, id) and own_score(question, id)
   if score then ranking:put(id, score) else ranking:remove(id) end
 end
 

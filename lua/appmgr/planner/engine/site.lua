@@ -15,16 +15,24 @@ function Site.new(name)
   return setmetatable({ name = name, view = {}, in_use = {}, marks = {}, index = 0 }, Site)
 end
 
+local NOTHING = {}
+
+-- What a node's record shows, made when the policy first looks at it: most look at little, and there are thousands of nodes.
+local shown = {
+  __index = function(values, key)
+    local site = values.site
+    if key == "position" then return values.position_of(site) end
+    if key == "name" then return site.node.name end
+    return record.map(site.node[key] or NOTHING, true)
+  end,
+}
+
 --- The record a policy sees, made when it is first looked at.
 -- @tparam Policy policy
 -- @tparam function position (site) → from 0 in the order of names; asked when somebody looks at it
 -- @treturn table
 function Site:introduce(policy, position)
-  local node = self.node
-  self.record, self.visible = policy.new_node(setmetatable({
-    name = node.name, labels = record.map(node.labels, true), capacity = record.map(node.capacity, true),
-    load = record.map(node.load or {}, true),
-  }, { __index = function(_, key) return key == "position" and position(self) or nil end }))
+  self.record, self.visible = policy.new_node(setmetatable({ site = self, position_of = position }, shown))
   self.visible.task_replicas = policy.reads["node.task_replicas"] and 0 or nil
   return self.record
 end
