@@ -120,8 +120,8 @@ function Ranking:top()
   local heap, sets = self.heap, self.sets
   while self.heap_size > 0 do
     local score = heap[1]
-    local set, id = sets[score], nil
-    if set then id = id_set.first(set, self.last) else id = self.single[score] end
+    local set = sets[score]
+    local id = self.single[score] or set and id_set.first(set, self.last)
     if id then return id, score end
     drop_best(self)
   end

@@ -36,9 +36,9 @@ end
 --- Looks around for a task.
 -- @tparam Engine engine
 -- @tparam Job job
--- @treturn table nothing in it is to be changed: `rules` per label, and `counts` for each of them by place; `only`: ids of the only nodes that it may be
---   on, nil when it may be anywhere; `denied`: set of ids; `one_per_node`: whether it keeps apart from itself; `labels`:
---   set of those that the rules look at; `all`: every rule with its counts
+-- @treturn table not the caller's to change: `rules` per label, and `counts` for each of them by place; `only`: ids of the
+--   only nodes that it may be on, nil when it may be anywhere; `denied`: set of ids; `one_per_node`: whether it keeps apart
+--   from itself; `labels`: set of those that the rules look at; `all`: every rule with its counts
 function M.of(engine, job)
   local rules = engine:kept_apart_from(job.name)
   for _, rule in ipairs(job.kind.relations or {}) do rules[#rules + 1] = rule end
