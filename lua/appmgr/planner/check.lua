@@ -148,28 +148,27 @@ local function note_places(context, host, replicas)
 end
 
 -- How many slots a task has where they are to stay: on a drained node they only wait for their successors.
-local function count_lasting(engine, places)
+local function count_lasting(sites, places)
   local count = 0
   for _, host in pairs(places) do
-    if not engine.board.sites[host].node.drain then count = count + 1 end
+    if not sites[host].node.drain then count = count + 1 end
   end
   return count
 end
 
 -- A slot that was decided must not stand on a host that does not change, either; and a task must not have too many.
 local function check_task(engine, changes, name, places)
-  local violation
-  engine:each_holder(name, function(holder)
-    local host, replica = holder.site.name, holder.replica
-    if changes[host] or replica.leaving then return end
-    local place = places[replica.slot]
-    if place then violation = ("%s on %s: it is on %s too"):format(slot_name(replica), place, host) end
-    places[replica.slot] = host
-  end)
-  if violation then return violation end
   local job = engine.jobs:get(name)
+  for _, holder in ipairs(engine.jobs:holders(job)) do
+    local host, replica = holder.site.name, holder.replica
+    if not changes[host] and not replica.leaving then
+      local place = places[replica.slot]
+      if place then return ("%s on %s: it is on %s too"):format(slot_name(replica), place, host) end
+      places[replica.slot] = host
+    end
+  end
   local wanted = job.task.replication
-  if wanted ~= "all" and count_lasting(engine, places) > wanted then
+  if wanted ~= "all" and count_lasting(engine.board.sites, places) > wanted then
     return ("%s: more slots than its replication"):format(name)
   end
 end

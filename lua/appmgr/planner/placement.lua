@@ -116,7 +116,7 @@ local function new_question(run, job, state, ids)
     board = board, kind = kinds.grouped_by(job.kind, around.labels), name = job.name, own = own, staying = staying,
     count = math.min(#state.to_place, run.starts_left), limit = around.one_per_node and 1 or M.limit_of(job.task), around = around,
     denied = board:denied(job, around.denied), slots = state.to_place, is_global = policy.is_global,
-    room = board.classes:room(job.kind), counts_own = policy.reads["node.task_replicas"], chosen = {}, ports = {},
+    room = board.classes:room(job.kind), counts_own = policy.reads["node.task_replicas"], chosen = {}, ports = {}, aside = {},
     tally = tally_of(run, job, state), asker = asker,
   }
   if around.only then ids = sorted_ids(around.only) end

@@ -24,7 +24,10 @@ end
 local NO_PORTS = {}
 
 local function is_current(task, replica)
-  return replica.version == task.version and ports.suits(task.ports or NO_PORTS, replica.ports)
+  if replica.version ~= task.version then return false end
+  -- Most have none and want none.
+  if not task.ports and not replica.ports then return true end
+  return ports.suits(task.ports or NO_PORTS, replica.ports)
 end
 
 --- Whether all slots of a task have its current version and the ports that it wants: most tasks have nothing to roll out.

@@ -47,13 +47,13 @@ end
 
 -- Why one holder may not stay, in view of those before it.
 local function reason_to_leave(job, holder, taken, on_site)
-  local task = job.task
-  if taken[holder.replica.slot] then return { code = "duplicate" } end
+  local task, replica, site = job.task, holder.replica, holder.site
+  if taken[replica.slot] then return { code = "duplicate" } end
   if not task then return { code = "removed" } end
-  if holder.replica.preempted then return { code = "preempted" } end
+  if replica.preempted then return { code = "preempted" } end
   local limit = task.replication == "all" and 1 or task.max_per_node
-  local reason = hosting.must_leave(job, holder.site.node)
-  if not reason and (on_site[holder.site] or 0) >= limit then
+  local reason = hosting.must_leave(job, site.node)
+  if not reason and (on_site[site] or 0) >= limit then
     return { code = "max_per_node", args = { limit = limit } }
   end
   return reason
@@ -73,15 +73,15 @@ end
 
 -- Splits holders into those that stay, those that go when somebody else runs, and those that leave.
 local function split(job, state, now)
-  local on_site = {}
+  local on_site, taken, staying = {}, state.taken, state.staying
   for _, holder in ipairs(state.holders) do
-    local reason = reason_to_leave(job, holder, state.taken, on_site)
+    local reason = reason_to_leave(job, holder, taken, on_site)
     if reason and not succession.waits(job, holder, reason, now) then
       state.leaving[#state.leaving + 1], state.why[holder] = holder, reason
     else
-      local list = reason and state.outgoing or state.staying
-      list[#list + 1], state.taken[holder.replica.slot] = holder, holder
-      on_site[holder.site] = (on_site[holder.site] or 0) + 1
+      local list, site = reason and state.outgoing or staying, holder.site
+      list[#list + 1], taken[holder.replica.slot] = holder, holder
+      on_site[site] = (on_site[site] or 0) + 1
     end
   end
 end

@@ -39,7 +39,9 @@ local function apply_settled(self, run, state)
   for _, holder in ipairs(state.left) do self.ledger:remove(holder) end
   send_away(self, run, state, state.leaving)
   if state.mode == "kept" then return end
-  for _, holder in ipairs(state.staying) do self.ledger:replace(holder, with_leaving(holder.replica, false)) end
+  for _, holder in ipairs(state.staying) do
+    if holder.replica.leaving then self.ledger:replace(holder, with_leaving(holder.replica, false)) end
+  end
 end
 
 local function settle(self, run, job)

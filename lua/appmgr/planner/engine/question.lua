@@ -1,10 +1,13 @@
 --- One question: on which nodes do the replicas of one task go? Runs within the
 -- limits of the policy, and may be cut off at any moment: what it leaves behind is then counted anew.
 local Classes = require("appmgr.planner.engine.classes")
+local Ranking = require("appmgr.planner.engine.ranking")
 local ports = require("appmgr.planner.rules.ports")
 local surroundings = require("appmgr.planner.engine.surroundings")
 
 local M = {}
+
+local put, top = Ranking.put, Ranking.top
 
 -- Whether a node has no room for another replica of this task, whatever else it has room for.
 local function is_full(question, id)
@@ -13,13 +16,21 @@ end
 
 -- The best node of a group. A full one that comes to the top is put aside until the task is done.
 local function top_of(question, ranking)
-  local id, score = ranking:top()
+  local id, score = top(ranking)
   while id and is_full(question, id) do
-    question.pool:mark(id)
+    local aside = question.aside
+    local count = #aside
+    aside[count + 1], aside[count + 2], aside[count + 3] = ranking, id, score
     ranking:remove(id)
-    id, score = ranking:top()
+    id, score = top(ranking)
   end
   return id, score
+end
+
+-- For other tasks they are as good as before.
+local function put_back(question)
+  local aside = question.aside
+  for position = 1, #aside, 3 do put(aside[position], aside[position + 1], aside[position + 2]) end
 end
 
 -- What the task's own wishes say of a group; nil when its relations forbid it.
@@ -69,7 +80,7 @@ end
 
 local function rank_own(question, ranking, id)
   local score = not is_full(question, id) and own_score(question, id)
-  if score then ranking:put(id, score) else ranking:remove(id) end
+  if score then put(ranking, id, score) else ranking:remove(id) end
 end
 
 local function rescore_all(question)
@@ -118,7 +129,7 @@ end
 --   most), `limit` (of the task per node), `own` and `staying` (replicas of the task by node's id: all, and those that
 --   stay), `denied` (set of ids), `around` (see surroundings.of), `tally` (of spread, nil without),
 --   `slots` (numbers that will be given), `room` (see Classes:room), `counts_own` (whether the score looks at the task's own
---   replicas), `is_global`; gets `chosen` (sites) and `ports` (by position, where any are wanted)
+--   replicas), `is_global`, `aside` (empty); gets `chosen` (sites) and `ports` (by position, where any are wanted)
 function M.choose(question)
   if question.is_global then question.board:show_replicas() end
   question.pool:catch_up(question.asker)
@@ -128,6 +139,7 @@ function M.choose(question)
     if not id then break end
     take(question, id, ranking)
   end
+  put_back(question)
   question.pool:end_use()
   return true
 end

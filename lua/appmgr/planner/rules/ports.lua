@@ -76,7 +76,6 @@ end
 -- @tparam ?table have name → number
 -- @treturn boolean
 function M.suits(wanted, have)
-  if #wanted == 0 then return not have or next(have) == nil end
   local names = {}
   for _, port in ipairs(wanted) do
     local number = have and have[port.name]
