@@ -22,20 +22,22 @@ function M.limit_of(task)
   return task.replication == "all" and 1 or task.max_per_node
 end
 
---- How many of the task each node has.
--- @tparam table state see slots.settle
--- @treturn table all, by id
--- @treturn table those that stay, by id
-function M.count_own(state)
-  local own, staying = {}, {}
-  for _, list in ipairs({ state.staying, state.outgoing, state.leaving }) do
+local function count_by_id(...)
+  local counts = {}
+  for _, list in ipairs({ ... }) do
     for _, holder in ipairs(list) do
       local id = holder.site.id
-      own[id] = (own[id] or 0) + 1
-      if list ~= state.leaving then staying[id] = (staying[id] or 0) + 1 end
+      counts[id] = (counts[id] or 0) + 1
     end
   end
-  return own, staying
+  return counts
+end
+
+--- How many of the task each node has, also of those that leave.
+-- @tparam table state see slots.settle
+-- @treturn table by id
+function M.count_own(state)
+  return count_by_id(state.staying, state.outgoing, state.leaving)
 end
 
 local function sorted_ids(set)
@@ -111,13 +113,13 @@ end
 local function new_question(run, job, state, ids)
   local board, policy = run.board, run.policy
   local asker, values = M.asker(run, job)
-  local around, own, staying = surroundings.of(run.engine, job), M.count_own(state)
+  local around, counts_own = surroundings.of(run.engine, job), policy.reads["node.task_replicas"]
   local asked = {
-    board = board, kind = kinds.grouped_by(job.kind, around.labels), name = job.name, own = own, staying = staying,
+    board = board, kind = kinds.grouped_by(job.kind, around.labels), name = job.name, own = M.count_own(state),
+    staying = counts_own and count_by_id(state.staying, state.outgoing) or {}, counts_own = counts_own,
     count = math.min(#state.to_place, run.starts_left), limit = around.one_per_node and 1 or M.limit_of(job.task), around = around,
     denied = board:denied(job, around.denied), slots = state.to_place, is_global = policy.is_global,
-    room = board.classes:room(job.kind), counts_own = policy.reads["node.task_replicas"], chosen = {}, ports = {}, aside = {},
-    tally = tally_of(run, job, state), asker = asker,
+    room = board.classes:room(job.kind), chosen = {}, ports = {}, aside = {}, tally = tally_of(run, job, state), asker = asker,
   }
   if around.only then ids = sorted_ids(around.only) end
   asked.is_kept = not ids and not policy.is_global
@@ -173,7 +175,7 @@ function M.place(run, job, state)
   local is_everywhere = job.task.replication == "all"
   local ids
   if is_everywhere then
-    ids = lacking_ids(run, job, (M.count_own(state)))
+    ids = lacking_ids(run, job, M.count_own(state))
     state.to_place = free_slots(state, #ids)
   end
   -- A settled task costs nothing; only one for every node has to look for nodes that joined.

@@ -69,8 +69,8 @@ end
 
 -- A score that counts the task's own replicas is asked for again, for this task alone.
 local function own_score(question, id)
-  local site, count = question.board.by_id[id], question.staying[id] or 0
-  if count == 0 or not question.counts_own then return question.pool:evaluate(question.asker, id) end
+  local site, count = question.board.by_id[id], question.staying[id]
+  if not count then return question.pool:evaluate(question.asker, id) end
   question.board:show(site)
   site.visible.task_replicas = count
   local score = question.pool:has_room(id) and question.pool.book:ask(question.asker, site)
@@ -103,7 +103,8 @@ local function take(question, id, ranking)
   board:step(site, Classes.COME, question.room)
   if given then site:count_ports(given, 1) end
   if question.is_global then board:show_replicas() end
-  question.own[id], question.staying[id] = (question.own[id] or 0) + 1, (question.staying[id] or 0) + 1
+  question.own[id] = (question.own[id] or 0) + 1
+  if question.counts_own then question.staying[id] = (question.staying[id] or 0) + 1 end
   if pool.group_of then note_own(question, site.node) end
   if question.is_global then
     rescore_all(question)
@@ -114,7 +115,6 @@ end
 
 -- Nodes that hold some of the task already have a score of their own for it.
 local function rank_holders(question)
-  if not question.counts_own then return end
   for id in pairs(question.staying) do
     local ranking = question.pool:ranking_of(id)
     if ranking.score[id] then
@@ -127,7 +127,7 @@ end
 --- Chooses nodes, and counts what they get. To be run by Policy:run.
 -- @tparam table question `board`, `pool`, `kind`, `name` of the task, `asker` (see Pool.evaluate), `count` (how many at
 --   most), `limit` (of the task per node), `own` and `staying` (replicas of the task by node's id: all, and those that
---   stay), `denied` (set of ids), `around` (see surroundings.of), `tally` (of spread, nil without),
+--   stay where the score looks at them), `denied` (set of ids), `around` (see surroundings.of), `tally` (of spread, nil without),
 --   `slots` (numbers that will be given), `room` (see Classes:room), `counts_own` (whether the score looks at the task's own
 --   replicas), `is_global`, `aside` (empty); gets `chosen` (sites) and `ports` (by position, where any are wanted)
 function M.choose(question)
