@@ -104,7 +104,9 @@ local function find_out(self, asker, id)
   if answer == nil then answer = board:ask(answers, self.kind, id) end
   if not answer then return false end
   local class = board.class[id]
-  local score = fits(self, class) and fits_ports(self, id) and verdict(self.book, asker, id, class)
+  -- Many nodes one after the other are of one class.
+  if class ~= self.last_class then self.last_class, self.last_fits = class, fits(self, class) end
+  local score = self.last_fits and fits_ports(self, id) and verdict(self.book, asker, id, class)
   if self.is_by_class and not board.tells_apart then remember(self, id, class, score) end
   return score
 end
@@ -138,37 +140,46 @@ local function refresh(self, asker, id)
   end
 end
 
-local function fill_one(self, asker, id)
-  local score = evaluate(self, asker, id)
-  self.version[id] = self.board.version[id]
-  if not score then return end
-  local ranking = self.ranking or self:ranking_of(id)
-  if not ranking.is_filling then ranking:start_filling() end
-  put(ranking, id, score)
+-- Ranks all nodes of the pool, which is in no order yet.
+local function rank_all(self, ids, scores)
+  if self.ranking then
+    self.ranking = Ranking.of(ids, scores)
+    self.groups[1].ranking = self.ranking
+    return
+  end
+  local parts = {}
+  for position, id in ipairs(ids) do
+    local group = self.group_of[id] or group_for(self, id)
+    local part = parts[group] or { ids = {}, scores = {} }
+    parts[group], part.ids[#part.ids + 1], part.scores[#part.scores + 1] = part, id, scores[position]
+  end
+  for group, part in pairs(parts) do group.ranking = Ranking.of(part.ids, part.scores) end
 end
 
 --- Asks about every node.
 function Pool:fill(asker)
-  if self.ids then
-    for _, id in ipairs(self.ids) do fill_one(self, asker, id) end
-  else
-    for id = 1, self.board.count do fill_one(self, asker, id) end
+  local ids, scores, own, version = {}, {}, self.version, self.board.version
+  for position = 1, self.ids and #self.ids or self.board.count do
+    local id = self.ids and self.ids[position] or position
+    local score = evaluate(self, asker, id)
+    own[id] = version[id]
+    if score then ids[#ids + 1], scores[#scores + 1] = id, score end
   end
-  for _, group in ipairs(self.groups) do group.ranking:finish_filling() end
+  rank_all(self, ids, scores)
   self.cursor = self.board.log_start + #self.board.log
 end
 
 --- Asks about every node that is still in it, whose scores all can have changed.
 function Pool:rescore(asker)
+  local ids, scores = {}, {}
   for _, group in ipairs(self.groups) do
-    local ranking, fresh = group.ranking, Ranking.new()
-    for id in pairs(ranking.score) do
+    for id in pairs(group.ranking.score) do
       local score = evaluate(self, asker, id)
-      if score then fresh:put(id, score) end
+      if score then ids[#ids + 1], scores[#scores + 1] = id, score end
     end
-    group.ranking = fresh
+    group.ranking = Ranking.new()
   end
-  self.ranking = self.ranking and self.groups[1].ranking
+  rank_all(self, ids, scores)
 end
 
 --- Notes that a node's place is one for the task of the moment only.
