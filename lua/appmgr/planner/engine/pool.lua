@@ -72,15 +72,15 @@ end
 
 -- Whether the node has the ports that are wanted.
 local function fits_ports(self, id)
-  local wanted, site = self.kind.ports, self.board.by_id[id]
-  return not wanted or ports.assign(wanted, site.in_use, site.node.ports, "") ~= nil
+  local site = self.board.by_id[id]
+  return ports.assign(self.kind.ports, site.in_use, site.node.ports, "") ~= nil
 end
 
 --- Whether there is room on a node for one more.
 -- @tparam integer id of a live node
 -- @treturn boolean
 function Pool:has_room(id)
-  return fits(self, self.board.class[id]) and fits_ports(self, id)
+  return fits(self, self.board.class[id]) and (not self.kind.ports or fits_ports(self, id))
 end
 
 -- Remembers what nodes are worth that are of one class and alike to the policy.
@@ -106,7 +106,8 @@ local function find_out(self, asker, id)
   local class = board.class[id]
   -- Many nodes one after the other are of one class.
   if class ~= self.last_class then self.last_class, self.last_fits = class, fits(self, class) end
-  local score = self.last_fits and fits_ports(self, id) and verdict(self.book, asker, id, class)
+  local has_room = self.last_fits and (not self.kind.ports or fits_ports(self, id))
+  local score = has_room and verdict(self.book, asker, id, class)
   if self.is_by_class and not board.tells_apart then remember(self, id, class, score) end
   return score
 end

@@ -63,6 +63,12 @@ local function sweep(self)
 end
 
 local function queue(self, score)
+  local heap, best = self.heap, self.heap[1]
+  -- Mostly it is the best one that gets another score: then its place is free.
+  if best and self.single[best] == false then
+    self.single[best], heap[1] = nil, score
+    return sink(heap, self.heap_size, 1)
+  end
   if self.heap_size > 2 * self.size + 64 then sweep(self) end
   push(self, score)
 end
