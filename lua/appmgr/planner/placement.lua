@@ -7,6 +7,8 @@ local surroundings = require("appmgr.planner.engine.surroundings")
 
 local M = {}
 
+local NOBODY = {}
+
 -- Slot numbers for a task that runs on every node: the lowest that are free.
 local function free_slots(state, count)
   local list, slot = {}, 0
@@ -22,22 +24,24 @@ function M.limit_of(task)
   return task.replication == "all" and 1 or task.max_per_node
 end
 
-local function count_by_id(...)
-  local counts = {}
-  for _, list in ipairs({ ... }) do
-    for _, holder in ipairs(list) do
-      local id = holder.site.id
-      counts[id] = (counts[id] or 0) + 1
-    end
+local function count_holders(counts, holders)
+  for _, holder in ipairs(holders) do
+    local id = holder.site.id
+    counts[id] = (counts[id] or 0) + 1
   end
   return counts
+end
+
+--- How many of the task each node has, of those that stay.
+local function count_staying(state)
+  return count_holders(count_holders({}, state.staying), state.outgoing)
 end
 
 --- How many of the task each node has, also of those that leave.
 -- @tparam table state see slots.settle
 -- @treturn table by id
 function M.count_own(state)
-  return count_by_id(state.staying, state.outgoing, state.leaving)
+  return count_holders(count_staying(state), state.leaving)
 end
 
 local function sorted_ids(set)
@@ -116,7 +120,7 @@ local function new_question(run, job, state, ids)
   local around, counts_own = surroundings.of(run.engine, job), policy.reads["node.task_replicas"]
   local asked = {
     board = board, kind = kinds.grouped_by(job.kind, around.labels), name = job.name, own = M.count_own(state),
-    staying = counts_own and count_by_id(state.staying, state.outgoing) or {}, counts_own = counts_own,
+    staying = counts_own and count_staying(state) or NOBODY, counts_own = counts_own,
     count = math.min(#state.to_place, run.starts_left), limit = around.one_per_node and 1 or M.limit_of(job.task), around = around,
     denied = board:denied(job, around.denied), slots = state.to_place, is_global = policy.is_global,
     room = board.classes:room(job.kind), chosen = {}, ports = {}, aside = {}, tally = tally_of(run, job, state), asker = asker,

@@ -9,6 +9,8 @@ local resources = require("appmgr.planner.rules.resources")
 local Board = {}
 Board.__index = Board
 
+local NOBODY = {}
+
 -- So many changes are remembered one by one; who is further behind looks at every node.
 local MAX_LOG = 1000000
 
@@ -237,11 +239,11 @@ end
 -- @tparam table others set of ids that are denied to it anyway, is not changed
 -- @treturn table set of ids with those
 function Board:denied(job, others)
-  local rejecting = { self.local_names[job.name], self.avoids[job.name], next(self.choosy) and self.choosy }
-  if next(rejecting) == nil then return others end
+  local with_name, avoiding = self.local_names[job.name], self.avoids[job.name]
+  if not with_name and not avoiding and not next(self.choosy) then return others end
   local denied = {}
   for id in pairs(others) do denied[id] = true end
-  for _, sites in pairs(rejecting) do
+  for _, sites in ipairs({ self.choosy, with_name or NOBODY, avoiding or NOBODY }) do
     for site in pairs(sites) do
       if site.id and hosting.rejects_task(job, site.node) then denied[site.id] = true end
     end

@@ -162,13 +162,17 @@ function Jobs:holders(job)
   return table.move(job.extra, 1, #job.extra, #list + 1, list)
 end
 
+--- Whether any task may keep apart from one.
+function Jobs:is_kept_apart(name)
+  return self.apart[name] ~= nil
+end
+
 --- The tasks that keep apart from one.
 -- @tparam string name
 -- @treturn {Job,...} by name
 function Jobs:keeping_apart_from(name)
   local list = {}
-  if not self.apart[name] then return list end
-  for job in pairs(self.apart[name]) do list[#list + 1] = job end
+  for job in pairs(self.apart[name] or NOBODY) do list[#list + 1] = job end
   table.sort(list, function(a, b) return a.name < b.name end)
   return list
 end

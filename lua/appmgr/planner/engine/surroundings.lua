@@ -40,9 +40,9 @@ end
 --   only nodes that it may be on, nil when it may be anywhere; `denied`: set of ids; `one_per_node`: whether it keeps apart
 --   from itself; `labels`: set of those that the rules look at; `all`: every rule with its counts
 function M.of(engine, job)
+  if not job.kind.relations and not engine.jobs:is_kept_apart(job.name) then return NONE end
   local rules = engine:kept_apart_from(job.name)
   for _, rule in ipairs(job.kind.relations or {}) do rules[#rules + 1] = rule end
-  if #rules == 0 then return NONE end
   local found = { rules = {}, counts = {}, denied = {}, labels = {}, one_per_node = false, all = {} }
   for _, rule in ipairs(rules) do
     local counts, ids = count_places(engine, rule)
