@@ -67,12 +67,7 @@ local function tally_of(run, job, state)
   local spread, board = job.kind.spread, run.board
   if not spread then return nil end
   local tally = spread.tally(job.task.replication == "all" and board.live or job.task.replication)
-  local answers = board:answers(job.kind)
-  for id = 1, board.count do
-    local answer = answers[id]
-    if answer == nil then answer = board:ask(answers, job.kind, id) end
-    if answer then tally:see(board.by_id[id].node.labels) end
-  end
+  for _, labels in ipairs(board:spectrum(job.kind)) do tally:see(labels) end
   for _, holder in ipairs(state.staying) do tally:add(holder.site.node.labels, 1) end
   return tally
 end

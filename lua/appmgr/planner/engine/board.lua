@@ -19,7 +19,7 @@ local MAX_ACCEPTED = 200
 
 local function no_index(self)
   self.by_id, self.class, self.static, self.version, self.count = {}, {}, {}, {}, 0
-  self.accepted, self.accepted_count = {}, 0
+  self.accepted, self.accepted_count, self.spectra = {}, 0, {}
 end
 
 --- @tparam ?Policy policy
@@ -114,7 +114,7 @@ end
 
 -- Answers that were kept for it do not hold any more.
 local function forget_answers(self, id)
-  self.static[id] = nil
+  self.static[id], self.spectra = nil, {}
   for _, accepts in pairs(self.accepted) do accepts[id] = nil end
 end
 
@@ -275,11 +275,39 @@ function Board:answers(kind)
   local key = kind.constraint.key
   local answers = self.accepted[key]
   if not answers then
-    if self.accepted_count >= MAX_ACCEPTED then self.accepted, self.accepted_count = {}, 0 end
+    if self.accepted_count >= MAX_ACCEPTED then self.accepted, self.accepted_count, self.spectra = {}, 0, {} end
     answers = {}
     self.accepted[key], self.accepted_count = answers, self.accepted_count + 1
   end
   return answers
+end
+
+-- Adds labels of a node that have a value which no node before had.
+local function add_labels(list, seen, names, labels)
+  local is_new = false
+  for _, name in ipairs(names) do
+    local value, values = labels[name], seen[name] or {}
+    seen[name] = values
+    if value and not values[value] then values[value], is_new = true, true end
+  end
+  if is_new then list[#list + 1] = labels end
+end
+
+--- All values that the nodes which may have a kind show of the labels that its spread looks at.
+-- @tparam Kind kind with a spread
+-- @treturn {table,...} labels of few nodes, in which each value is
+function Board:spectrum(kind)
+  local list, answers = self.spectra[kind.spectrum_key], self:answers(kind)
+  if list then return list end
+  local seen = {}
+  list = {}
+  for id = 1, self.count do
+    local answer = answers[id]
+    if answer == nil then answer = self:ask(answers, kind, id) end
+    if answer then add_labels(list, seen, kind.spread.labels, self.by_id[id].node.labels) end
+  end
+  self.spectra[kind.spectrum_key] = list
+  return list
 end
 
 --- Asks one node, and keeps the answer.
