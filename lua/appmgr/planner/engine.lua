@@ -87,7 +87,8 @@ end
 
 --- Takes what the store holds for a host.
 -- @tparam string host
--- @tparam ?{replica,...}|false replicas nil when there is nothing, false when it cannot be read; not to be changed later
+-- @tparam ?{replica,...}|false replicas in the order of documents, not to be changed later; nil when there is nothing, false
+--   when it cannot be read
 -- @tparam[opt=0] integer index of its assignment
 -- @tparam[opt] table marks see Holdings:mark
 function Engine:put_held(host, replicas, index, marks)

@@ -7,6 +7,8 @@ local surroundings = require("appmgr.planner.engine.surroundings")
 
 local M = {}
 
+local NOBODY = {}
+
 -- Slot numbers for a task that runs on every node: the lowest that are free.
 local function free_slots(state, count)
   local list, slot = {}, 0
@@ -22,20 +24,24 @@ function M.limit_of(task)
   return task.replication == "all" and 1 or task.max_per_node
 end
 
---- How many of the task each node has.
--- @tparam table state see slots.settle
--- @treturn table all, by id
--- @treturn table those that stay, by id
-function M.count_own(state)
-  local own, staying = {}, {}
-  for _, list in ipairs({ state.staying, state.outgoing, state.leaving }) do
-    for _, holder in ipairs(list) do
-      local id = holder.site.id
-      own[id] = (own[id] or 0) + 1
-      if list ~= state.leaving then staying[id] = (staying[id] or 0) + 1 end
-    end
+local function count_holders(counts, holders)
+  for _, holder in ipairs(holders) do
+    local id = holder.site.id
+    counts[id] = (counts[id] or 0) + 1
   end
-  return own, staying
+  return counts
+end
+
+--- How many of the task each node has, of those that stay.
+local function count_staying(state)
+  return count_holders(count_holders({}, state.staying), state.outgoing)
+end
+
+--- How many of the task each node has, also of those that leave.
+-- @tparam table state see slots.settle
+-- @treturn table by id
+function M.count_own(state)
+  return count_holders(count_staying(state), state.leaving)
 end
 
 local function sorted_ids(set)
@@ -61,12 +67,7 @@ local function tally_of(run, job, state)
   local spread, board = job.kind.spread, run.board
   if not spread then return nil end
   local tally = spread.tally(job.task.replication == "all" and board.live or job.task.replication)
-  local answers = board:answers(job.kind)
-  for id = 1, board.count do
-    local answer = answers[id]
-    if answer == nil then answer = board:ask(answers, job.kind, id) end
-    if answer then tally:see(board.by_id[id].node.labels) end
-  end
+  for _, labels in ipairs(board:spectrum(job.kind)) do tally:see(labels) end
   for _, holder in ipairs(state.staying) do tally:add(holder.site.node.labels, 1) end
   return tally
 end
@@ -111,15 +112,14 @@ end
 local function new_question(run, job, state, ids)
   local board, policy = run.board, run.policy
   local asker, values = M.asker(run, job)
-  local around, own, staying = surroundings.of(run.engine, job), M.count_own(state)
+  local around, counts_own = surroundings.of(run.engine, job), policy.reads["node.task_replicas"]
   local asked = {
-    board = board, kind = kinds.grouped_by(job.kind, around.labels), name = job.name, own = own, staying = staying,
+    board = board, kind = kinds.grouped_by(job.kind, around.labels), name = job.name, own = M.count_own(state),
+    staying = counts_own and count_staying(state) or NOBODY, counts_own = counts_own,
     count = math.min(#state.to_place, run.starts_left), limit = around.one_per_node and 1 or M.limit_of(job.task), around = around,
-    denied = around.denied, slots = state.to_place, is_global = policy.is_global,
-    room = board.classes:room(job.kind), counts_own = policy.reads["node.task_replicas"], chosen = {}, ports = {},
-    tally = tally_of(run, job, state), asker = asker,
+    denied = board:denied(job, around.denied), slots = state.to_place, is_global = policy.is_global,
+    room = board.classes:room(job.kind), chosen = {}, ports = {}, aside = {}, tally = tally_of(run, job, state), asker = asker,
   }
-  board:add_denied(job, asked.denied)
   if around.only then ids = sorted_ids(around.only) end
   asked.is_kept = not ids and not policy.is_global
   asked.pool = asked.is_kept and run.pools:get(asked.kind, values) or Pool.new(board, asked.kind, ids)
@@ -174,7 +174,7 @@ function M.place(run, job, state)
   local is_everywhere = job.task.replication == "all"
   local ids
   if is_everywhere then
-    ids = lacking_ids(run, job, (M.count_own(state)))
+    ids = lacking_ids(run, job, M.count_own(state))
     state.to_place = free_slots(state, #ids)
   end
   -- A settled task costs nothing; only one for every node has to look for nodes that joined.
@@ -189,20 +189,15 @@ function M.place(run, job, state)
   local traceback
   outcome, message, traceback = ask(run, asked)
   if outcome ~= "ok" then return fail(run, state, outcome, message, traceback) end
-  for position, site in ipairs(asked.chosen) do
-    local replica = {
-      task = job.name, slot = state.to_place[position], version = job.task.version, since = run.now,
-      ports = asked.ports[position] or nil,
-    }
-    state.placed[position] = run.ledger:add(site, replica)
-    state.staying[#state.staying + 1] = state.placed[position]
-  end
+  state.placed = run.ledger:give(job, asked.chosen, state.to_place, asked.ports, run.now)
+  table.move(state.placed, 1, #state.placed, #state.staying + 1, state.staying)
   run.starts_left = run.starts_left - #asked.chosen
   if #asked.chosen == asked.count and asked.count < #state.to_place then
     state.cause, run.is_rate_limited = { code = "start_rate" }, true
   end
   -- A node that refused has no slot that could be pending.
-  if not is_everywhere then state.pending = table.move(state.to_place, #asked.chosen + 1, #state.to_place, 1, {}) end
+  if is_everywhere or #asked.chosen == #state.to_place then return end
+  state.pending = table.move(state.to_place, #asked.chosen + 1, #state.to_place, 1, {})
 end
 
 return M

@@ -37,15 +37,23 @@ local function holder_order(a, b)
   return a.site.name < b.site.name
 end
 
+-- Those of a task that holds each slot once come in order.
+local function are_in_order(holders)
+  for position = 2, #holders do
+    if holders[position].replica.slot <= holders[position - 1].replica.slot then return false end
+  end
+  return true
+end
+
 -- Why one holder may not stay, in view of those before it.
 local function reason_to_leave(job, holder, taken, on_site)
-  local task = job.task
-  if taken[holder.replica.slot] then return { code = "duplicate" } end
+  local task, replica, site = job.task, holder.replica, holder.site
+  if taken[replica.slot] then return { code = "duplicate" } end
   if not task then return { code = "removed" } end
-  if holder.replica.preempted then return { code = "preempted" } end
+  if replica.preempted then return { code = "preempted" } end
   local limit = task.replication == "all" and 1 or task.max_per_node
-  local reason = hosting.must_leave(job, holder.site.node)
-  if not reason and (on_site[holder.site] or 0) >= limit then
+  local reason = hosting.must_leave(job, site.node)
+  if not reason and (on_site[site] or 0) >= limit then
     return { code = "max_per_node", args = { limit = limit } }
   end
   return reason
@@ -65,15 +73,15 @@ end
 
 -- Splits holders into those that stay, those that go when somebody else runs, and those that leave.
 local function split(job, state, now)
-  local on_site = {}
+  local on_site, taken, staying = {}, state.taken, state.staying
   for _, holder in ipairs(state.holders) do
-    local reason = reason_to_leave(job, holder, state.taken, on_site)
+    local reason = reason_to_leave(job, holder, taken, on_site)
     if reason and not succession.waits(job, holder, reason, now) then
       state.leaving[#state.leaving + 1], state.why[holder] = holder, reason
     else
-      local list = reason and state.outgoing or state.staying
-      list[#list + 1], state.taken[holder.replica.slot] = holder, holder
-      on_site[holder.site] = (on_site[holder.site] or 0) + 1
+      local list, site = reason and state.outgoing or staying, holder.site
+      list[#list + 1], taken[holder.replica.slot] = holder, holder
+      on_site[site] = (on_site[site] or 0) + 1
     end
   end
 end
@@ -113,6 +121,7 @@ local function keep_all(state)
 end
 
 local function finish_leaving(state)
+  if #state.leaving == 0 then return end
   local still = {}
   for _, holder in ipairs(state.leaving) do
     if has_left(holder) then
@@ -155,7 +164,7 @@ end
 --   by holder, for those that leave), `taken` (holder that stays or goes out by slot), `blocked` (leaving holder by slot),
 --   `to_place` (slots), `wake_at` (unix s: when to look again though nothing happened; nil: never)
 function M.settle(job, holders, now)
-  table.sort(holders, holder_order)
+  if not are_in_order(holders) then table.sort(holders, holder_order) end
   local state = {
     mode = job.entry and "normal" or "removed", holders = holders, staying = {}, outgoing = {}, leaving = {}, left = {},
     why = {}, taken = {}, blocked = {}, to_place = {},

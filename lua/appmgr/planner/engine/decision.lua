@@ -39,12 +39,14 @@ local function apply_settled(self, run, state)
   for _, holder in ipairs(state.left) do self.ledger:remove(holder) end
   send_away(self, run, state, state.leaving)
   if state.mode == "kept" then return end
-  for _, holder in ipairs(state.staying) do self.ledger:replace(holder, with_leaving(holder.replica, false)) end
+  for _, holder in ipairs(state.staying) do
+    if holder.replica.leaving then self.ledger:replace(holder, with_leaving(holder.replica, false)) end
+  end
 end
 
 local function settle(self, run, job)
   local state = slots.settle(job, self.jobs:holders(job), run.now)
-  state.name, state.entry, state.placed, state.pending, state.moved, state.unproven = job.name, job.entry, {}, {}, {}, {}
+  state.name, state.entry, state.placed, state.pending = job.name, job.entry, {}, {}
   job.state, run.settled[job] = state, true
   apply_settled(self, run, state)
 end
@@ -147,8 +149,10 @@ local function roll_all(self, run, due)
   for _, job in ipairs(due) do
     local state = job.state
     if state.mode == "normal" then
-      local function move(holder, since) return move_to_current(self, job, holder, since) end
-      state.moved, state.unproven = rollout.advance(job.task, state.staying, run.now, move)
+      if not rollout.is_done(job.task, state.staying) then
+        local function move(holder, since) return move_to_current(self, job, holder, since) end
+        state.moved, state.unproven = rollout.advance(job.task, state.staying, run.now, move)
+      end
       peers.share(job.task, state.staying, function(holder, replica) self.ledger:replace(holder, replica) end)
     end
   end
@@ -215,10 +219,10 @@ end
 -- @treturn table set of the sites whose content changes
 function M.make(self, due, now, max_starts)
   local run = new_run(self, now, max_starts)
+  for position = 1, #due do settle(self, run, due[position]) end
+  due = Jobs.in_order(due, self.board.totals)
   run.evict = function(job, replica, site) evict(self, run, due, job, replica, site) end
   run.reserve = function(site, kind) self.ledger:reserve(site, self.board.classes:room(kind)) end
-  for position = 1, #due do settle(self, run, due[position]) end
-  table.sort(due, Jobs.order(self.board.totals))
   place_all(self, run, due)
   roll_all(self, run, due)
   return finish(self, run, due)
