@@ -41,6 +41,13 @@ static void *push_box(lua_State *L, size_t size, const char *class_name)
     return box;
 }
 
+/* As Lua itself does when it has no memory: whoever catches that need not know where it ran out. */
+static int raise_memory_error(lua_State *L)
+{
+    lua_pushliteral(L, "not enough memory");
+    return lua_error(L);
+}
+
 /* ---- decode ---- */
 
 static void push_value(lua_State *L, struct json_object *value);
@@ -117,7 +124,10 @@ static int decode(lua_State *L)
 
     luaL_argcheck(L, depth > 0 && depth <= JSON_DEPTH_LIMIT, 2, "expected 1 to 256 levels");
     struct json_object **box = push_box(L, sizeof *box, value_box);
-    if (json_parse(text, length, (int)depth, box, error, sizeof error) != 0) {
+    int result = json_parse(text, length, (int)depth, box, error, sizeof error);
+    if (result == -ENOMEM)
+        return raise_memory_error(L);
+    if (result != 0) {
         lua_pushnil(L);
         lua_pushstring(L, error);
         return 2;
@@ -149,7 +159,7 @@ static void check(lua_State *L, int status)
     if (status == -EDOM)
         luaL_error(L, "core.json.encode: JSON has no NaN and no infinity");
     else if (status != 0)
-        luaL_error(L, "core.json.encode: out of memory");
+        raise_memory_error(L);
 }
 
 static void append(lua_State *L, struct encoder *encoder, const char *bytes, size_t length)

@@ -161,7 +161,6 @@ function Arena:step()
   return result, has_changed
 end
 
-
 --- Decides until nothing changes any more. What the policy fails for is set aside, see Arena:failed: when the others are
 -- placed, each later decision asks for those tasks alone, and that all of these fail says nothing of the policy.
 -- @treturn ?string what went wrong; nil when nothing did
@@ -202,13 +201,15 @@ function Arena:pending()
 end
 
 --- Which tasks the policy failed for.
--- @treturn {{task=,text=},...} in the order of their names
+-- @treturn {{task=,outcome=,text=},...} in the order of their names
 function Arena:failed()
   local list = {}
   local _, states = self:pending()
   for _, state in ipairs(states) do
     local cause = state.cause
-    if cause and cause.code == "policy_failed" then list[#list + 1] = { task = state.name, text = reasons.text(cause) } end
+    if cause and cause.code == "policy_failed" then
+      list[#list + 1] = { task = state.name, outcome = cause.args.outcome, text = reasons.text(cause) }
+    end
   end
   table.sort(list, function(a, b) return a.task < b.task end)
   return list
