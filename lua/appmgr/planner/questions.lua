@@ -95,7 +95,8 @@ local function explain(desk, header, tools)
     return { type = "explanation", error = entry and table.concat(entry.errors, "; ") or "there is no such task" }
   end
   return {
-    type = "explanation", nodes = explained(rows, json), pending = #state.pending + #state.placed,
+    type = "explanation", nodes = explained(rows, json), away = json.array(report.away(snapshot, header.task)),
+    pending = #state.pending + #state.placed,
     reason = #state.reasons > 0 and reasons.sentence(state.reasons, #snapshot.nodes) or nil,
     policy = desk.policy and { name = desk.policy.name, hash = desk.policy.hash },
   }
