@@ -4,6 +4,7 @@
  */
 #include "core_modules.h"
 #include "json.h"
+#include "json_keys.h"
 
 #include <errno.h>
 #include <json-c/linkhash.h>
@@ -136,6 +137,24 @@ static int decode(lua_State *L)
     json_object_put(*box); /* at once: its tree is larger than the text */
     *box = NULL;
     return 1;
+}
+
+static int duplicate(lua_State *L)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    struct json_duplicate found;
+    int result = json_find_duplicate(text, length, &found);
+
+    if (result < 0)
+        return raise_memory_error(L);
+    if (result == 0) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_pushlstring(L, found.name, found.length);
+    lua_pushinteger(L, (lua_Integer)found.line);
+    return 2;
 }
 
 /* ---- encode ---- */
@@ -390,7 +409,7 @@ static void make_box_class(lua_State *L, const char *name, lua_CFunction collect
 int lua_json_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"decode", decode}, {"encode", encode}, {"array", array}, {"is_array", is_array}, {NULL, NULL}};
+        {"decode", decode}, {"duplicate", duplicate}, {"encode", encode}, {"array", array}, {"is_array", is_array}, {NULL, NULL}};
 
     make_box_class(L, value_box, free_value_box);
     make_box_class(L, text_box, free_text_box);
