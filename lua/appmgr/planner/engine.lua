@@ -21,6 +21,7 @@ Engine.DEFAULT_LIMITS = {
   max_replicas_per_node = 1000,
   task_deadline_ms = 1000,
   task_head_start_ms = 50,
+  task_memory_mb = 0, -- by how much the process may grow for one task; 0: as far as it may at all
   task_instructions = 1000000,
   node_instructions = 2000,
   rescore_instructions = 200,

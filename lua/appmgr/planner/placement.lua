@@ -105,7 +105,10 @@ function M.limits(run, count)
     -- Every placement has every node scored again.
     instructions = instructions + limits.rescore_instructions * nodes * count
   end
-  return { deadline_ms = limits.task_deadline_ms, instructions = instructions, head_start_ms = limits.task_head_start_ms }
+  return {
+    deadline_ms = limits.task_deadline_ms, instructions = instructions, head_start_ms = limits.task_head_start_ms,
+    memory_mb = limits.task_memory_mb,
+  }
 end
 
 -- `ids`: the nodes that are asked about, when it is not simply all.
@@ -139,7 +142,7 @@ end
 local function ask(run, asked)
   local limits = M.limits(run, math.min(asked.count, run.board.count * asked.limit))
   run.asked = run.asked + 1
-  local outcome, message, traceback = run.policy:run(question.choose, limits, asked)
+  local outcome, message, traceback = run.policy:run(asked.name, question.choose, limits, asked)
   if outcome == "ok" then return "ok" end
   undo(run, asked)
   if outcome == "timeout" then run.wasted_instructions = run.wasted_instructions + limits.instructions end

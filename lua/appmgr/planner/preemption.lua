@@ -140,7 +140,8 @@ end
 local function accepted_by_policy(run, job, sites)
   if not run.policy.filter then return sites end
   local accepted = {}
-  local outcome = run.policy:run(ask_filter, placement.limits(run, 1), run.board, placement.asker(run, job), sites, accepted)
+  local outcome = run.policy:run(job.name, ask_filter, placement.limits(run, 1), run.board, placement.asker(run, job),
+    sites, accepted)
   return outcome == "ok" and accepted or {}
 end
 

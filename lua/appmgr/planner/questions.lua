@@ -8,6 +8,7 @@ local reasons = require("appmgr.planner.reasons")
 local report = require("appmgr.planner.report")
 local restraint = require("appmgr.planner.restraint")
 local trial = require("appmgr.planner.trial")
+local way = require("appmgr.planner.way")
 
 local M = {}
 
@@ -55,7 +56,13 @@ local function confirmable(restrained, snapshot, json)
   return json.array(list)
 end
 
--- What would the next decision change, if the tasks in the header stood in Consul as they stand there?
+-- Where does all of that end?
+local function whole_way(desk, snapshot)
+  local gone, engine = way.go(snapshot, desk.policy, desk.limits)
+  return plan.build_way(snapshot, gone, engine, desk.deps.json)
+end
+
+-- What would the next decision change, and those after it, if the tasks in the header stood in Consul as they stand there?
 local function make_plan(desk, header, tools)
   local json = desk.deps.json
   for _, document in ipairs(header.tasks or {}) do desk.model.tasks:imagine(document.name, document.text) end
@@ -71,6 +78,7 @@ local function make_plan(desk, header, tools)
   local answer = plan.build(desk.model, snapshot, engine, tools.changes_of(desk, snapshot, decided), json)
   answer.type, answer.outcome, answer.outcome_message = "plan", result.outcome, result.outcome_message
   answer.confirm = confirmable(restrained, snapshot, json)
+  answer.way = whole_way(desk, snapshot)
   answer.restraints = json.array(restraint.problems(restrained, snapshot, terms))
   return answer
 end
@@ -95,7 +103,8 @@ local function explain(desk, header, tools)
     return { type = "explanation", error = entry and table.concat(entry.errors, "; ") or "there is no such task" }
   end
   return {
-    type = "explanation", nodes = explained(rows, json), pending = #state.pending + #state.placed,
+    type = "explanation", nodes = explained(rows, json), away = json.array(report.away(snapshot, header.task)),
+    pending = #state.pending + #state.placed,
     reason = #state.reasons > 0 and reasons.sentence(state.reasons, #snapshot.nodes) or nil,
     policy = desk.policy and { name = desk.policy.name, hash = desk.policy.hash },
   }
