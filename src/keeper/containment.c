@@ -9,12 +9,22 @@
 #include <string.h>
 #include <unistd.h>
 
-void containment_open(const char *mark)
+static const char *name_of(const char *mark)
 {
-    char name[80];
+    static char name[80];
 
     snprintf(name, sizeof name, "appmgr-%s", strchr(mark, '=') + 1);
-    cgroup_open(name);
+    return name;
+}
+
+void containment_open(const char *mark)
+{
+    cgroup_open(name_of(mark));
+}
+
+const char *containment_make_way(const char *mark)
+{
+    return cgroup_make_way(name_of(mark)) == 0 ? NULL : cgroup_why();
 }
 
 static bool is_held(const char *id)

@@ -9,6 +9,9 @@
 /* Takes cgroups into use where that can be; `mark` ("NAME=value") sets this keeper apart on the machine. */
 void containment_open(const char *mark);
 
+/* Lets a service manager put the next keeper where the one before was. Returns NULL, or why it cannot. */
+const char *containment_make_way(const char *mark);
+
 /* Finds the cgroups of children again that an earlier keeper started; kills what is in those that belong to no child, and
  * removes them. */
 void containment_adopt(void);

@@ -1,4 +1,5 @@
 #include "tool.h"
+#include "containment.h"
 #include "keeper.h"
 #include "proc.h"
 #include "records.h"
@@ -153,6 +154,15 @@ int tool_stop(const char *directory, int directory_fd)
     if (!ended)
         fprintf(stderr, "appmgr-keeper: the keeper on %s ended the connection before it had stopped all\n", directory);
     return ended ? 0 : 1;
+}
+
+int tool_make_way(const char *directory, int directory_fd)
+{
+    const char *why = proc_open(directory_fd) == 0 ? containment_make_way(proc_mark()) : "/proc cannot be read";
+
+    if (why)
+        fprintf(stderr, "appmgr-keeper: %s: %s\n", directory, why);
+    return why ? 1 : 0;
 }
 
 int tool_check(const char *directory, int directory_fd)
