@@ -72,6 +72,7 @@ static const struct {
     {WIRE_TAG_PHASE, PHASE, "phase", false},
     {WIRE_TAG_READY, FLAG, "ready", false},
     {WIRE_TAG_CGROUP, TEXT, "cgroup", false},
+    {WIRE_TAG_GROUP, FLAG, "group_only", false},
     {WIRE_TAG_ENFORCED, TEXT, "enforced", false},
     {WIRE_TAG_OUT_OF_MEMORY, FLAG, "out_of_memory", true},
     {WIRE_TAG_OUTPUT_STATE, OUTPUT, "output_state", false},

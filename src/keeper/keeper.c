@@ -174,7 +174,7 @@ static void start_child(struct child *child)
     if (!result.error) {
         containment_begin(child, &request);
         spawn_process(&request, &result);
-        containment_begun(&request);
+        containment_begun(child, &request, result.pid);
     }
     if (request.ready_number)
         close(request.ready_fd);

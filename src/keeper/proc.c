@@ -129,6 +129,28 @@ enum proc_answer proc_is(pid_t pid, uint64_t start_ticks)
     return status.start_ticks == start_ticks ? PROC_THERE : PROC_GONE;
 }
 
+bool proc_hides(pid_t pid)
+{
+    char name[40];
+
+    snprintf(name, sizeof name, "%d/stat", (int)pid);
+    if (faccessat(proc_fd, name, R_OK, AT_EACCESS) == 0 || (errno != ENOENT && errno != EACCES && errno != EPERM))
+        return false;
+    return kill(pid, 0) == 0 || errno == EPERM;
+}
+
+bool proc_cgroup_has(pid_t pid, const char *part)
+{
+    static char text[4096];
+    char name[40];
+    const char *path;
+
+    snprintf(name, sizeof name, "%d/cgroup", (int)pid);
+    read_start(name, text, sizeof text);
+    path = strstr(text, "0::");
+    return path && strstr(path, part);
+}
+
 int proc_reopen(pid_t pid, int number, int flags)
 {
     char name[48];

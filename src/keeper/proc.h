@@ -35,6 +35,12 @@ bool proc_status(pid_t pid, struct proc_status *status);
  * looking does not. */
 enum proc_answer proc_is(pid_t pid, uint64_t start_ticks);
 
+/* True when the process is there and /proc does not show it to us: mounted with hidepid=, and it is another user's. */
+bool proc_hides(pid_t pid);
+
+/* True when the path of the process's cgroup (v2) holds `part`. */
+bool proc_cgroup_has(pid_t pid, const char *part);
+
 /* Opens anew what a process has open as `number`, with O_… `flags`, close-on-exec. Returns a descriptor or -errno. */
 int proc_reopen(pid_t pid, int number, int flags);
 

@@ -3,6 +3,7 @@
 #include "table.h"
 #include "watch.h"
 
+#include <errno.h>
 #include <signal.h>
 
 static unsigned waiting;
@@ -29,9 +30,18 @@ void sweep_add(struct child *child)
     child->in_sweep = true;
 }
 
+/* Of what /proc does not show only the group can be asked for. Its number is nobody else's while a process is in it, and was
+ * the child's until a moment ago. */
+static bool has_group_left(const struct child *child)
+{
+    if (!child->is_hidden || child->unproven)
+        return false;
+    return kill(-child->pid, child->state == CHILD_STOPPING ? 0 : SIGKILL) == 0 || errno == EPERM;
+}
+
 static void finish(struct child *child)
 {
-    child->in_sweep = child->alive_in_sweep;
+    child->in_sweep = child->alive_in_sweep || has_group_left(child);
     child->alive_in_sweep = false;
     if (!child->in_sweep) {
         waiting--;

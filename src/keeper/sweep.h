@@ -1,6 +1,7 @@
 /* What is left of a session: looks through /proc for processes of children whose own process has ended, kills them
  * where they are to be killed, and says so (CHILD_EMPTY) when none is left. One look serves all children that
- * wait for it, and looks are spaced so that they take a small part of the time. Nothing is allocated.
+ * wait for it, and looks are spaced so that they take a small part of the time. Nothing is allocated. Where /proc hides a child's
+ * processes from the keeper, those of its process group are all that can be found.
  */
 #ifndef APPMGR_KEEPER_SWEEP_H
 #define APPMGR_KEEPER_SWEEP_H

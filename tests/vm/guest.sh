@@ -44,8 +44,8 @@ go_on() {
 case $stage in
 first)
   echo "kernel $(uname -r), $(systemctl --version | head -1), controllers $(cat /sys/fs/cgroup/cgroup.controllers)" | tell
-  for unit in build/tests/unit/test_cgroup build/tests/unit/test_keeper* build/tests/unit/test_survey; do
-    run "$(basename "$unit")" delegated "$unit"
+  for name in test_cgroup test_keeper_containment test_keeper test_keeper_death test_keeper_upgrade test_survey; do
+    run $name delegated build/tests/unit/$name
   done
   for name in containment bad_application keeper; do
     run "$name" delegated lua5.4 /usr/bin/busted --output=plainTerminal --lpath='./?.lua' "tests/integration/${name}_spec.lua"

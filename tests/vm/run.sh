@@ -97,7 +97,7 @@ boot() {
 follow() {
   local limit=$((SECONDS + LIMIT_S))
   touch "$work/serial.log"
-  tail -n +1 -f --pid="$machine" "$work/serial.log" | tr -d '\r' | grep --line-buffered -a '^vm: ' &
+  tail -n +1 -f --pid="$machine" "$work/serial.log" | stdbuf -oL tr -d '\r' | grep --line-buffered -a '^vm: ' &
   while kill -0 "$machine" 2>/dev/null; do
     [ $SECONDS -lt $limit ] || { tail -n 50 "$work/serial.log"; die "the guest did not end within $LIMIT_S s"; }
     sleep 1
