@@ -5,9 +5,22 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <unistd.h>
 
 static unsigned waiting;
 static uint64_t not_before_ms;
+
+/* Of what became a daemon we are the parent: its marks say which child it was. */
+static struct child *find_owner(pid_t pid, const struct proc_status *status)
+{
+    struct child *child = table_find_pid(status->session);
+    const char *id;
+
+    if (child)
+        return child->unproven && !proc_has_mark(pid) ? NULL : child;
+    id = status->parent == getpid() ? proc_child_id(pid) : NULL;
+    return id ? table_find(id) : NULL;
+}
 
 static void visit_member(pid_t pid)
 {
@@ -16,17 +29,22 @@ static void visit_member(pid_t pid)
 
     if (!proc_status(pid, &status) || status.state == 'Z' || status.state == 'X')
         return;
-    child = table_find_pid(status.session);
-    if (!child || !child->in_sweep || (child->unproven && !proc_has_mark(pid)))
+    child = find_owner(pid, &status);
+    if (!child || !child->in_sweep)
         return;
     child->alive_in_sweep = true;
-    if (child->state != CHILD_STOPPING)
+    if (child->state != CHILD_STOPPING) {
         kill(pid, SIGKILL);
+    } else if (!child->asked_in_sweep && getpgid(pid) != child->pid) {
+        kill(pid, child->stop_signal);
+        kill(pid, SIGCONT);
+    }
 }
 
 void sweep_add(struct child *child)
 {
     waiting += !child->in_sweep;
+    child->asked_in_sweep = child->in_sweep && child->asked_in_sweep;
     child->in_sweep = true;
 }
 
@@ -42,6 +60,7 @@ static bool has_group_left(const struct child *child)
 static void finish(struct child *child)
 {
     child->in_sweep = child->alive_in_sweep || has_group_left(child);
+    child->asked_in_sweep = true;
     child->alive_in_sweep = false;
     if (!child->in_sweep) {
         waiting--;

@@ -201,13 +201,57 @@ static void no_cgroup_is_left_behind(void **state)
     assert_int_not_equal(access(base, F_OK), 0);
 }
 
+/* An id that is too long for a file name once it is escaped: who has it is in no cgroup. */
+static const char *long_id(void)
+{
+    static char id[256];
+
+    memset(id, '/', 255);
+    return id;
+}
+
+/* A daemon of another session, group and parent, but with the environment it was given. */
+#define MARKED_DAEMON(trap) \
+    "setsid sh -c 'trap \"" trap "\" TERM HUP; echo $$ >daemon; while :; do sleep 0.01; done' & while ! [ -s daemon ]; do sleep 0.01; done; "
+
+static void without_a_cgroup_a_daemon_is_known_by_its_marks(void **state)
+{
+    pid_t daemon, other;
+
+    begin_script("other", "setsid sleep 1000 & echo $! >other; wait");
+    end(&agent);
+    expect(&agent, WIRE_STARTED, "other");
+    other = pid_in("other");
+    begin_script(long_id(), MARKED_DAEMON("") "exit 0");
+    end(&agent);
+    expect(&agent, WIRE_STARTED, long_id());
+    assert_false(wire_has(&message, WIRE_TAG_CGROUP));
+    expect(&agent, WIRE_STOPPED, long_id());
+    daemon = pid_in("daemon");
+    assert_false(is_alive(daemon));
+    assert_true(is_alive(other));
+    say(&agent, WIRE_STOP, "other");
+    expect(&agent, WIRE_STOPPED, "other");
+    assert_false(is_alive(other));
+}
+
+static void without_a_cgroup_a_daemon_is_asked_to_end_first(void **state)
+{
+    begin_script(long_id(), MARKED_DAEMON("echo asked >>told; exit") "exec sleep 1000");
+    wire_put_number(&writer, WIRE_TAG_STOP_TIMEOUT_MS, PATIENCE_MS);
+    end(&agent);
+    expect(&agent, WIRE_STARTED, long_id());
+    pid_in("daemon");
+    say(&agent, WIRE_STOP, long_id());
+    expect(&agent, WIRE_STOPPED, long_id());
+    assert_string_equal(contents("told"), "asked\n");
+}
+
 static void the_session_is_what_is_left_without_a_cgroup(void **state)
 {
-    char id[256];
+    const char *id = long_id();
     pid_t member;
 
-    memset(id, '/', 255); /* too long for a file name once it is escaped */
-    id[255] = '\0';
     spawn_script(id, "sh -c 'echo $$ >member; sleep 1000' & sleep 1000");
     assert_false(wire_has(&message, WIRE_TAG_CGROUP));
     member = pid_in("member");
@@ -268,12 +312,11 @@ static int begin_shortsighted(void **state)
 /* Starts a child of another user, in no cgroup: its id is too long for a file name. Returns the id. */
 static const char *start_hidden(const char *script)
 {
-    static char id[256];
+    const char *id = long_id();
     char user[32];
 
     if (has_cgroups)
         skip();
-    memset(id, '/', 255);
     snprintf(user, sizeof user, "%d:%d", LONER, LONER);
     assert_int_equal(chown(directory, LONER, LONER), 0);
     begin_script(id, script);
@@ -423,6 +466,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_left_while_no_keeper_looked_is_killed, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(a_cgroup_that_nobody_knows_is_cleared, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(no_cgroup_is_left_behind, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(without_a_cgroup_a_daemon_is_known_by_its_marks, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(without_a_cgroup_a_daemon_is_asked_to_end_first, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(the_session_is_what_is_left_without_a_cgroup, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(a_hidden_run_ends_with_its_group, begin_shortsighted, tear_down),
         cmocka_unit_test_setup_teardown(a_hidden_group_is_stopped, begin_shortsighted, tear_down),
