@@ -44,7 +44,7 @@ go_on() {
 case $stage in
 first)
   echo "kernel $(uname -r), $(systemctl --version | head -1), controllers $(cat /sys/fs/cgroup/cgroup.controllers)" | tell
-  for name in test_cgroup test_keeper_containment test_keeper test_keeper_death test_keeper_upgrade test_survey; do
+  for name in test_cgroup test_keeper_containment test_keeper_death test_survey; do
     run $name delegated build/tests/unit/$name
   done
   for name in containment bad_application keeper; do

@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
 # What only a machine of one's own can show: cgroups v2 with all controllers, out of memory, the units under a real systemd, reboots.
-# Builds a Debian 12 guest from Debian's packages, builds appmgr in it, boots it (KVM where that works, else emulated) and runs there
+# Builds a Debian guest from Debian's packages, builds appmgr in it, boots it (KVM where that works, else emulated) and runs there
 # what tests/vm/guest.sh says. Needs root: debootstrap does. The guest has no network; nothing of this machine is changed but for
 # the packages debootstrap and qemu-system-x86, which are installed where they are missing.
 #
 #   tests/vm/run.sh           everything: 10 to 15 minutes emulated, of these 2 for the first guest
 #   tests/vm/run.sh --fresh   makes the guest anew from packages
 #
-#   APPMGR_CACHE=/dir   where the guest is kept (1.2 GB)
+#   APPMGR_CACHE=/dir          where the guest is kept (1.2 GB)
+#   APPMGR_VM_RELEASE=trixie   Debian 13, whose systemd knows DelegateSubgroup=; else bookworm, whose does not
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-RELEASE=bookworm
+RELEASE=${APPMGR_VM_RELEASE:-bookworm}
 GUEST_PACKAGES=(systemd systemd-sysv libpam-systemd dbus udev kmod procps iproute2 linux-image-cloud-amd64)
 TOOLS=(cmake ninja-build pkg-config gcc libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev libssl-dev libjson-c-dev libedit-dev
        libseccomp-dev lua5.4 lua-busted lua-luv lua-dkjson libcmocka-dev)
 HOST_PACKAGES=(debootstrap qemu-system-x86 e2fsprogs)
 MEMORY_MB=2048 CORES=2 LIMIT_S=2400
 
-cache=${APPMGR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/appmgr}/vm
+cache=${APPMGR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/appmgr}/vm/$RELEASE
 work=
 machine=
 
