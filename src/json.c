@@ -56,10 +56,8 @@ int json_parse(const char *text, size_t length, int depth, struct json_object **
     }
     /* json-c counts what stands in the innermost array as a level, too. */
     struct json_tokener *tokener = json_tokener_new_ex(depth + 1);
-    if (!tokener) {
-        snprintf(error, error_size, "out of memory");
-        return -1;
-    }
+    if (!tokener)
+        return -ENOMEM;
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
     /* With the NUL: only then it knows that a number at the end is complete. */
     *value = json_tokener_parse_ex(tokener, text, (int)length + 1);

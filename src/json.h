@@ -18,7 +18,8 @@ enum { JSON_DEPTH_DEFAULT = 64, JSON_DEPTH_LIMIT = 256 };
 /*
  * Parses the `length` bytes, which a NUL must follow, nested at most `depth`
  * deep. Returns 0 with an owned value in `value` (NULL is JSON's null; free it
- * with json_object_put()), or -1 with "line L, column C: reason" in `error`.
+ * with json_object_put()), -1 with "line L, column C: reason" in `error`, or
+ * -ENOMEM, which says nothing of the text.
  */
 int json_parse(const char *text, size_t length, int depth, struct json_object **value,
                char *error, size_t error_size);

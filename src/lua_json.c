@@ -4,6 +4,7 @@
  */
 #include "core_modules.h"
 #include "json.h"
+#include "json_keys.h"
 
 #include <errno.h>
 #include <json-c/linkhash.h>
@@ -39,6 +40,13 @@ static void *push_box(lua_State *L, size_t size, const char *class_name)
     memset(box, 0, size);
     luaL_setmetatable(L, class_name);
     return box;
+}
+
+/* As Lua itself does when it has no memory: whoever catches that need not know where it ran out. */
+static int raise_memory_error(lua_State *L)
+{
+    lua_pushliteral(L, "not enough memory");
+    return lua_error(L);
 }
 
 /* ---- decode ---- */
@@ -117,7 +125,10 @@ static int decode(lua_State *L)
 
     luaL_argcheck(L, depth > 0 && depth <= JSON_DEPTH_LIMIT, 2, "expected 1 to 256 levels");
     struct json_object **box = push_box(L, sizeof *box, value_box);
-    if (json_parse(text, length, (int)depth, box, error, sizeof error) != 0) {
+    int result = json_parse(text, length, (int)depth, box, error, sizeof error);
+    if (result == -ENOMEM)
+        return raise_memory_error(L);
+    if (result != 0) {
         lua_pushnil(L);
         lua_pushstring(L, error);
         return 2;
@@ -126,6 +137,24 @@ static int decode(lua_State *L)
     json_object_put(*box); /* at once: its tree is larger than the text */
     *box = NULL;
     return 1;
+}
+
+static int duplicate(lua_State *L)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    struct json_duplicate found;
+    int result = json_find_duplicate(text, length, &found);
+
+    if (result < 0)
+        return raise_memory_error(L);
+    if (result == 0) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_pushlstring(L, found.name, found.length);
+    lua_pushinteger(L, (lua_Integer)found.line);
+    return 2;
 }
 
 /* ---- encode ---- */
@@ -149,7 +178,7 @@ static void check(lua_State *L, int status)
     if (status == -EDOM)
         luaL_error(L, "core.json.encode: JSON has no NaN and no infinity");
     else if (status != 0)
-        luaL_error(L, "core.json.encode: out of memory");
+        raise_memory_error(L);
 }
 
 static void append(lua_State *L, struct encoder *encoder, const char *bytes, size_t length)
@@ -380,7 +409,7 @@ static void make_box_class(lua_State *L, const char *name, lua_CFunction collect
 int lua_json_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"decode", decode}, {"encode", encode}, {"array", array}, {"is_array", is_array}, {NULL, NULL}};
+        {"decode", decode}, {"duplicate", duplicate}, {"encode", encode}, {"array", array}, {"is_array", is_array}, {NULL, NULL}};
 
     make_box_class(L, value_box, free_value_box);
     make_box_class(L, text_box, free_text_box);

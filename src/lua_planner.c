@@ -1,7 +1,8 @@
 /*
  * core.planner: glue for planner.c.
  *
- *   start{on_message=fn(payload), on_exit=fn(reason), memory_mb=1024, cpu_s=nil} → handle | nil, err
+ *   start{on_message=fn(payload), on_exit=fn(reason), memory_mb=1024, cpu_s=nil, role="planner"} → handle | nil, err
+ *       role: "planner", or "workbench" (see main.c)
  *   handle:send(payload) → true | nil, err      handle:pid() → integer
  *   handle:kill()                               on_exit is still called, once, from a later turn of the loop
  *
@@ -89,6 +90,15 @@ static unsigned limit_field(lua_State *L, const char *name, unsigned otherwise)
     return (unsigned)value;
 }
 
+static const char *role_field(lua_State *L)
+{
+    if (lua_getfield(L, 1, "role") != LUA_TNIL && lua_type(L, -1) != LUA_TSTRING)
+        luaL_error(L, "core.planner.start: role must be a string");
+    const char *role = lua_tostring(L, -1);
+    lua_pop(L, 1);
+    return role;
+}
+
 /* Pushes the field, a function. */
 static void push_callback(lua_State *L, const char *name)
 {
@@ -103,6 +113,7 @@ static int start(lua_State *L)
 
     luaL_checktype(L, 1, LUA_TTABLE);
     const struct planner_options options = {
+        .role = role_field(L), /* the string stays in the table */
         .memory_mb = limit_field(L, "memory_mb", DEFAULT_MEMORY_MB),
         .cpu_s = limit_field(L, "cpu_s", 0),
     };

@@ -1,7 +1,7 @@
 /*
  * core.process: glue for process.c, the keeper's client.
  *
- *   open{keeper_path=, state_dir=, on_ready=fn(list, keeper), on_event=fn(event), on_lost=fn(reason)} → client | nil, err
+ *   open{keeper_path=, state_dir=, awaits_keeper=, on_ready=fn(list, keeper), on_event=fn(event), on_lost=fn(reason)} → client | nil, err
  *   client:spawn{id=, argv={…}, env={"K=V",…}, tag=, working_dir=, user=, stop_signal=, stop_timeout_ms=, restart=,
  *                output_path=, nice=, umask=, open_files=, no_new_privs=, lease_ms=, is_local=,
  *                init_argv=, init_timeout_ms=, fini_argv=, fini_timeout_ms=, ready_fd=, run_timeout_ms=,
@@ -72,6 +72,7 @@ static const struct {
     {WIRE_TAG_PHASE, PHASE, "phase", false},
     {WIRE_TAG_READY, FLAG, "ready", false},
     {WIRE_TAG_CGROUP, TEXT, "cgroup", false},
+    {WIRE_TAG_GROUP, FLAG, "group_only", false},
     {WIRE_TAG_ENFORCED, TEXT, "enforced", false},
     {WIRE_TAG_OUT_OF_MEMORY, FLAG, "out_of_memory", true},
     {WIRE_TAG_OUTPUT_STATE, OUTPUT, "output_state", false},
@@ -641,6 +642,9 @@ static int open_client(lua_State *L)
     const char *keeper_path = text_field(L, 1, "keeper_path"), *state_dir = text_field(L, 1, "state_dir");
     luaL_argcheck(L, keeper_path && state_dir, 1, "keeper_path and state_dir must be given");
     check_functions(L);
+    lua_getfield(L, 1, "awaits_keeper");
+    bool awaits_keeper = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     struct handle *handle = lua_handle_new(L, class_name);
     struct lua_process *object = calloc(1, sizeof *object);
     if (!object)
@@ -652,7 +656,7 @@ static int open_client(lua_State *L)
     object->on_lost = keep_function(L, "on_lost");
     object->handle = handle_add(&live, object);
     if (object->handle.generation)
-        object->client = process_open(keeper_path, state_dir, &callbacks, object, error, sizeof error);
+        object->client = process_open(keeper_path, state_dir, awaits_keeper, &callbacks, object, error, sizeof error);
     if (!object->client) {
         release(object);
         goto failed;

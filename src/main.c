@@ -1,6 +1,6 @@
 /*
  * appmgr: makes the Lua state, gives it the core modules, and hands over to
- * lua/appmgr/main.lua (or, in the planner process, lua/appmgr/planner/main.lua).
+ * lua/appmgr/main.lua (or, in a process in which policies run, to the main file of its role).
  * All that is decided is decided there.
  */
 #include "core_modules.h"
@@ -63,9 +63,15 @@ static void push_arguments(lua_State *L, const struct arguments *arguments)
     }
 }
 
-static int is_planner(const struct arguments *arguments)
+/* The module of a process in which policies run (planner.h), named by its first argument; NULL for every other. */
+static const char *confined_module(const struct arguments *arguments)
 {
-    return arguments->count > 0 && strcmp(arguments->values[0], "planner") == 0;
+    static const char *const roles[][2] = {
+        {"planner", "appmgr.planner.main"}, {"workbench", "appmgr.workbench.main"}};
+    for (size_t i = 0; arguments->count > 0 && i < sizeof roles / sizeof *roles; i++)
+        if (strcmp(arguments->values[0], roles[i][0]) == 0)
+            return roles[i][1];
+    return NULL;
 }
 
 /* Runs protected; the argument is a light struct arguments, the result what main returned. */
@@ -75,14 +81,15 @@ static int start(lua_State *L)
     luaL_openlibs(L);
     /* The planner's model is large and lives long. The agent does its collecting in small steps: it must answer, and its
      * memory is what an idle node shows. */
-    if (is_planner(arguments))
+    const char *confined = confined_module(arguments);
+    if (confined)
         lua_gc(L, LUA_GCGEN, 0, 0);
     else
         lua_gc(L, LUA_GCINC, 130, 200, 0);
     core_modules_preload(L);
     set_package_path(L);
     lua_getglobal(L, "require");
-    lua_pushstring(L, is_planner(arguments) ? "appmgr.planner.main" : "appmgr.main");
+    lua_pushstring(L, confined ? confined : "appmgr.main");
     lua_call(L, 1, 1);
     push_arguments(L, arguments);
     lua_call(L, 1, 1);
@@ -126,7 +133,7 @@ int main(int argc, char **argv)
     occupy_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
     if (runtime_find(error, sizeof error) != 0 ||
-        (is_planner(&arguments) && planner_enter(arguments.count, arguments.values, error, sizeof error) != 0)) {
+        (confined_module(&arguments) && planner_enter(arguments.count, arguments.values, error, sizeof error) != 0)) {
         fprintf(stderr, "appmgr: %s\n", error);
         return EXIT_FAILURE;
     }

@@ -248,11 +248,13 @@ pid_t planner_pid(const struct planner *planner)
  */
 static int spawn(const struct planner_options *options, int input, int output, pid_t *pid)
 {
-    char parent[16], memory_mb[16], cpu_s[16];
+    char name[32], role[16], parent[16], memory_mb[16], cpu_s[16];
+    snprintf(role, sizeof role, "%s", options->role ? options->role : "planner");
+    snprintf(name, sizeof name, "appmgr-%s", role);
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     snprintf(memory_mb, sizeof memory_mb, "%u", options->memory_mb);
     snprintf(cpu_s, sizeof cpu_s, "%u", options->cpu_s);
-    char *arguments[] = {(char[]){"appmgr-planner"}, (char[]){"planner"}, parent, memory_mb, cpu_s, NULL};
+    char *arguments[] = {name, role, parent, memory_mb, cpu_s, NULL};
     const char *executable = options->executable ? options->executable : "/proc/self/exe";
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;

@@ -1,5 +1,6 @@
 /*
- * planner: the process in which policies run, seen from its parent and from inside.
+ * planner: the process in which policies run, seen from its parent and from inside. The leader has one, and so have commands
+ * that look at the cluster; the workbench, where policies are tried, is another process of the same kind.
  *
  * The parent's side owns the process and both pipes, all on the uv loop. A planner is this same program, spawned
  * without copying the parent's memory; what goes through the pipes are frames (u32 length, little endian, then the
@@ -36,6 +37,7 @@ struct planner_callbacks {
 
 struct planner_options {
     const char *executable; /* NULL: this program */
+    const char *role; /* which one it is, the first of its arguments; NULL: "planner" */
     unsigned memory_mb; /* address space; 0 without limit */
     unsigned cpu_s; /* processor time over its whole life; 0 without limit */
 };
@@ -68,7 +70,7 @@ void planner_destroy(struct planner *planner);
 
 /*
  * Makes this process a planner, before Lua starts: dies with its parent, lives within the limits in the arguments
- * ("planner" <parent's pid> <memory_mb> <cpu_s>, as planner_start passes them), starts no process, and keeps the two
+ * (<role> <parent's pid> <memory_mb> <cpu_s>, as planner_start passes them), starts no process, and keeps the two
  * pipes for frames alone: what prints to stdout lands on stderr. Returns 0, or -1 with a text for people.
  */
 int planner_enter(int count, char **arguments, char *error, size_t error_size);

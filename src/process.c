@@ -17,6 +17,7 @@ struct process_client {
     struct process_callbacks callbacks;
     void *data;
     char *keeper_path, *state_dir;
+    bool awaits_keeper;             /* who starts it is not us */
     struct keeper_link *link;       /* NULL while not connected */
     struct keeper_start *start;     /* NULL when no keeper is being started */
     struct timer retry;
@@ -214,6 +215,11 @@ static void start_keeper(struct process_client *client)
         end(client);
         return;
     }
+    if (client->awaits_keeper) {
+        snprintf(reason, sizeof reason, "none runs on %s yet; it is waited for (systemctl status appmgr-keeper)", client->state_dir);
+        lose(client, reason);
+        return;
+    }
     client->start = keeper_start(client->keeper_path, client->state_dir, on_keeper_started, client, reason, sizeof reason);
     if (!client->start)
         lose(client, reason);
@@ -234,7 +240,7 @@ static void connect_now(struct process_client *client)
     }
 }
 
-struct process_client *process_open(const char *keeper_path, const char *state_dir,
+struct process_client *process_open(const char *keeper_path, const char *state_dir, bool awaits_keeper,
                                     const struct process_callbacks *callbacks, void *data, char *error,
                                     size_t error_size)
 {
@@ -257,6 +263,7 @@ struct process_client *process_open(const char *keeper_path, const char *state_d
     }
     client->callbacks = *callbacks;
     client->data = data;
+    client->awaits_keeper = awaits_keeper;
     client->retry_ms = FIRST_RETRY_MS;
     return client;
 }

@@ -1,7 +1,7 @@
 /*
  * process: the agent's connection to its keeper.
  *
- * Connects to the keeper of a state directory, starts one where none listens, shakes hands, lists what runs, and then
+ * Connects to the keeper of a state directory, starts one where none listens (or waits for it), shakes hands, lists what runs, and then
  * passes on what happens. When the connection is lost it starts over by itself, with a growing delay, and lists
  * everything again: the owner compares that with what it wants. The keeper and its children stay when the client is
  * closed. It keeps no record of children: the keeper does.
@@ -70,9 +70,10 @@ struct process_spec {
 
 /*
  * Opens a client. The strings are copied, `callbacks` too; nothing is called before the loop turns. Returns NULL with
- * a text when the state directory or the keeper's program cannot be used.
+ * a text when the state directory or the keeper's program cannot be used. `awaits_keeper`: somebody else starts the keeper and
+ * starts it again, so where none listens it is waited for.
  */
-struct process_client *process_open(const char *keeper_path, const char *state_dir,
+struct process_client *process_open(const char *keeper_path, const char *state_dir, bool awaits_keeper,
                                     const struct process_callbacks *callbacks, void *data, char *error,
                                     size_t error_size);
 

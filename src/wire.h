@@ -43,7 +43,8 @@ enum wire_type {
 };
 
 /* The numbers are the protocol: append only. WIRE_TAG_LIMITS says that limits are given: those whose tags are missing are
- * none then. WIRE_TAG_CGROUP is the directory of the cgroup that a child is in; without one it is contained by its session.
+ * none then. WIRE_TAG_CGROUP is the directory of the cgroup that a child is in; without one it is contained by its
+ * session, or with WIRE_TAG_GROUP by its process group alone.
  * WIRE_TAG_NICE is the nice value plus WIRE_NICE_BIAS: no number is negative. */
 enum wire_tag {
     WIRE_TAG_NONE,
@@ -66,6 +67,7 @@ enum wire_tag {
     WIRE_TAG_CPU_PERCENT, WIRE_TAG_PIDS, WIRE_TAG_CAPABILITIES, WIRE_TAG_CGROUP, WIRE_TAG_ENFORCED, WIRE_TAG_OUT_OF_MEMORY,
     /* how output is kept, and how that goes */
     WIRE_TAG_OUTPUT_FILES, WIRE_TAG_OUTPUT_WAITS, WIRE_TAG_OUTPUT_STATE, WIRE_TAG_OUTPUT_ERRNO, WIRE_TAG_OUTPUT_DROPPED,
+    WIRE_TAG_GROUP,
     WIRE_TAG_LIMIT
 };
 

@@ -170,6 +170,15 @@ local function with_defaults(values, defaults)
   return values
 end
 
+--- What to say of a field that is not there, see fields.instead.
+-- @tparam table document
+-- @tparam string name
+-- @tparam ?string what
+-- @treturn ?string
+function M.instead(document, name, what)
+  return fields.instead(document, SCHEMA, name, what)
+end
+
 --- Reads an application document.
 -- @param document a decoded JSON value
 -- @treturn ?table the application, nil when there are errors: `name` (nil when
@@ -191,7 +200,7 @@ function M.read(document)
   end
   local application, findings = fields.read(document, SCHEMA)
   if document.command == nil then
-    table.insert(findings.errors, "command: is missing; it says what to run")
+    table.insert(findings.errors, "command: is missing; " .. M.instead(document, "command", "it says what to run"))
   end
   if #findings.errors == 0 then
     findings.errors, application.when = when_fields.plan(application)
@@ -221,7 +230,8 @@ function M.read_local(document)
   local application, findings = M.read(document)
   local errors = fields.strict(findings)
   if application and not application.name then
-    table.insert(errors, 1, "name: is missing")
+    local near = M.instead(document, "name")
+    table.insert(errors, 1, "name: is missing" .. (near and "; " .. near or ""))
   end
   if #errors > 0 then
     return nil, errors

@@ -269,6 +269,10 @@ function M.parse(text, path)
   local document, reason = json.decode(text)
   if document == nil then return nil, decode_error(path, reason or "it holds nothing but null") end
   if not fields.is_object(document) or json.is_array(document) then return nil, path .. ": must be a JSON object" end
+  local name, line = json.duplicate(text)
+  if name then
+    return nil, ("%s:%d: \"%s\" stands twice in one object, and only one of them can count; remove the other"):format(path, line, name)
+  end
   local config, findings = fields.read(document, DOCUMENT)
   local errors = fields.strict(findings)
   check_together(config, errors)

@@ -73,6 +73,23 @@ function M.read(document, schema)
   return values, findings
 end
 
+--- What to say of a field that is needed and not there: the one that was written instead, if one is near.
+-- @tparam table document the object
+-- @tparam table schema see `read`
+-- @tparam string name of the field
+-- @tparam ?string what it is for
+-- @treturn ?string what stands behind "is missing; "
+function M.instead(document, schema, name, what)
+  local known = known_fields(schema)
+  for _, key in ipairs(sorted_keys(document)) do
+    local is_known = schema.fields[key] or schema.later and schema.later[key]
+    if type(key) == "string" and not is_known and suggest.nearest(key, known) == name then
+      return ("\"%s\" is no field, did you mean \"%s\"?"):format(key, name)
+    end
+  end
+  return what
+end
+
 --- The same findings for a place where nothing may be ignored (the configuration).
 -- @tparam Findings findings is not changed
 -- @treturn {string,...} all of them as errors

@@ -20,6 +20,13 @@ M.null = core.null
 -- @treturn ?string "line L, column C: reason"
 M.decode = core.decode
 
+--- The first member name that stands in its object already: of such members `decode` keeps the last.
+-- @function duplicate
+-- @tparam string text one that `decode` reads
+-- @treturn ?string the name, as it is written there; nil when there is none
+-- @treturn ?integer the line where it stands again
+M.duplicate = core.duplicate
+
 --- Writes a value. Raises for what JSON cannot say: functions, NaN, tables
 -- with both kinds of keys or with gaps. Bytes that are no UTF-8 become U+FFFD.
 -- @function encode

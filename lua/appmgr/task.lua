@@ -123,9 +123,20 @@ function M.of_version(document)
   return made
 end
 
-local function read_content(name, content, findings)
+--- What to say of a field that is not there, see fields.instead.
+-- @tparam table document
+-- @tparam string name
+-- @tparam string what
+-- @treturn string
+function M.instead(document, name, what)
+  return fields.instead(document, SCHEMA, name, what)
+end
+
+local function read_content(name, document, findings)
+  local content = document.content
   if content == nil then
-    table.insert(findings.errors, "content: is missing; it holds the application to run")
+    table.insert(findings.errors, "content: is missing; "
+      .. M.instead(document, "content", "it holds the application to run"))
     return nil
   end
   if not fields.is_object(content) then
@@ -189,7 +200,7 @@ function M.read(name, document)
     return nil, findings
   end
   local task, findings = fields.read(document, SCHEMA)
-  local app = read_content(name, document.content, findings)
+  local app = read_content(name, document, findings)
   local ok, reason = names.check(name, "task name")
   if not ok then table.insert(findings.errors, reason) end
   task.name = name
@@ -208,6 +219,11 @@ function M.read(name, document)
   if task.rebalance then task.rebalance = nil end
   task.unsupported = findings.unsupported
   return task, findings
+end
+
+local function duplicate_warning(text, json)
+  local key, line = json.duplicate(text)
+  return key and ("%s: stands twice in one object (line %d); the last one counts, the other has no effect"):format(key, line)
 end
 
 --- Reads the bytes of a task document and finds its version.
@@ -231,6 +247,7 @@ function M.parse(name, text, json, codec)
   end
   local task
   task, findings = M.read(name, document)
+  table.insert(findings.warnings, duplicate_warning(text, json))
   if not task then
     return nil, findings
   end

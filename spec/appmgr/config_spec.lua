@@ -44,6 +44,12 @@ describe("the configuration", function()
     assert.matches("must be a JSON object", errors_of("[]"))
   end)
 
+  it("refuses a key that stands twice, of which only one could count", function()
+    assert.equal(PATH .. ':3: "url" stands twice in one object, and only one of them can count; remove the other',
+      errors_of('{"Consul":{"url":"http://a:1",\n"token":"s",\n"url":"http://b:1"}}'))
+    assert.truthy(config.parse('{"Applications":[{"name":"a","command":"x"},{"name":"b","command":"x"}]}', PATH))
+  end)
+
   it("names the nearest key, and where the unknown one stands", function()
     local err = errors_of('{\n  "Consul": {\n    "sesion_TTL": 30 } }')
     assert.equal(PATH .. ':3:5: Consul.sesion_TTL: unknown field; did you mean "session_TTL"?', err)

@@ -11,6 +11,20 @@ local function refusal(text, name)
   return table.concat(findings.errors, "\n")
 end
 
+describe("a task document with a key that stands twice", function()
+  it("is used, with a warning that names it", function()
+    local document, findings = parse('{"content":{"command":"sleep 1"},\n"replication":1,\n"replication":2}')
+    assert.equal(2, document.replication)
+    assert.same({ "replication: stands twice in one object (line 3); the last one counts, the other has no effect" }, findings.warnings)
+  end)
+
+  it("says so also when it is of no use", function()
+    local _, findings = parse('{"content":{"comand":"a"},"content":{"comand":"b"}}')
+    assert.same({ 'content.command: is missing; "comand" is no field, did you mean "command"?' }, findings.errors)
+    assert.truthy(table.concat(findings.warnings, "\n"):find("content: stands twice", 1, true))
+  end)
+end)
+
 describe("task.name_of", function()
   it("reads a name from a key", function()
     assert.equal("web", task.name_of("task/web"))

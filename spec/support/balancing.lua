@@ -39,6 +39,13 @@ function Balancing:counts()
   return counts
 end
 
+--- How many replicas there are.
+function Balancing:total()
+  local total = 0
+  for _, count in pairs(self:counts()) do total = total + count end
+  return total
+end
+
 --- How many replicas of each task run by what the nodes are told, as they do what they are told at once.
 function Balancing:running()
   local counts = {}

@@ -139,22 +139,39 @@ int cgroup_open_in(const char *directory, const char *name)
     return error;
 }
 
-int cgroup_open(const char *name)
+/* Where this process's own cgroup is. Returns 0 or -errno, after saying why not. */
+static int find_own(char *path, size_t size)
 {
-    static char mountinfo[64 << 10], own[4 << 10], path[PATH_MAX];
+    static char mountinfo[64 << 10], own[4 << 10];
     int error;
 
     if (cgroup_read(AT_FDCWD, "/proc/self/mountinfo", mountinfo, sizeof mountinfo) != 0 ||
         cgroup_read(AT_FDCWD, "/proc/self/cgroup", own, sizeof own) != 0)
         return refuse(-errno, "cannot read", "/proc/self/cgroup");
-    error = cgroup_find(mountinfo, own, path, sizeof path);
-    if (error) {
+    error = cgroup_find(mountinfo, own, path, size);
+    if (error)
         snprintf(why, sizeof why, "%s", error == -EROFS ? "the hierarchy of cgroups v2 is mounted read-only"
                                         : error == -EXDEV ? "the keeper's own cgroup is not in the part of the hierarchy that is mounted"
                                                           : "no hierarchy of cgroups v2 is mounted");
-        return error;
-    }
-    return cgroup_open_in(path, name);
+    return error;
+}
+
+int cgroup_open(const char *name)
+{
+    static char path[PATH_MAX];
+    int error = find_own(path, sizeof path);
+
+    return error ? error : cgroup_open_in(path, name);
+}
+
+int cgroup_make_way(const char *name)
+{
+    static char path[PATH_MAX];
+    int error = find_own(path, sizeof path);
+
+    if (!error && (error = cgroup_home_give_back(path, name)) != 0)
+        refuse(error, "controllers cannot be taken back in", path);
+    return error;
 }
 
 /* --- one child's --- */

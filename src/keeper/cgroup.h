@@ -30,6 +30,10 @@ int cgroup_open(const char *name);
 /* The same in a directory of the caller's choice. */
 int cgroup_open_in(const char *directory, const char *name);
 
+/* What a keeper of this name has handed on is taken back, so that a service manager can start the next one in its place
+ * (cgroup_home.h); no process is touched. Returns 0 or -errno: cgroup_why(). */
+int cgroup_make_way(const char *name);
+
 /* True after a successful cgroup_open. */
 bool cgroup_is_open(void);
 

@@ -63,13 +63,20 @@ static void leaf_name(const char *name, char *leaf, size_t size)
     snprintf(leaf, size, "%s.keeper", name);
 }
 
-/* True when the keeper has stepped aside into `path` (before it executed itself anew), or was put there. */
-static bool is_inner(const char *path, const char *last, const char *parent, const char *name)
+/* True when a keeper of this name has stepped aside in `parent`: this one, before it executed itself anew, or the one before,
+ * whose service manager runs us beside it. A user's own does not mark what it delegates. */
+static bool has_leaf(const char *parent, const char *name)
 {
-    char leaf[NAME_MAX + 1];
+    char leaf[NAME_MAX + 1], path[PATH_MAX];
 
     leaf_name(name, leaf, sizeof leaf);
-    return strcmp(last, leaf) == 0 || (!is_delegated(path) && is_delegated(parent));
+    return snprintf(path, sizeof path, "%s/%s", parent, leaf) < (int)sizeof path && access(path, F_OK) == 0;
+}
+
+/* True when the process is in a part of the home, and not in the home itself. */
+static bool is_inner(const char *path, const char *parent, const char *name)
+{
+    return !has_leaf(path, name) && (has_leaf(parent, name) || (!is_delegated(path) && is_delegated(parent)));
 }
 
 int cgroup_home_open(const char *own, const char *name, char *base, size_t size)
@@ -85,7 +92,7 @@ int cgroup_home_open(const char *own, const char *name, char *base, size_t size)
     last = strrchr(parent, '/');
     if (last && last > parent) {
         *last = '\0';
-        if (is_inner(own, last + 1, parent, name))
+        if (is_inner(own, parent, name))
             strcpy(home, parent);
     }
     fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -124,11 +131,8 @@ static int hand_on(int fd, const char *controller)
 /* Leaves the home for a cgroup in it, when nobody else is there. Returns 0 or -errno. */
 static int step_aside(int home_fd, const char *name)
 {
-    char path[NAME_MAX + 16], leaf[NAME_MAX + 1], inhabitants[64], self[32];
+    char path[NAME_MAX + 16], leaf[NAME_MAX + 1];
 
-    snprintf(self, sizeof self, "%d\n", (int)getpid());
-    if (cgroup_read(home_fd, "cgroup.procs", inhabitants, sizeof inhabitants) != 0 || strcmp(inhabitants, self) != 0)
-        return -EBUSY;
     leaf_name(name, leaf, sizeof leaf);
     if (mkdirat(home_fd, leaf, 0755) != 0 && errno != EEXIST)
         return -errno;
@@ -136,23 +140,31 @@ static int step_aside(int home_fd, const char *name)
     return cgroup_write(home_fd, path, "0");
 }
 
-static int enable(int home_fd, int base_fd, const char *name, const char *controller)
+/* No process may be left in the home. The kernel itself refuses only the memory controller then: cpu and pids it hands on, and
+ * makes the home a threaded one, below which no process can be put any more. The root, which has no type, is free of this. */
+static int clear_home(int home_fd, const char *name)
 {
-    int error = hand_on(home_fd, controller);
+    char inhabitants[64], self[32];
 
-    if (error == -EBUSY && step_aside(home_fd, name) == 0)
-        error = hand_on(home_fd, controller);
-    return error ? error : hand_on(base_fd, controller);
+    if (faccessat(home_fd, "cgroup.type", F_OK, 0) != 0)
+        return 0;
+    if (cgroup_read(home_fd, "cgroup.procs", inhabitants, sizeof inhabitants) != 0)
+        return -errno;
+    snprintf(self, sizeof self, "%d\n", (int)getpid());
+    return !*inhabitants ? 0 : strcmp(inhabitants, self) == 0 ? step_aside(home_fd, name) : -EBUSY;
 }
 
 void cgroup_home_enable(int home_fd, int base_fd, const char *name)
 {
     char available[512];
+    int cleared = clear_home(home_fd, name);
 
     cgroup_read(home_fd, "cgroup.controllers", available, sizeof available);
     for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++) {
-        int error = lists(available, names[i]) ? enable(home_fd, base_fd, name, names[i]) : -ENODEV;
+        int error = !lists(available, names[i]) ? -ENODEV : cleared ? cleared : hand_on(home_fd, names[i]);
 
+        if (!error)
+            error = hand_on(base_fd, names[i]);
         lacks[i][0] = '\0';
         if (error == -ENODEV)
             snprintf(lacks[i], sizeof *lacks, "no %s controller here", names[i]);
@@ -161,6 +173,39 @@ void cgroup_home_enable(int home_fd, int base_fd, const char *name)
         else if (error)
             snprintf(lacks[i], sizeof *lacks, "no %s controller: %s", names[i], strerror(-error));
     }
+}
+
+static int take_back(int fd)
+{
+    char text[512], word[64], *rest = text;
+    int result = cgroup_read(fd, "cgroup.subtree_control", text, sizeof text);
+
+    for (char *at; result == 0 && (at = strsep(&rest, " \n"));) {
+        snprintf(word, sizeof word, "-%s", at);
+        if (*at)
+            result = cgroup_write(fd, "cgroup.subtree_control", word);
+    }
+    return result;
+}
+
+int cgroup_home_give_back(const char *own, const char *name)
+{
+    static char base[PATH_MAX];
+    char leaf[NAME_MAX + 1];
+    int home_fd = cgroup_home_open(own, name, base, sizeof base), base_fd, result = 0;
+
+    if (home_fd < 0)
+        return home_fd;
+    leaf_name(name, leaf, sizeof leaf);
+    base_fd = faccessat(home_fd, leaf, F_OK, 0) == 0 ? openat(home_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (base_fd >= 0) {
+        result = take_back(base_fd);
+        if (result == 0)
+            result = take_back(home_fd);
+        close(base_fd);
+    }
+    close(home_fd);
+    return result;
 }
 
 const char *cgroup_home_lacks(enum cgroup_controller controller)

@@ -19,6 +19,11 @@ int cgroup_home_open(const char *own, const char *name, char *base, size_t size)
 /* Has the controllers handed on from the home to what is below `base_fd`, as far as that can be. */
 void cgroup_home_enable(int home_fd, int base_fd, const char *name);
 
+/* Takes the controllers back from what is below the home, if a keeper stepped aside to hand them on: then another process can be put
+ * into the home, as a service manager does that starts the next keeper. Limits are out of force until that one has made them anew.
+ * Returns 0 or -errno. */
+int cgroup_home_give_back(const char *own, const char *name);
+
 /* NULL when the controller is in force below the base, else why not, for people: "no memory controller here". */
 const char *cgroup_home_lacks(enum cgroup_controller controller);
 

@@ -1,5 +1,6 @@
 /* What a client asks for, read from its message: a child's specification, and what of it may change while it runs. */
 #include "child.h"
+#include "proc.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -85,10 +86,10 @@ static const enum wire_tag command_tags[CHILD_PHASE_COUNT] = {
     WIRE_TAG_ARGUMENT, WIRE_TAG_INIT_ARGUMENT, WIRE_TAG_FINI_ARGUMENT,
 };
 
-/* How many pointers commands and environment need, their NULLs and the marker with them. */
+/* How many pointers commands and environment need, their NULLs and the two marks with them. */
 static size_t pointer_count(const struct wire_message *message)
 {
-    size_t count = message->field[WIRE_TAG_ENVIRONMENT].count + 2;
+    size_t count = message->field[WIRE_TAG_ENVIRONMENT].count + 3;
 
     for (unsigned i = 0; i < CHILD_PHASE_COUNT; i++)
         count += message->field[command_tags[i]].count + 1;
@@ -114,11 +115,19 @@ static char **keep_commands(struct child_spec *spec, char **array, char **at, co
     return array;
 }
 
+static const char *id_of(const struct wire_message *message)
+{
+    const char *id = wire_text(message, WIRE_TAG_ID);
+
+    return id ? id : "";
+}
+
 struct child_spec *child_spec_new(const struct wire_message *message, const char *marker, const char **why)
 {
     size_t size = commands_size(message) + texts_size(message, WIRE_TAG_ENVIRONMENT) +
                   text_size(message, WIRE_TAG_WORKING_DIR) + text_size(message, WIRE_TAG_USER) +
-                  text_size(message, WIRE_TAG_OUTPUT_PATH) + strlen(marker) + 1;
+                  text_size(message, WIRE_TAG_OUTPUT_PATH) + strlen(marker) + 1 +
+                  sizeof PROC_ID_MARK + strlen(id_of(message));
     uint64_t ready_fd = wire_number(message, WIRE_TAG_READY_FD, 0);
     struct spawn_settings settings;
     struct child_spec *spec;
@@ -141,7 +150,9 @@ struct child_spec *child_spec_new(const struct wire_message *message, const char
     array = keep_commands(spec, array, &at, message);
     spec->environment = array;
     spec->environment[0] = keep_text(&at, marker);
-    keep_texts(spec->environment + 1, &at, message, WIRE_TAG_ENVIRONMENT);
+    spec->environment[1] = at;
+    at = stpcpy(stpcpy(at, PROC_ID_MARK), id_of(message)) + 1;
+    keep_texts(spec->environment + 2, &at, message, WIRE_TAG_ENVIRONMENT);
     spec->working_dir = keep_text(&at, wire_text(message, WIRE_TAG_WORKING_DIR));
     spec->user = keep_text(&at, wire_text(message, WIRE_TAG_USER));
     spec->output_path = keep_text(&at, wire_text(message, WIRE_TAG_OUTPUT_PATH));

@@ -1,5 +1,6 @@
 #include "containment.h"
 #include "adopt.h"
+#include "proc.h"
 #include "sweep.h"
 #include "table.h"
 
@@ -9,12 +10,22 @@
 #include <string.h>
 #include <unistd.h>
 
-void containment_open(const char *mark)
+static const char *name_of(const char *mark)
 {
-    char name[80];
+    static char name[80];
 
     snprintf(name, sizeof name, "appmgr-%s", strchr(mark, '=') + 1);
-    cgroup_open(name);
+    return name;
+}
+
+void containment_open(const char *mark)
+{
+    cgroup_open(name_of(mark));
+}
+
+const char *containment_make_way(const char *mark)
+{
+    return cgroup_make_way(name_of(mark)) == 0 ? NULL : cgroup_why();
 }
 
 static bool is_held(const char *id)
@@ -31,6 +42,7 @@ static void find_again(struct child *child)
 
     if (child->spec && child->spec->user && !child->user_known)
         child->user_known = spawn_find_user(child->spec->user, &child->user) == 0;
+    child->is_hidden = fd < 0 && child->pid && !child->ended && proc_hides(child->pid);
     if (fd < 0)
         return;
     child->in_cgroup = true;
@@ -86,10 +98,11 @@ void containment_begin(struct child *child, struct spawn_request *request)
     request->processes = or_none(limits_processes(&child->limits, child->limits_in_cgroup, runs_as_root(child)));
 }
 
-void containment_begun(struct spawn_request *request)
+void containment_begun(struct child *child, struct spawn_request *request, pid_t pid)
 {
     if (request->cgroup_fd)
         close(request->cgroup_fd);
+    child->is_hidden = pid && !child->in_cgroup && proc_hides(pid);
 }
 
 void containment_limit(struct child *child)
@@ -160,6 +173,14 @@ bool containment_ran_out_of_memory(const struct child *child)
     if (fd >= 0)
         close(fd);
     return result;
+}
+
+const char *containment_level_seen(const struct child *child)
+{
+    char part[96];
+
+    snprintf(part, sizeof part, "/%s/app-", name_of(proc_mark()));
+    return proc_cgroup_has(child->pid, part) ? "cgroup" : proc_hides(child->pid) ? "group" : "session";
 }
 
 const char *containment_cgroup(const struct child *child)

@@ -1,5 +1,5 @@
 /* What holds a child together, whatever it starts: a cgroup of its own where one may be made (cgroup.h), else its session
- * (sweep.h). Limits go with the cgroup.
+ * (sweep.h), or only its process group where /proc does not show its processes to the keeper. Limits go with the cgroup.
  */
 #ifndef APPMGR_KEEPER_CONTAINMENT_H
 #define APPMGR_KEEPER_CONTAINMENT_H
@@ -9,6 +9,9 @@
 /* Takes cgroups into use where that can be; `mark` ("NAME=value") sets this keeper apart on the machine. */
 void containment_open(const char *mark);
 
+/* Lets a service manager put the next keeper where the one before was. Returns NULL, or why it cannot. */
+const char *containment_make_way(const char *mark);
+
 /* Finds the cgroups of children again that an earlier keeper started; kills what is in those that belong to no child, and
  * removes them. */
 void containment_adopt(void);
@@ -17,9 +20,9 @@ void containment_adopt(void);
 void containment_close(void);
 
 /* Makes the child's cgroup with its limits, and says in the request what the process is to be born with; where there can be
- * no cgroup the child goes without. Afterwards, started or not: containment_begun. */
+ * no cgroup the child goes without. Afterwards, started (as `pid`) or not (0): containment_begun. */
 void containment_begin(struct child *child, struct spawn_request *request);
-void containment_begun(struct spawn_request *request);
+void containment_begun(struct child *child, struct spawn_request *request, pid_t pid);
 
 /* The child's limits have changed: those that can be are brought into force at once. */
 void containment_limit(struct child *child);
@@ -34,7 +37,10 @@ void containment_drain(struct child *child);
 /* True when the kernel has killed a process of the child at its memory limit since it was started. */
 bool containment_ran_out_of_memory(const struct child *child);
 
-/* The directory of its cgroup; NULL: its session contains it. Borrowed until the next call. */
+/* What contains one that another keeper started, as /proc shows it: "cgroup", "session" or "group". */
+const char *containment_level_seen(const struct child *child);
+
+/* The directory of its cgroup; NULL: it is in none. Borrowed until the next call. */
 const char *containment_cgroup(const struct child *child);
 
 /* The directory of all those cgroups; NULL: none can be used, and `why` says why. Borrowed. */

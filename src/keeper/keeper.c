@@ -174,7 +174,7 @@ static void start_child(struct child *child)
     if (!result.error) {
         containment_begin(child, &request);
         spawn_process(&request, &result);
-        containment_begun(&request);
+        containment_begun(child, &request, result.pid);
     }
     if (request.ready_number)
         close(request.ready_fd);
@@ -371,11 +371,11 @@ static int read_records(const struct keeper_options *options, char *why, size_t 
 /* Goes on where the keeper before this one was. */
 static int take_up(const struct keeper_options *options, char *why, size_t size)
 {
-    int error = output_start(options->directory_fd, options->directory);
+    int error;
 
-    if (error)
+    containment_open(proc_mark()); /* before there is a logger: only who is alone in its cgroup may leave it */
+    if ((error = output_start(options->directory_fd, options->directory)) != 0)
         return say_why(why, size, "logger.sock", error);
-    containment_open(proc_mark());
     records_begin(options->directory_fd);
     containment_adopt();
     adopt_all(options->listen_fd >= 0);

@@ -14,7 +14,7 @@
 
 static const char usage[] =
     "Usage: appmgr-keeper --state-dir DIR [--detach] [--linger-ms N]\n"
-    "       appmgr-keeper ls|stop --state-dir DIR\n"
+    "       appmgr-keeper ls|stop|make-way --state-dir DIR\n"
     "       appmgr-keeper --check-records --state-dir DIR\n"
     "\n"
     "Holds the applications of an appmgr agent: starts, restarts, stops and reaps them, agent or not.\n"
@@ -24,7 +24,8 @@ static const char usage[] =
     "  --linger-ms N     end after so long without child and client (default 10000)\n"
     "  --check-records   say whether this program can go on from DIR's records\n"
     "  ls                list the children of the keeper that runs on DIR, or that one left there\n"
-    "  stop              stop them and the keeper\n";
+    "  stop              stop them and the keeper\n"
+    "  make-way          run by the service manager when a keeper was killed, so that it can start the next one\n";
 
 struct options {
     const char *directory, *command;
@@ -200,6 +201,8 @@ static int run(struct options *options)
         return keep(options);
     if (strcmp(options->command, "ls") == 0)
         return tool_list(options->directory, keeper->directory_fd);
+    if (strcmp(options->command, "make-way") == 0)
+        return tool_make_way(options->directory, keeper->directory_fd);
     if (strcmp(options->command, "stop") == 0) {
         int code = tool_stop(options->directory, keeper->directory_fd);
 

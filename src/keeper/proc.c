@@ -74,21 +74,49 @@ const char *proc_mark(void)
     return mark;
 }
 
-bool proc_has_mark(pid_t pid)
+static char environment[32 << 10];
+static size_t environment_size;
+
+static void read_environment(pid_t pid)
 {
-    static char environment[32 << 10];
     char name[40];
-    size_t size;
 
     snprintf(name, sizeof name, "%d/environ", (int)pid);
-    size = read_start(name, environment, sizeof environment);
-    for (const char *at = environment; at < environment + size; at += strlen(at) + 1)
-        if (strcmp(at, mark) == 0)
-            return true;
-    return false;
+    environment_size = read_start(name, environment, sizeof environment);
 }
 
-/* Fields are counted as in proc(5): 3 state, 6 session, 22 start time; the exit is the last. */
+/* The first entry that begins with `start`, or NULL. */
+static const char *find_entry(const char *start)
+{
+    for (const char *at = environment; at < environment + environment_size; at += strlen(at) + 1)
+        if (strncmp(at, start, strlen(start)) == 0)
+            return at;
+    return NULL;
+}
+
+static bool is_marked(void)
+{
+    const char *entry = find_entry("APPMGR_KEEPER=");
+
+    return entry && strcmp(entry, mark) == 0;
+}
+
+bool proc_has_mark(pid_t pid)
+{
+    read_environment(pid);
+    return is_marked();
+}
+
+const char *proc_child_id(pid_t pid)
+{
+    const char *entry;
+
+    read_environment(pid);
+    entry = is_marked() ? find_entry(PROC_ID_MARK) : NULL;
+    return entry ? entry + strlen(PROC_ID_MARK) : NULL;
+}
+
+/* Fields are counted as in proc(5): 3 state, 4 parent, 6 session, 22 start time; the exit is the last. */
 bool proc_status(pid_t pid, struct proc_status *status)
 {
     static char text[1024];
@@ -104,6 +132,8 @@ bool proc_status(pid_t pid, struct proc_status *status)
         at = strchr(at + 1, ' ');
         if (at && field == 3)
             status->state = at[1];
+        if (at && field == 4)
+            status->parent = atoi(at + 1);
         if (at && field == 6)
             status->session = atoi(at + 1);
         if (at && field == 22)
@@ -127,6 +157,28 @@ enum proc_answer proc_is(pid_t pid, uint64_t start_ticks)
     if (!proc_status(pid, &status))
         return PROC_UNDECIDED;
     return status.start_ticks == start_ticks ? PROC_THERE : PROC_GONE;
+}
+
+bool proc_hides(pid_t pid)
+{
+    char name[40];
+
+    snprintf(name, sizeof name, "%d/stat", (int)pid);
+    if (faccessat(proc_fd, name, R_OK, AT_EACCESS) == 0 || (errno != ENOENT && errno != EACCES && errno != EPERM))
+        return false;
+    return kill(pid, 0) == 0 || errno == EPERM;
+}
+
+bool proc_cgroup_has(pid_t pid, const char *part)
+{
+    static char text[4096];
+    char name[40];
+    const char *path;
+
+    snprintf(name, sizeof name, "%d/cgroup", (int)pid);
+    read_start(name, text, sizeof text);
+    path = strstr(text, "0::");
+    return path && strstr(path, part);
 }
 
 int proc_reopen(pid_t pid, int number, int flags)

@@ -1,6 +1,7 @@
 /* /proc: who runs, since when, in which session, and whether this keeper's state directory is where it came from.
  *
- * Every child gets a mark in its environment, APPMGR_KEEPER=<device>.<inode of the state directory>. Allocates nothing.
+ * Every child gets two marks in its environment: APPMGR_KEEPER=<device>.<inode of the state directory> and APPMGR_ID=<its id>.
+ * Allocates nothing.
  */
 #ifndef APPMGR_KEEPER_PROC_H
 #define APPMGR_KEEPER_PROC_H
@@ -9,8 +10,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define PROC_ID_MARK "APPMGR_ID="
+
 struct proc_status {
     char state;             /* 'Z' and 'X' have ended */
+    pid_t parent;
     int session;
     uint64_t start_ticks;   /* with the pid this names a process uniquely until the next boot */
     int exit_status;        /* of one that has ended and is not reaped yet, as wait(2) gives it … */
@@ -28,12 +32,22 @@ const char *proc_mark(void);
 /* True when the process, or one it descends from, was started with the mark. */
 bool proc_has_mark(pid_t pid);
 
+/* The id of the child that the process was started by, or descends from; NULL when it has not both marks. Borrowed until the
+ * next look at an environment. */
+const char *proc_child_id(pid_t pid);
+
 /* Returns false when nothing could be read: not what a process that is there looks like, nor a proof that it is not. */
 bool proc_status(pid_t pid, struct proc_status *status);
 
 /* Is this the process that began then? Only a missing process or another start time says no; whatever keeps us from
  * looking does not. */
 enum proc_answer proc_is(pid_t pid, uint64_t start_ticks);
+
+/* True when the process is there and /proc does not show it to us: mounted with hidepid=, and it is another user's. */
+bool proc_hides(pid_t pid);
+
+/* True when the path of the process's cgroup (v2) holds `part`. */
+bool proc_cgroup_has(pid_t pid, const char *part);
 
 /* Opens anew what a process has open as `number`, with O_… `flags`, close-on-exec. Returns a descriptor or -errno. */
 int proc_reopen(pid_t pid, int number, int flags);

@@ -66,6 +66,8 @@ static void put_start(const struct child *child)
     wire_put_number(&writer, WIRE_TAG_STARTED_AT_US, child->started_at_us);
     wire_put_number(&writer, WIRE_TAG_STARTS, child->starts);
     wire_put_text(&writer, WIRE_TAG_CGROUP, containment_cgroup(child));
+    if (child->is_hidden)
+        wire_put_number(&writer, WIRE_TAG_GROUP, 1);
     put_limits(child);
 }
 

@@ -1,4 +1,5 @@
 #include "tool.h"
+#include "containment.h"
 #include "keeper.h"
 #include "proc.h"
 #include "records.h"
@@ -77,11 +78,16 @@ static void print_name(const char *output_path)
 }
 
 static void print_child(const char *output_path, const char *id, const char *state, uint64_t pid, uint64_t starts,
-                        bool is_in_cgroup, const char *error)
+                        const char *level, const char *error)
 {
     print_name(output_path);
     printf("%-36s %-9s %8" PRIu64 " %7" PRIu64 "  %-9s  %s\n", id ? id : "?", state ? state : "?", pid, starts,
-           is_in_cgroup ? "cgroup" : pid ? "session" : "-", error ? error : "");
+           pid ? level : "-", error ? error : "");
+}
+
+static const char *told_level(const struct wire_message *message)
+{
+    return wire_has(message, WIRE_TAG_CGROUP) ? "cgroup" : wire_has(message, WIRE_TAG_GROUP) ? "group" : "session";
 }
 
 static void print_head(void)
@@ -104,7 +110,7 @@ static int list_records(const char *directory, int directory_fd)
     print_head();
     for (const struct child *child = table_first(); child; child = child->next)
         print_child(child->spec->output_path, child->id, wire_state_name(child_wire_state(child)), 
-                    child->ended ? 0 : (uint64_t)child->pid, child->starts, child->in_cgroup, child->failure);
+                    child->ended ? 0 : (uint64_t)child->pid, child->starts, containment_level_seen(child), child->failure);
     return 0;
 }
 
@@ -122,8 +128,7 @@ int tool_list(const char *directory, int directory_fd)
         if (message.type == WIRE_CHILD)
             print_child(wire_text(&message, WIRE_TAG_OUTPUT_PATH), wire_text(&message, WIRE_TAG_ID),
                         wire_state_name(wire_number(&message, WIRE_TAG_STATE, 0)), wire_number(&message, WIRE_TAG_PID, 0),
-                        wire_number(&message, WIRE_TAG_STARTS, 0), wire_has(&message, WIRE_TAG_CGROUP),
-                        wire_text(&message, WIRE_TAG_ERROR));
+                        wire_number(&message, WIRE_TAG_STARTS, 0), told_level(&message), wire_text(&message, WIRE_TAG_ERROR));
         if (message.type == WIRE_LIST_END) {
             close(fd);
             return 0;
@@ -153,6 +158,15 @@ int tool_stop(const char *directory, int directory_fd)
     if (!ended)
         fprintf(stderr, "appmgr-keeper: the keeper on %s ended the connection before it had stopped all\n", directory);
     return ended ? 0 : 1;
+}
+
+int tool_make_way(const char *directory, int directory_fd)
+{
+    const char *why = proc_open(directory_fd) == 0 ? containment_make_way(proc_mark()) : "/proc cannot be read";
+
+    if (why)
+        fprintf(stderr, "appmgr-keeper: %s: %s\n", directory, why);
+    return why ? 1 : 0;
 }
 
 int tool_check(const char *directory, int directory_fd)

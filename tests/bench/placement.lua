@@ -65,6 +65,7 @@ return function()
     rate_row("binpack, the same", "binpack 5000 1000 100", ">= 150,000 a second"),
     rate_row("a Lua score of one's own, the same", "custom 5000 1000 100", ">= 30,000 a second"),
     rate_row("spread, 10,000 tasks x 10 on 5,000 nodes", "spread 5000 10000 10", ">= 100,000 a second"),
+    rate_row("zone_spread, the same", "zone_spread 5000 10000 10", "none"),
     rate_row("a score that tells every node apart, 10,000 tasks x 1 on 5,000", "every 5000 10000 1", ">= 20,000 a second"),
     rate_row("spread, 10,000 tasks x 100 on 10,000 nodes", "spread 10000 10000 100", "< 10 s, < 1,500 MB"),
     packing_row(),

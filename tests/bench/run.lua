@@ -3,16 +3,18 @@
 --     APPMGR_BUILD=build lua5.4 tests/bench/run.lua [start] [idle] [handover] [settle] [output]
 --     APPMGR_BUILD=build lua5.4 tests/bench/run.lua peers [1000] [5000] [appmgr] [kernel] [supervisord] [runit] [s6]
 --     APPMGR_BUILD=build lua5.4 tests/bench/run.lua placement
+--     APPMGR_BUILD=build lua5.4 tests/bench/run.lua pacemaker
 --
 -- Each part has Consul, agents and folder of its own, and takes one to two minutes; `placement`, which needs no
--- agent, takes five, `peers` about 15.
+-- agent, takes five, `peers` about 15, `pacemaker` three.
 local harness = require("tests.lib.harness")
 local process = require("tests.lib.process")
 local statistics = require("tests.bench.statistics")
 
 local PARTS = {"start", "idle", "handover", "settle", "output"}
 local WIDE = {peers = true} -- a table of its own
-local KNOWN = {start = true, idle = true, handover = true, settle = true, output = true, placement = true, peers = true}
+local KNOWN = {start = true, idle = true, handover = true, settle = true, output = true, placement = true, peers = true,
+  pacemaker = true}
 
 local function machine()
   local cpu = process.slurp("/proc/cpuinfo")

@@ -44,6 +44,15 @@ describe("a cluster with a grace", function()
       return (consul:document("assignment/" .. lost.node) or {}).gone_since
     end)
     problem(('node "%s" is gone'):format(lost.node))
+    local since = consul:document("assignment/" .. lost.node).gone_since
+    local asked = leader()
+    local function until_time(text) return os.time{year = text:sub(1, 4), month = text:sub(6, 7), day = text:sub(9, 10),
+      hour = text:sub(12, 13), min = text:sub(15, 16), sec = text:sub(18, 19)} end
+    local told = asked:cli("tasks").stdout
+    local node, shown = told:match('task "web": slot %d on node (%S+), which is gone since [%d: -]+; it stays there until ([%d: -]+)')
+    assert.same({lost.node, since + 600}, {node, until_time(shown)}, told)
+    assert.truthy(asked:cli("nodes").stdout:find("gone, grace until " .. shown, 1, true))
+    assert.truthy(asked:cli("explain", "web").stdout:find("on node " .. lost.node .. ", which is gone since", 1, true))
     assert.same(before, test:placements(consul, "web"))
     lost:start():wait_joined()
     loop.wait_for("its assignment says so no more", 20000, function()
@@ -97,6 +106,7 @@ describe("a cluster with a grace", function()
     local plan = require("dkjson").decode(result.stdout)
     assert.same({"new"}, {plan.tasks[1].name})
     assert.equal(2, #plan.tasks[1].steps)
+    assert.same({1, true, 2}, {plan.way.steps, plan.way.is_whole, #plan.way.tasks[1].steps})
     assert.is_nil(consul:entry("task/new"))
     consul:put("task/other", {content = {command = "true"}, replication = 0})
     local refused = agents.alpha:cli("task", "apply", "-", "--check-index", tostring(plan.index), {stdin = document})

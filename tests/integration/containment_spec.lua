@@ -6,7 +6,7 @@ local loop = require("tests.lib.loop")
 local process = require("tests.lib.process")
 
 describe("what an application starts", function()
-  local test, alpha, shared, level
+  local test, alpha, shared, level, applications
 
   local function app(name)
     return alpha:json("app", "show", name)
@@ -39,21 +39,35 @@ describe("what an application starts", function()
     uv.fs_chmod(shared, 511)
     local daemon = "setsid env -i /bin/sh -c 'trap \"\" TERM HUP; echo $$ >" .. shared
       .. "/daemon; while :; do /bin/sleep 1; done' & exec " .. test:sleeper("main")
-    alpha = test:agent("alpha", {config = {Applications = {
+    applications = {
       {name = "daemon", command = daemon, stop_timeout = 0.2},
       {name = "limited", command = test:sleeper("limited"),
-        resource_limit = {memory_mb = 64, memory_virt_mb = 4096, pids = 50, cpu_max_percent = 50}},
-      {name = "busy", command = "while :; do :; done", nice = 19},
+        resource_limit = {memory_mb = 64, memory_virt_mb = 4096, pids = 50, cpu_max_percent = 50, cpu_shares = 512}},
+      {name = "busy", command = "while :; do :; done", nice = 19, resource_limit = {cpu_max_percent = 50}},
       {name = "bomb", user = "64998:64998", stop_timeout = 0, resource_limit = {pids = 25},
         command = "sh -c 'bomb() { bomb | bomb & }; bomb' & exec " .. test:sleeper("bomb")},
       {name = "capable", user = "nobody", capabilities = {"net_bind_service"},
         command = "grep CapEff /proc/self/status; exec " .. test:sleeper("capable")},
-    }}})
+    }
+    alpha = test:agent("alpha", {config = {Applications = applications}})
     alpha:start()
-    level = loop.wait_for("the keeper says how", 10000, function() return alpha:json("status").containment end)
+    level = loop.wait_for("the keeper says how it contains", 15000, function() return alpha:json("status").containment end)
   end)
 
   teardown(function() test:close() end)
+
+  --- What a file of an application's cgroup says.
+  local function in_cgroup(name, file)
+    return process.slurp(("%s/app-%s/%s"):format(level.directory, app(name).id, file))
+  end
+
+  --- True when its cgroup keeps a limit; else the test is skipped, with the reason.
+  local function need_limit(name, limit)
+    local how = wait_for_app(name, "has limits", function(now) return now.limits_enforced end).limits_enforced[limit]
+    if how == "cgroup" then return true end
+    print(("skipped: %s is %s"):format(limit, how))
+    pending("no such controller")
+  end
 
   local function need_cgroups()
     if level.level == "cgroup" then return true end
@@ -90,13 +104,35 @@ describe("what an application starts", function()
     assert.truthy(process.slurp(("/proc/%d/limits"):format(seen.pid)):find("Max address space +4294967296 +4294967296"))
   end)
 
-  it("is killed at its memory limit, and that is said", function()
-    local how = wait_for_app("limited", "runs", function(now) return now.limits_enforced end).limits_enforced.memory_mb
-    if how ~= "cgroup" then
-      print("skipped: the memory limit is " .. how)
-      return pending("no memory controller")
+  it("has limits that stand in the kernel's files, and change there", function()
+    if not need_limit("limited", "memory_mb") then return end
+    local expected = {["memory.max"] = "67108864", ["memory.swap.max"] = "0", ["memory.oom.group"] = "1",
+      ["pids.max"] = "50", ["cpu.max"] = "50000 100000", ["cpu.weight"] = "50"}
+    for file, value in pairs(expected) do
+      assert.equal(value .. "\n", in_cgroup("limited", file), file)
     end
-    local eater = {name = "eater", command = "tail /dev/zero", restart = {attempts = 0}, resource_limit = {memory_mb = 16}}
+    local pid = app("limited").pid
+    applications[2].resource_limit = {memory_mb = 32, swap_mb = 8}
+    alpha:configure({Applications = applications})
+    alpha.process:kill("sighup")
+    loop.wait_for("the limit is the new one", 15000, function() return in_cgroup("limited", "memory.max") == "33554432\n" end)
+    assert.same({"8388608\n", "max\n", "max 100000\n", "100\n"}, {in_cgroup("limited", "memory.swap.max"),
+      in_cgroup("limited", "pids.max"), in_cgroup("limited", "cpu.max"), in_cgroup("limited", "cpu.weight")})
+    assert.equal(pid, app("limited").pid)
+  end)
+
+  it("gets no more of a processor than it may have", function()
+    if not need_limit("busy", "cpu_max_percent") then return end
+    loop.wait_for("it is throttled", 15000, function()
+      return tonumber(in_cgroup("busy", "cpu.stat"):match("nr_throttled (%d+)")) > 0
+    end)
+  end)
+
+  it("is killed at its memory limit, and that is said", function()
+    if not need_limit("limited", "memory_mb") then return end
+    -- All of it ends: the shell that waits has no memory worth taking.
+    local eater = {name = "eater", command = "tail /dev/zero & wait; exec " .. test:sleeper("eater"), restart = {attempts = 0},
+      resource_limit = {memory_mb = 16}}
     assert.equal(0, alpha:cli("app", "add", "-", {stdin = json.encode(eater)}).code)
     local seen = wait_for_app("eater", "is killed", function(now) return now.state == "failed" end)
     assert.equal("out of memory: killed by the kernel at its limit of 16 MB", seen.error)
@@ -113,6 +149,11 @@ describe("what an application starts", function()
     end)
     local seen = app("bomb")
     assert.equal("running", seen.state)
+    if seen.limits_enforced.pids == "cgroup" then
+      assert.truthy(tonumber(in_cgroup("bomb", "pids.events"):match("max (%d+)")) > 0)
+      assert.equal("25\n", in_cgroup("bomb", "pids.max"))
+    end
+    assert.truthy(alpha:cli("app", "show", "bomb").stdout:find("pids 25 (" .. seen.limits_enforced.pids .. ")", 1, true))
     assert.truthy(seen.limits_enforced.pids:find("^cgroup") or seen.limits_enforced.pids:find("^rlimit"))
     assert.equal(0, seen.restarts)
     assert.equal(0, alpha:cli("app", "disable", "bomb").code)

@@ -273,6 +273,9 @@ static UNUSED pid_t pid_in(const char *name)
 
 /* --- the keeper --- */
 
+/* Called in the process that is to be the keeper, if there is one. */
+static UNUSED void (*prepare_keeper)(void);
+
 /* `file_limit` bounds the files that it and its logger may write; 0: none. Does not connect. */
 static UNUSED void start_keeper_limited(const char *linger_ms, rlim_t file_limit)
 {
@@ -281,6 +284,8 @@ static UNUSED void start_keeper_limited(const char *linger_ms, rlim_t file_limit
         prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0); /* a test that breaks off leaves nothing behind */
         if (file_limit)
             setrlimit(RLIMIT_FSIZE, &(struct rlimit){file_limit, file_limit});
+        if (prepare_keeper)
+            prepare_keeper();
         execl(KEEPER, "appmgr-keeper", "--state-dir", directory, "--linger-ms", linger_ms, NULL);
         _exit(127);
     }

@@ -395,7 +395,8 @@ static int make_copy(void **state)
     mkdir(path, 0755);
     snprintf(path, sizeof path, "%s/base/app-x", copy);
     mkdir(path, 0755);
-    put("cgroup.procs", "1\n");
+    put("cgroup.type", "domain\n");
+    put("cgroup.procs", "");
     put("cgroup.subtree_control", "");
     put("base/cgroup.subtree_control", "");
     put("base/cgroup.type", "domain\n");
@@ -424,17 +425,90 @@ static void test_controllers_are_handed_on(void **state)
     assert_file("cgroup.subtree_control", "+cpury\n"); /* over what the copy has: the kernel's own file adds to it */
 }
 
-static void test_a_keeper_that_stepped_aside_finds_its_home_again(void **state)
+/* As one that other processes are in: the kernel would hand on cpu and pids, and make it a threaded one. */
+static void test_nothing_is_handed_on_over_others_heads(void **state)
+{
+    char self[64];
+
+    snprintf(self, sizeof self, "%d\n%d\n", (int)getpid(), (int)getppid());
+    put("cgroup.procs", self);
+    put("cgroup.controllers", "cpu memory pids\n");
+    assert_int_equal(cgroup_open_in(copy, "base"), 0);
+    assert_file("cgroup.subtree_control", "");
+    assert_file("base/cgroup.subtree_control", "");
+    assert_string_equal(cgroup_home_lacks(CGROUP_CPU), "no cpu controller: other processes are in the keeper's cgroup");
+    assert_string_equal(cgroup_home_lacks(CGROUP_MEMORY), "no memory controller: other processes are in the keeper's cgroup");
+    assert_string_equal(cgroup_home_lacks(CGROUP_PIDS), "no pids controller: other processes are in the keeper's cgroup");
+}
+
+/* The root may have processes beside it. It has no type. */
+static void test_the_root_hands_on_whoever_is_in_it(void **state)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/cgroup.type", copy);
+    assert_int_equal(unlink(path), 0);
+    put("cgroup.procs", "1\n2\n");
+    put("cgroup.controllers", "pids\n");
+    assert_int_equal(cgroup_open_in(copy, "base"), 0);
+    assert_null(cgroup_home_lacks(CGROUP_PIDS));
+}
+
+static void make_leaf(void)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/base.keeper", copy);
+    assert_int_equal(mkdir(path, 0755), 0);
+    put("base.keeper/cgroup.procs", "");
+}
+
+static void test_who_is_alone_steps_aside(void **state)
+{
+    char self[64];
+
+    make_leaf();
+    snprintf(self, sizeof self, "%d\n", (int)getpid());
+    put("cgroup.procs", self);
+    put("cgroup.controllers", "memory\n");
+    assert_int_equal(cgroup_open_in(copy, "base"), 0);
+    assert_file("base.keeper/cgroup.procs", "0");
+    assert_null(cgroup_home_lacks(CGROUP_MEMORY));
+}
+
+static void assert_home(const char *own, const char *expected)
 {
     char path[128], base[128];
     int fd;
 
-    snprintf(path, sizeof path, "%s/base.keeper", copy);
+    snprintf(path, sizeof path, "%s%s", copy, own);
     fd = cgroup_home_open(path, "base", base, sizeof base);
     assert_true(fd >= 0);
     close(fd);
-    snprintf(path, sizeof path, "%s/base", copy);
+    snprintf(path, sizeof path, "%s%s/base", copy, expected);
     assert_string_equal(base, path);
+}
+
+static void test_a_keeper_that_stepped_aside_finds_its_home_again(void **state)
+{
+    assert_home("/base", "/base");
+    make_leaf();
+    assert_home("/base.keeper", "");
+    assert_home("/base", "");   /* where its service manager runs what prepares the next start */
+    assert_home("", "");
+}
+
+/* The file of a copy has what was written last: a word at a time, the kernel takes it. */
+static void test_a_keeper_makes_way_for_the_next(void **state)
+{
+    put("cgroup.subtree_control", "cpu memory\n");
+    put("base/cgroup.subtree_control", "memory\n");
+    assert_int_equal(cgroup_home_give_back(copy, "base"), 0);
+    assert_file("cgroup.subtree_control", "cpu memory\n"); /* nobody stepped aside: nothing is in the way */
+    make_leaf();
+    assert_int_equal(cgroup_home_give_back(copy, "base"), 0);
+    assert_file("base/cgroup.subtree_control", "-memory");
+    assert_file("cgroup.subtree_control", "-memoryory\n"); /* over what the copy has */
 }
 
 static void test_the_cgroup_above_is_the_home_where_that_is_delegated(void **state)
@@ -590,7 +664,11 @@ int main(void)
     };
     const struct CMUnitTest controllers[] = {
         cmocka_unit_test_setup_teardown(test_controllers_are_handed_on, make_copy, drop_copy),
+        cmocka_unit_test_setup_teardown(test_nothing_is_handed_on_over_others_heads, make_copy, drop_copy),
+        cmocka_unit_test_setup_teardown(test_the_root_hands_on_whoever_is_in_it, make_copy, drop_copy),
+        cmocka_unit_test_setup_teardown(test_who_is_alone_steps_aside, make_copy, drop_copy),
         cmocka_unit_test_setup_teardown(test_a_keeper_that_stepped_aside_finds_its_home_again, make_copy, drop_copy),
+        cmocka_unit_test_setup_teardown(test_a_keeper_makes_way_for_the_next, make_copy, drop_copy),
         cmocka_unit_test_setup_teardown(test_the_cgroup_above_is_the_home_where_that_is_delegated, make_copy, drop_copy),
         cmocka_unit_test_setup_teardown(test_no_threaded_hierarchy_is_used, make_copy, drop_copy),
         cmocka_unit_test_setup_teardown(test_limits_are_written, make_copy, drop_copy),

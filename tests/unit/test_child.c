@@ -452,6 +452,7 @@ static void a_specification_keeps_what_was_asked(void **state)
     const char *why = NULL;
 
     wire_begin(&writer, WIRE_SPAWN);
+    wire_put_text(&writer, WIRE_TAG_ID, "i");
     wire_put_text(&writer, WIRE_TAG_ARGUMENT, "echo");
     wire_put_text(&writer, WIRE_TAG_ENVIRONMENT, "A=1");
     wire_put_text(&writer, WIRE_TAG_ARGUMENT, "x y");
@@ -465,8 +466,9 @@ static void a_specification_keeps_what_was_asked(void **state)
     assert_string_equal(spec->command[CHILD_MAIN][1], "x y");
     assert_null(spec->command[CHILD_MAIN][2]);
     assert_string_equal(spec->environment[0], "M=1");
-    assert_string_equal(spec->environment[1], "A=1");
-    assert_null(spec->environment[2]);
+    assert_string_equal(spec->environment[1], "APPMGR_ID=i");
+    assert_string_equal(spec->environment[2], "A=1");
+    assert_null(spec->environment[3]);
     assert_null(spec->user);
     assert_null(spec->working_dir);
     assert_string_equal(spec->output_path, "/tmp/o");
@@ -502,8 +504,8 @@ static void a_specification_keeps_three_commands(void **state)
     assert_null(spec->command[CHILD_INIT][2]);
     assert_string_equal(spec->command[CHILD_FINI][0], "last");
     assert_null(spec->command[CHILD_FINI][1]);
-    assert_string_equal(spec->environment[1], "A=1");
-    assert_null(spec->environment[2]);
+    assert_string_equal(spec->environment[2], "A=1");
+    assert_null(spec->environment[3]);
     assert_int_equal(spec->timeout_ms[CHILD_INIT], 60000);
     assert_int_equal(spec->timeout_ms[CHILD_FINI], 7);
     assert_int_equal(spec->ready_fd, 4);

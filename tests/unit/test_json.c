@@ -3,6 +3,7 @@
 
 #include "core_modules.h"
 #include "json.h"
+#include "json_keys.h"
 
 #include <lauxlib.h>
 #include <limits.h>
@@ -34,6 +35,31 @@ static void json_is_read(void **state)
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         assert_int_equal(parse(good[i]), 0);
+}
+
+/* Whether `name` is the first that stands twice, again on `line`; NULL: none does. */
+static void expect_duplicate(const char *text, const char *name, size_t line)
+{
+    struct json_duplicate found = {0};
+    assert_int_equal(json_find_duplicate(text, strlen(text), &found), name != NULL);
+    if (!name)
+        return;
+    assert_int_equal(found.length, strlen(name));
+    assert_memory_equal(found.name, name, found.length);
+    assert_int_equal(found.line, line);
+}
+
+static void names_that_stand_twice_are_found(void **state)
+{
+    expect_duplicate("{\"a\":1,\n\"b\":2,\n\"a\" :3,\"b\":4}", "a", 3);
+    expect_duplicate("[{\"x\":{\"b\":[{\"c\":1,\"c\":2}]},\"b\":1}]", "c", 1);
+    expect_duplicate("{\"\":1,\"\":2}", "", 1);
+    expect_duplicate("{\"q\\\"\":1,\"q\\\"\":2}", "q\\\"", 1);
+    expect_duplicate("{\"a\":\"a\",\"b\":\"a\",\"c\":[\"a\",\"a\"]}", NULL, 0); /* values are no names */
+    expect_duplicate("{\"a\":{\"a\":1},\"b\":{\"a\":2},\"A\":3}", NULL, 0); /* nor are others' */
+    expect_duplicate("{\"a\":[{\"b\":1},{\"b\":2}],\"ab\":1}", NULL, 0);
+    expect_duplicate("", NULL, 0);
+    expect_duplicate("{\"a", NULL, 0);
 }
 
 static void what_is_no_json_is_refused(void **state)
@@ -255,6 +281,7 @@ int main(void)
         cmocka_unit_test(json_is_read),
         cmocka_unit_test(what_is_no_json_is_refused),
         cmocka_unit_test(a_zero_byte_ends_nothing_silently),
+        cmocka_unit_test(names_that_stand_twice_are_found),
         cmocka_unit_test(errors_say_where),
         cmocka_unit_test(depth_is_limited),
         cmocka_unit_test(numbers_are_short_and_come_back),

@@ -2,6 +2,10 @@
  * are skipped, with the reason, where the keeper may make none; those of users, where the tests are not root. */
 #include "keeper_death_fixture.h"
 
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
 
 enum { LONER = 64999 }; /* a user of this test alone */
 
@@ -197,19 +201,162 @@ static void no_cgroup_is_left_behind(void **state)
     assert_int_not_equal(access(base, F_OK), 0);
 }
 
+/* An id that is too long for a file name once it is escaped: who has it is in no cgroup. */
+static const char *long_id(void)
+{
+    static char id[256];
+
+    memset(id, '/', 255);
+    return id;
+}
+
+/* A daemon of another session, group and parent, but with the environment it was given. */
+#define MARKED_DAEMON(trap) \
+    "setsid sh -c 'trap \"" trap "\" TERM HUP; echo $$ >daemon; while :; do sleep 0.01; done' & while ! [ -s daemon ]; do sleep 0.01; done; "
+
+static void without_a_cgroup_a_daemon_is_known_by_its_marks(void **state)
+{
+    pid_t daemon, other;
+
+    begin_script("other", "setsid sleep 1000 & echo $! >other; wait");
+    end(&agent);
+    expect(&agent, WIRE_STARTED, "other");
+    other = pid_in("other");
+    begin_script(long_id(), MARKED_DAEMON("") "exit 0");
+    end(&agent);
+    expect(&agent, WIRE_STARTED, long_id());
+    assert_false(wire_has(&message, WIRE_TAG_CGROUP));
+    expect(&agent, WIRE_STOPPED, long_id());
+    daemon = pid_in("daemon");
+    assert_false(is_alive(daemon));
+    assert_true(is_alive(other));
+    say(&agent, WIRE_STOP, "other");
+    expect(&agent, WIRE_STOPPED, "other");
+    assert_false(is_alive(other));
+}
+
+static void without_a_cgroup_a_daemon_is_asked_to_end_first(void **state)
+{
+    begin_script(long_id(), MARKED_DAEMON("echo asked >>told; exit") "exec sleep 1000");
+    wire_put_number(&writer, WIRE_TAG_STOP_TIMEOUT_MS, PATIENCE_MS);
+    end(&agent);
+    expect(&agent, WIRE_STARTED, long_id());
+    pid_in("daemon");
+    say(&agent, WIRE_STOP, long_id());
+    expect(&agent, WIRE_STOPPED, long_id());
+    assert_string_equal(contents("told"), "asked\n");
+}
+
 static void the_session_is_what_is_left_without_a_cgroup(void **state)
 {
-    char id[256];
+    const char *id = long_id();
     pid_t member;
 
-    memset(id, '/', 255); /* too long for a file name once it is escaped */
-    id[255] = '\0';
     spawn_script(id, "sh -c 'echo $$ >member; sleep 1000' & sleep 1000");
     assert_false(wire_has(&message, WIRE_TAG_CGROUP));
     member = pid_in("member");
     say(&agent, WIRE_STOP, id);
     expect(&agent, WIRE_STOPPED, id);
     assert_false(is_alive(member));
+}
+
+/* --- where /proc hides what runs as another user --- */
+
+/* A keeper that may not look at other users' processes: /proc is mounted with hidepid=2, and CAP_SYS_PTRACE is not to be had. */
+static void become_shortsighted(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2];
+
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("proc", "/proc", "proc", 0, "hidepid=2,gid=64997") != 0)
+        _exit(126);
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    syscall(SYS_capget, &header, sets);
+    sets[0].inheritable = sets[1].inheritable = 0;
+    syscall(SYS_capset, &header, sets);
+    prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0);
+}
+
+static bool may_be_shortsighted(void)
+{
+    int status;
+    pid_t pid = geteuid() == 0 ? fork() : -1;
+
+    if (pid == 0) {
+        become_shortsighted();
+        _exit(0);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static int begin_shortsighted(void **state)
+{
+    if (make_directory(state) != 0)
+        return -1;
+    if (!may_be_shortsighted()) {
+        printf("no /proc with hidepid may be mounted here\n");
+        start_keeper_limited("10000", 0);
+        has_cgroups = true; /* nothing to see */
+    } else {
+        prepare_keeper = become_shortsighted;
+        start_keeper_limited("10000", 0);
+        prepare_keeper = NULL;
+        has_cgroups = false;
+    }
+    join(&agent, WIRE_ROLE_CONTROLLER);
+    expect(&agent, WIRE_LIST_END, NULL);
+    return 0;
+}
+
+/* Starts a child of another user, in no cgroup: its id is too long for a file name. Returns the id. */
+static const char *start_hidden(const char *script)
+{
+    const char *id = long_id();
+    char user[32];
+
+    if (has_cgroups)
+        skip();
+    snprintf(user, sizeof user, "%d:%d", LONER, LONER);
+    assert_int_equal(chown(directory, LONER, LONER), 0);
+    begin_script(id, script);
+    wire_put_text(&writer, WIRE_TAG_USER, user);
+    wire_put_number(&writer, WIRE_TAG_STOP_TIMEOUT_MS, 50);
+    end(&agent);
+    expect(&agent, WIRE_STARTED, id);
+    assert_false(wire_has(&message, WIRE_TAG_CGROUP));
+    assert_true(wire_has(&message, WIRE_TAG_GROUP));
+    return id;
+}
+
+static void a_hidden_run_ends_with_its_group(void **state)
+{
+    const char *id = start_hidden("sh -c 'trap \"\" TERM; echo $$ >member; sleep 1000; :' & while ! [ -s member ]; do sleep 0.01; done");
+    pid_t member;
+
+    expect(&agent, WIRE_STOPPED, id);
+    member = pid_in("member");
+    assert_false(is_alive(member));
+}
+
+static void a_hidden_group_is_stopped(void **state)
+{
+    const char *id = start_hidden("sh -c 'trap \"\" TERM; echo $$ >member; while :; do sleep 0.1; done' & wait");
+    pid_t member = pid_in("member");
+
+    say(&agent, WIRE_STOP, id);
+    expect(&agent, WIRE_STOPPED, id);
+    assert_false(is_alive(member));
+}
+
+static void what_the_keeper_sees_is_contained_by_its_session(void **state)
+{
+    if (has_cgroups)
+        skip();
+    begin_script("seen", "sleep 1000");
+    end(&agent);
+    expect(&agent, WIRE_STARTED, "seen");
+    assert_false(wire_has(&message, WIRE_TAG_GROUP));
 }
 
 /* --- limits --- */
@@ -319,7 +466,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_left_while_no_keeper_looked_is_killed, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(a_cgroup_that_nobody_knows_is_cleared, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(no_cgroup_is_left_behind, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(without_a_cgroup_a_daemon_is_known_by_its_marks, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(without_a_cgroup_a_daemon_is_asked_to_end_first, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(the_session_is_what_is_left_without_a_cgroup, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(a_hidden_run_ends_with_its_group, begin_shortsighted, tear_down),
+        cmocka_unit_test_setup_teardown(a_hidden_group_is_stopped, begin_shortsighted, tear_down),
+        cmocka_unit_test_setup_teardown(what_the_keeper_sees_is_contained_by_its_session, begin_shortsighted, tear_down),
         cmocka_unit_test_setup_teardown(address_space_is_limited, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(limits_change_in_place, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(a_fork_bomb_is_held, begin_test, tear_down),

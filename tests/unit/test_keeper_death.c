@@ -94,12 +94,14 @@ static void an_adopted_child_ends_with_its_true_code(void **state)
     expect(&agent, WIRE_LIST_END, NULL);
     touch("go");
     for (int i = 0; i < 2; i++) {
-        bool is_a;
+        bool is_a, is_known;
 
         expect(&agent, WIRE_EXITED, NULL);
         is_a = is_about("a");
-        assert_int_equal(wire_has(&message, is_a ? WIRE_TAG_EXIT_CODE : WIRE_TAG_EXIT_SIGNAL), told);
-        if (told)
+        /* Others see it too where whoever is the parent now takes its time to reap. */
+        is_known = wire_has(&message, is_a ? WIRE_TAG_EXIT_CODE : WIRE_TAG_EXIT_SIGNAL);
+        assert_true(is_known || !told);
+        if (is_known)
             assert_int_equal(number(is_a ? WIRE_TAG_EXIT_CODE : WIRE_TAG_EXIT_SIGNAL), is_a ? 7 : 11);
     }
     if (!told)
@@ -213,7 +215,9 @@ static void a_stop_under_way_is_finished(void **state)
     expect(&agent, WIRE_STOPPING, "a");
     kill_keeper();
     revive();
-    expect(&agent, WIRE_STOPPED, "a");
+    expect(&agent, WIRE_CHILD, "a");
+    if (number(WIRE_TAG_STATE) != WIRE_STATE_STOPPED) /* on a slow machine its time is over before we are there */
+        expect(&agent, WIRE_STOPPED, "a");
     assert_false(is_alive(pid));
     assert_false(is_alive(rest));
 }

@@ -77,7 +77,7 @@ static void open_client(void)
     char error[256] = "";
 
     told[0] = '\0';
-    client = process_open(KEEPER, directory, &callbacks, NULL, error, sizeof error);
+    client = process_open(KEEPER, directory, false, &callbacks, NULL, error, sizeof error);
     if (!client)
         fail_msg("%s", error);
 }
@@ -308,13 +308,28 @@ static int set_up_nothing(void **state)
     return make_directory(state);
 }
 
+static void a_keeper_that_others_start_is_waited_for(void **state)
+{
+    char error[256] = "", command[512];
+
+    told[0] = '\0';
+    client = process_open(KEEPER, directory, true, &callbacks, NULL, error, sizeof error);
+    assert_non_null(client);
+    hear("lost ");
+    assert_non_null(strstr(lost_reason, "it is waited for"));
+    assert_non_null(strstr(lost_reason, directory));
+    snprintf(command, sizeof command, "%s --state-dir %s --detach", KEEPER, directory);
+    assert_int_equal(system(command), 0);
+    hear("ready ");
+}
+
 static void a_keeper_that_cannot_start_says_why(void **state)
 {
     char error[256];
 
-    assert_null(process_open("/no/such/keeper", directory, &callbacks, NULL, error, sizeof error));
+    assert_null(process_open("/no/such/keeper", directory, false, &callbacks, NULL, error, sizeof error));
     assert_non_null(strstr(error, "/no/such/keeper: No such file"));
-    assert_null(process_open(KEEPER, "/no/such/directory", &callbacks, NULL, error, sizeof error));
+    assert_null(process_open(KEEPER, "/no/such/directory", false, &callbacks, NULL, error, sizeof error));
     assert_non_null(strstr(error, "/no/such/directory: No such file"));
     assert_int_equal(mkdir(in_directory("keeper.lock"), 0700), 0);
     open_client();
@@ -374,6 +389,7 @@ int main(void)
         TEST(two_agents_do_not_share_a_keeper),
         TEST(what_is_too_large_is_refused_here),
         TEST(hundreds_at_once_are_no_trouble),
+        cmocka_unit_test_setup_teardown(a_keeper_that_others_start_is_waited_for, set_up_nothing, tear_down_client),
         cmocka_unit_test_setup_teardown(a_keeper_that_cannot_start_says_why, set_up_nothing, tear_down_client),
         cmocka_unit_test_setup_teardown(nonsense_from_a_keeper_is_survived, set_up_nothing, tear_down_client),
     };

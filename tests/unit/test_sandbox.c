@@ -136,6 +136,28 @@ static void a_head_start_is_for_the_outermost_call_only(void **state)
           "expect('timeout', run('while true do end', {instructions = 5000}))");
 }
 
+/* Calls that end well share a coroutine. */
+static void a_call_finds_nothing_of_the_one_before(void **state)
+{
+    check(state,
+          "local function own() return run('return coroutine.running()') end\n"
+          "local kept = expect('ok', own())\n"
+          "assert(expect('ok', own()) == kept)\n"
+          "local source = [[local kept = ...\n"
+          "  return coroutine.status(kept), coroutine.resume(kept), pcall(coroutine.close, kept)]]\n"
+          "assert(coroutine.status(kept) == 'dead' and not coroutine.resume(kept) and coroutine.close(kept))\n"
+          "local status, resumed, closed = expect('ok', run(source, nil, kept))\n"
+          "assert(status == 'running' and not resumed and not closed)\n"
+          "expect('timeout', run('while true do end', {instructions = 5000}))\n"
+          "expect('error', run('error(\"boom\")'))\n"
+          "assert(select('#', expect('ok', run('return'))) == 0)\n"
+          "expect('ok', run('for i = 1, 100000 do end', {deadline_ms = 5000}))\n"
+          "local inner = expect('ok', sandbox.call(function() return own() end, {deadline_ms = 50}))\n"
+          "assert(inner == 'ok')\n"
+          "expect('error', run('local function f() return 1 + f() end f()', {deadline_ms = 5000}))\n"
+          "assert(expect('ok', run('return ...', nil, 7)) == 7)");
+}
+
 static void loop_inside_pcall(void **state)
 {
     check(state, "expect('timeout', run('while true do pcall(function() while true do end end) end'))\n"
@@ -397,6 +419,7 @@ int main(void)
         cmocka_unit_test(instructions_end),
         cmocka_unit_test(a_head_start_ends),
         cmocka_unit_test(a_head_start_is_for_the_outermost_call_only),
+        cmocka_unit_test(a_call_finds_nothing_of_the_one_before),
         cmocka_unit_test(loop_inside_pcall),
         cmocka_unit_test(loop_inside_coroutines),
         cmocka_unit_test(loop_inside_metamethods_and_callbacks),

@@ -65,7 +65,7 @@ function M.read(context)
   if not list then return nil, collect_error end
   local messages = { feeds.configure(context, status, policy, policy_error) }
   feeds.append(list, messages)
-  messages[#messages + 1] = frame.encode({ type = "report", now = os.time() })
+  messages[#messages + 1] = frame.encode({ type = "report", now = os.time(), placement = status.placement })
   local report, planner_error = own_planner.ask(context.core, messages, "report")
   if not report then
     -- A policy that hangs must not hide what runs where.

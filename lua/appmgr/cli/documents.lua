@@ -19,6 +19,22 @@ local function read_text(context, path, max_bytes)
   return text or ""
 end
 
+--- Reads a document.
+-- @tparam table context
+-- @tparam string path
+-- @tparam integer max_bytes
+-- @tparam string why what the limit is for, after "the N KiB "
+-- @treturn[1] string its text
+-- @treturn[2] nil
+-- @treturn[2] string what is wrong, complete
+function M.text(context, path, max_bytes, why)
+  local text, err = read_text(context, path, max_bytes)
+  if text and #text > max_bytes then
+    return nil, ("%s: is larger than the %d KiB %s"):format(M.shown(path), max_bytes // 1024, why)
+  end
+  return text, err
+end
+
 --- Reads and decodes a document.
 -- @tparam table context
 -- @tparam string path
@@ -29,11 +45,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string what is wrong, complete
 function M.read(context, path, max_bytes, why)
-  local text, err = read_text(context, path, max_bytes)
+  local text, err = M.text(context, path, max_bytes, why)
   if not text then return nil, err end
-  if #text > max_bytes then
-    return nil, ("%s: is larger than the %d KiB %s"):format(M.shown(path), max_bytes // 1024, why)
-  end
   local document, decode_error = json.decode(text)
   if document == nil then return nil, ("%s: is no JSON: %s"):format(M.shown(path), decode_error or "null") end
   return document, text

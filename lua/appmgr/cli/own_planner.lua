@@ -1,6 +1,6 @@
 --- A planner of this process: it is given messages, and one answer of it is waited for.
 
-local frame = require("appmgr.planner.frame")
+local confined = require("appmgr.cli.confined")
 
 local M = {}
 
@@ -13,6 +13,10 @@ local function refusal_in(header)
   if header.type == "configured" and not header.ok then return tostring(header.error) end
 end
 
+local TEXT <const> = {
+  unusable = "%s", timeout = "the planner did not answer within %s", ended = "the planner ended: %s",
+}
+
 --- Runs a planner until it has answered.
 -- @tparam table core the core modules by name
 -- @tparam {string,...} messages frames
@@ -23,45 +27,19 @@ end
 -- @treturn[2] string why there is none
 function M.ask(core, messages, wanted, options)
   options = options or {}
-  local timeout_ms = options.timeout_ms or M.TIMEOUT_MS
-  local answer, failure, timer, planner
-  local is_finished = false
-
-  -- Once: a planner that is killed below tells its end later, when nobody waits for it any more.
-  local function finish(err)
-    if is_finished then return end
-    is_finished, failure = true, err
-    timer:cancel()
-    core.loop.stop()
-  end
-
-  local function on_message(bytes)
-    local header, reason = frame.decode(bytes)
-    if not header then return finish("the planner wrote nonsense: " .. reason) end
-    local refused = refusal_in(header)
-    if refused and (header.type == "error" or options.needs_policy) then return finish(refused) end
-    if header.type ~= wanted then return end
-    answer = header
-    finish()
-  end
-
-  local started, err = core.planner.start({
-    on_message = on_message,
-    on_exit = function(reason)
-      planner = nil
-      finish("the planner ended: " .. tostring(reason))
+  local answer, refused
+  local done, kind, reason = confined.run(core, messages, {
+    timeout_ms = options.timeout_ms or M.TIMEOUT_MS,
+    on_message = function(header)
+      refused = refusal_in(header)
+      if refused and (header.type == "error" or options.needs_policy) then return true end
+      if header.type == wanted then answer = header end
+      return answer ~= nil
     end,
   })
-  if not started then return nil, err end
-  planner = started
-  timer = core.timer.after(timeout_ms, function()
-    finish(("the planner did not answer within %d s"):format(timeout_ms // 1000))
-  end)
-  for _, message in ipairs(messages) do planner:send(message) end
-  core.loop.run()
-  if planner then planner:kill() end
+  if not done then return nil, TEXT[kind]:format(reason) end
   if answer then return answer end
-  return nil, failure
+  return nil, refused
 end
 
 return M

@@ -11,7 +11,7 @@ local M = {}
 -- @tparam table context of the command line
 -- @tparam table header of the message; `now`, `known_cluster` and `placement` are added
 -- @tparam string wanted the type of the answer
--- @tparam[opt] table options `policy` ({name, source}: another one than that in use), `feeds` (instead of the live cluster)
+-- @tparam[opt] table options `policy` ({name, source}: another one than that in use), `timeout_ms` (see own_planner)
 -- @treturn[1] table the answer
 -- @treturn[1] table what the method `status` said
 -- @treturn[2] nil
@@ -29,7 +29,8 @@ function M.ask(context, header, wanted, options)
   feeds.append(list, messages)
   header.now, header.known_cluster, header.placement = os.time(), status.cluster.id, status.placement
   messages[#messages + 1] = frame.encode(header)
-  local answer, planner_error = own_planner.ask(context.core, messages, wanted, { needs_policy = true })
+  local answer, planner_error = own_planner.ask(context.core, messages, wanted,
+    { needs_policy = true, timeout_ms = options.timeout_ms })
   if not answer then return nil, planner_error end
   return answer, status
 end

@@ -1,5 +1,6 @@
 --- Task documents as commands read them from files.
 
+local application = require("appmgr.application")
 local documents = require("appmgr.cli.documents")
 local json = require("appmgr.json")
 local names = require("appmgr.names")
@@ -14,7 +15,10 @@ local MAX_BYTES <const> = 512 * 1024
 local function name_in(document)
   if type(document) ~= "table" or json.is_array(document) then return nil, "is no JSON object" end
   local content = document.content
-  if type(content) ~= "table" then return nil, 'has no "content": the application to run' end
+  if type(content) ~= "table" then
+    return nil, 'has no "content": ' .. task.instead(document, "content", "the application to run")
+  end
+  if content.name == nil then return nil, "content.name: is missing; " .. application.instead(content, "name", "it names the task") end
   local ok, err = names.check(content.name, "content.name")
   if not ok then return nil, err end
   return content.name

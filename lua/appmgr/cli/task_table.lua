@@ -31,6 +31,15 @@ local function where(slots)
   return table.concat(shown, " ")
 end
 
+--- Until when a replica stays that of a node that is gone.
+-- @tparam table grace `since` and `until_time` (unix s)
+-- @treturn string
+function M.grace(grace)
+  local gone = ("is gone since %s; "):format(os.date("%Y-%m-%d %H:%M:%S", grace.since))
+  if grace.until_time then return gone .. "it stays there until " .. os.date("%Y-%m-%d %H:%M:%S", grace.until_time) end
+  return gone .. 'it stays there until the node is back, or somebody confirms what "appmgr plan" says'
+end
+
 --- What is going on with a task, in a word or two.
 local function state_of(task)
   if task.error then return "error" end
@@ -39,6 +48,7 @@ local function state_of(task)
   for _, slot in ipairs(task.slots) do
     states[slot.state], is_moving = true, is_moving or slot.moving_to ~= nil
   end
+  if states.away then return "away" end
   if is_moving then return "moving" end
   if states.updating or states.leaving then return "updating" end
   if task.pending > 0 or task.reason then return "pending" end
@@ -70,6 +80,19 @@ local function add_moves(list, task)
   end
 end
 
+--- Slots on nodes that are gone, one line for each node and deadline.
+local function add_away(list, task)
+  local lines, slots_of = {}, {}
+  for _, slot in ipairs(task.slots) do
+    local line = slot.grace and ("node %s, which %s"):format(slot.node, M.grace(slot.grace))
+    if line and not slots_of[line] then lines[#lines + 1], slots_of[line] = line, {} end
+    if line then table.insert(slots_of[line], slot.slot) end
+  end
+  for _, line in ipairs(lines) do
+    list[#list + 1] = ('task "%s": slot %s on %s'):format(task.name, table.concat(slots_of[line], ", "), line)
+  end
+end
+
 --- What has to be said of a task beside its row.
 local function notes(task)
   local list, name = {}, ('task "%s": '):format(task.name)
@@ -78,6 +101,7 @@ local function notes(task)
   if task.pending > 0 or task.reason and not task.error then list[#list + 1] = name .. pending .. (task.reason or "?") end
   add_moves(list, task)
   add_slot_errors(list, task)
+  add_away(list, task)
   for _, warning in ipairs(task.warnings) do list[#list + 1] = name .. warning end
   return list
 end

@@ -1,6 +1,6 @@
---- A second policy beside the one in use: a planner of its own sees the same answers of Consul, and says after each audit how
--- many replicas it would put elsewhere. It decides nothing; when it fails, that is all that happens.
-local frame = require("appmgr.planner.frame")
+--- A second policy beside the one in use: a planner of its own (beside.lua) sees the same answers of Consul, and says after each
+-- audit how many replicas it would put elsewhere. It decides nothing; when it fails, that is all that happens.
+local Beside = require("appmgr.leader.beside")
 
 local M = {}
 
@@ -17,44 +17,25 @@ function M.new(deps)
   return setmetatable({ deps = deps, timer = deps.timer }, Shadow)
 end
 
-local function cancel(self, name)
-  if self[name] then self[name]:cancel() end
-  self[name] = nil
-end
-
 local function fail(self, reason)
   local policy = self.policy
   self:stop()
   self.policy, self.last = policy, { policy = policy.name, error = reason }
 end
 
-local function send(self, header, body)
-  self.planner:send(frame.encode(header, body))
-end
-
-local function compare(self)
-  self.is_asked, self.is_due = true, false
-  self.deadline = self.timer.after(DEADLINE_MS, function()
-    self.deadline = nil
-    fail(self, ("it did not compare within %d s; it is left alone until the next reload"):format(DEADLINE_MS // 1000))
-  end)
-  send(self, { type = "compare", now = self.deps.now(), known_cluster = self.deps.cluster:id() })
+local function why_late()
+  return ("it did not compare within %d s; it is left alone until the next reload"):format(DEADLINE_MS // 1000)
 end
 
 local function compare_when_due(self)
-  if self.is_due and self.configured and not self.is_asked and not self.pause then compare(self) end
+  if not self.is_due or not self.planner.is_configured or self.is_asked or self.pause then return end
+  self.is_asked, self.is_due = true, false
+  self.planner:expect(DEADLINE_MS, why_late)
+  self.planner:send({ type = "compare", now = self.deps.now(), known_cluster = self.deps.cluster:id() })
 end
 
-local ON_MESSAGE = {}
-
-function ON_MESSAGE.configured(self, header)
-  if not header.ok then return fail(self, tostring(header.error)) end
-  self.configured = true
-  compare_when_due(self)
-end
-
-function ON_MESSAGE.comparison(self, header)
-  cancel(self, "deadline")
+local function take_comparison(self, header)
+  self.planner:settle()
   self.is_asked = false
   if header.frozen then
     self.is_due = true -- something has not been read yet, or the store is in doubt: after the next feed
@@ -70,58 +51,41 @@ function ON_MESSAGE.comparison(self, header)
   end)
 end
 
-function ON_MESSAGE.error(self, header)
-  fail(self, "its planner said: " .. tostring(header.message))
-end
-
-local function take_message(self, bytes)
-  local header = frame.decode(bytes)
-  local take = header and ON_MESSAGE[header.type]
-  if not take then return fail(self, "its planner wrote nonsense") end
-  take(self, header)
-end
-
 --- Begins with a policy, before the first feed. One that runs is ended.
 -- @tparam ?table policy {name, source, options}; nil: no shadow
 function Shadow:start(policy)
   self:stop()
   self.policy, self.last = policy, nil
   if not policy then return end
-  local planner, err
-  planner, err = self.deps.planner.start({
-    on_message = function(bytes)
-      if planner and planner == self.planner then take_message(self, bytes) end
-    end,
-    on_exit = function(reason)
-      if planner and planner == self.planner then
-        self.planner = nil
-        fail(self, "its planner ended: " .. tostring(reason))
-      end
-    end,
+  local described = {
+    name = policy.name, source = policy.source, options = policy.options, hash = self.deps.codec.sha256(policy.source),
+  }
+  local planner, err = Beside.start(self.deps, described, {
+    follows = true,
+    on_fail = function(reason) fail(self, reason) end,
+    on_message = {
+      configured = function() compare_when_due(self) end,
+      comparison = function(header) take_comparison(self, header) end,
+    },
   })
-  if not planner then return fail(self, "its planner cannot be started: " .. tostring(err)) end
   self.planner = planner
-  send(self, {
-    type = "configure", node = self.deps.node, prefix = self.deps.prefix, follows = true,
-    policy = { name = policy.name, options = policy.options, hash = self.deps.codec.sha256(policy.source) },
-  }, policy.source)
+  if not planner then fail(self, err) end
 end
 
 --- Sees what the planner in use is fed. What is assigned is known from an audit.
 function Shadow:feed(header, body)
   if not self.planner then return end
-  send(self, header, body)
+  self.planner:send(header, body)
   self.is_due = self.is_due or header.topic == "audit"
   compare_when_due(self)
 end
 
 --- Ends it; what it said last is forgotten by the next start.
 function Shadow:stop()
-  cancel(self, "deadline")
-  cancel(self, "pause")
+  if self.pause then self.pause:cancel() end
   local planner = self.planner
-  self.planner, self.configured, self.is_asked, self.is_due = nil, false, false, false
-  if planner then planner:kill() end
+  self.planner, self.pause, self.is_asked, self.is_due = nil, nil, false, false
+  if planner then planner:stop() end
 end
 
 --- What `status` shows.

@@ -1,10 +1,10 @@
---- Tries a policy in a planner of its own, which is given everything and whose answer is written nowhere.
+--- Tries a policy in a planner of its own (beside.lua), which is given everything and whose answer is written nowhere.
 --
 --   start ──configured──▶ feeding ──everything is there──▶ asked ──▶ on_end(answer)
 --
 -- The planner in use goes on meanwhile. Whatever goes wrong, the answer says why; nothing outlives it.
+local Beside = require("appmgr.leader.beside")
 local Feeds = require("appmgr.leader.feeds")
-local frame = require("appmgr.planner.frame")
 
 local M = {}
 
@@ -17,12 +17,8 @@ local Trial = {}
 Trial.__index = Trial
 
 local function cancel(self)
-  if self.deadline then self.deadline:cancel() end
-  self.deadline = nil
   self.feeds:stop()
-  local planner = self.planner
-  self.planner = nil
-  if planner then planner:kill() end
+  if self.planner then self.planner:stop() end
 end
 
 local function finish(self, answer)
@@ -37,45 +33,19 @@ local function fail(self, reason)
 end
 
 local function expect_end(self, longest_ms)
-  if self.deadline then self.deadline:cancel() end
-  self.deadline = self.timer.after(longest_ms, function()
-    self.deadline = nil
-    fail(self, ("it did not come to an end within %d s: %s"):format(longest_ms // 1000, self.why_late()))
+  self.planner:expect(longest_ms, function()
+    return ("it did not come to an end within %d s: %s"):format(longest_ms // 1000, self.why_late())
   end)
 end
 
 local function ask_when_fed(self)
-  if not self.configured or self.asked then return end
+  if not self.planner.is_configured or self.asked then return end
   for _, topic in ipairs(NEEDED) do
     if not self.fed[topic] then return end
   end
   self.asked = true
   expect_end(self, DEADLINE_MS + self.bytes // BYTES_PER_MS)
-  self.planner:send(frame.encode({ type = "trial", known_cluster = self.known_cluster, now = self.now() }))
-end
-
-local ON_MESSAGE = {}
-
-function ON_MESSAGE.configured(self, header)
-  if not header.ok then return fail(self, tostring(header.error)) end
-  self.configured = true
-  ask_when_fed(self)
-end
-
-function ON_MESSAGE.trial(self, header)
-  finish(self, header)
-end
-
-function ON_MESSAGE.error(self, header)
-  fail(self, "the planner said: " .. tostring(header.message))
-end
-
-local function take_message(self, bytes)
-  if self.is_over then return end
-  local header, reason = frame.decode(bytes)
-  local take = header and ON_MESSAGE[header.type]
-  if not take then return fail(self, "the planner wrote nonsense: " .. tostring(reason or header.type)) end
-  take(self, header)
+  self.planner:send({ type = "trial", known_cluster = self.known_cluster, now = self.now() })
 end
 
 local function new_feeds(self, deps)
@@ -93,9 +63,9 @@ local function new_feeds(self, deps)
       for _, item in ipairs(list) do
         self.fed[item.header.topic] = true
         self.bytes = self.bytes + #item.body
-        self.planner:send(frame.encode({
+        self.planner:send({
           type = "feed", topic = item.header.topic, status = item.header.status, index = item.header.index,
-        }, item.body))
+        }, item.body)
       end
       ask_when_fed(self)
     end,
@@ -110,32 +80,23 @@ end
 -- @treturn table handle with cancel(): on_end is not called any more
 function M.start(deps, policy, on_end)
   local self = setmetatable({
-    on_end = on_end, timer = deps.timer, now = deps.now, known_cluster = deps.known_cluster, fed = {}, bytes = 0,
-    configured = false,
+    on_end = on_end, now = deps.now, known_cluster = deps.known_cluster, fed = {}, bytes = 0,
   }, Trial)
   self.feeds = new_feeds(self, deps)
-  expect_end(self, DEADLINE_MS)
-  local planner, err
-  planner, err = deps.planner.start({
-    on_message = function(bytes)
-      if planner and planner == self.planner then take_message(self, bytes) end
-    end,
-    on_exit = function(reason)
-      if planner and planner == self.planner then
-        self.planner = nil
-        fail(self, "the planner ended: " .. tostring(reason))
-      end
-    end,
+  local where = { timer = deps.timer, planner = deps.planner, node = deps.node, prefix = deps.client.prefix }
+  local planner, err = Beside.start(where, policy, {
+    on_fail = function(reason) fail(self, reason) end,
+    on_message = {
+      configured = function() ask_when_fed(self) end,
+      trial = function(header) finish(self, header) end,
+    },
   })
   self.planner = planner
   if planner then
-    planner:send(frame.encode({
-      type = "configure", node = deps.node, prefix = deps.client.prefix,
-      policy = { name = policy.name, options = policy.options, hash = policy.hash },
-    }, policy.source))
+    expect_end(self, DEADLINE_MS)
     self.feeds:start()
   else
-    deps.timer.after(0, function() fail(self, "no planner can be started: " .. tostring(err)) end)
+    deps.timer.after(0, function() fail(self, err) end)
   end
   return { cancel = function()
     self.is_over = true

@@ -176,7 +176,7 @@ end
 local function open_keeper(self)
   local apps = self.apps
   local keeper, err = self.core.process.open({
-    keeper_path = self.core.runtime.keeper_path, state_dir = self.state_dir,
+    keeper_path = self.core.runtime.keeper_path, state_dir = self.state_dir, awaits_keeper = self.awaits_keeper,
     on_ready = function(list, containment)
       apps:keeper_ready(list, containment)
       if self.is_ready then return end
@@ -465,7 +465,7 @@ function M.start(options)
   core.log.set_level(options.config.LogLevel)
   core.log.set_name(options.node)
   local self = setmetatable({
-    config = options.config, node = options.node, state_dir = options.state_dir, core = core,
+    config = options.config, node = options.node, state_dir = options.state_dir, awaits_keeper = options.awaits_keeper, core = core,
     version = core.runtime.version, pid = core.runtime.pid, started_ms = core.timer.now_ms(),
     problems = Problems.new({ log = core.log, now = clock.now }),
   }, Agent)

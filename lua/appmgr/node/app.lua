@@ -244,7 +244,7 @@ function App:adopt(item, tag)
   self.pid, self.started_at, self.starts = item.pid, item.started_at, item.starts or 0
   self.last_exit, self.error = item.last_exit, item.error
   self.is_ready, self.phase, self.health = item.ready == true, item.phase, nil
-  self.cgroup, self.enforced = item.cgroup, item.enforced
+  self.cgroup, self.group_only, self.enforced = item.cgroup, item.group_only, item.enforced
   self.output = output_trouble.of(item)
   local ended_at = item.state == "backoff" and item.last_exit and item.last_exit.at
   self.next_start_at = ended_at and item.delay_ms and ended_at + item.delay_ms / 1000 or nil
@@ -313,7 +313,7 @@ local function exit_of(event)
 end
 
 function note.started(app, event)
-  app.cgroup, app.enforced = event.cgroup, event.enforced
+  app.cgroup, app.group_only, app.enforced = event.cgroup, event.group_only, event.enforced
   app.pid, app.started_at, app.starts = event.pid, event.started_at, event.starts or app.starts + 1
   app.error, app.next_start_at, app.is_clearing = nil, nil, false
   app.is_ready, app.health, app.phase = false, "unknown", nil

@@ -118,7 +118,7 @@ function M.of(app, context)
     capabilities = document.capabilities,
     resource_limit = document.resource_limit,
     limits_enforced = app.pid and resource_limit.enforced(document.resource_limit, app.enforced),
-    containment = app.pid and (app.cgroup and "cgroup" or "session"),
+    containment = app.pid and (app.cgroup and "cgroup" or app.group_only and "group" or "session"),
     stop_signal = document.stop_signal,
     stop_timeout = document.stop_timeout,
     reload_signal = document.reload_signal,

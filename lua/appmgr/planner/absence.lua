@@ -83,24 +83,25 @@ end
 --   name), `is_confirmed` (function(id) → boolean), `codec`, and `hosts`: those with an assignment that are not alive, each
 --   {`replicas`, `gone_since` (nil: since now), `left` (they said so)}
 -- @treturn table `hosts`: for each whose assignment stays {`replicas` that stay its own, `since`, `until_time` (the latest of
---   their deadlines; nil when held back)}; `held` (see held_back) when too many vanished; `next_at`: when time alone changes this
+--   their deadlines; nil when held back), `deadlines` (by replica; absent when held back)}; `held` (see held_back) when too many
+--   vanished; `next_at`: when time alone changes this
 function M.judge(context)
   local gone = sorted_gone(context)
   local held_set, held = held_back(gone, context)
   local result = { hosts = {}, held = held }
   for _, one in ipairs(gone) do
-    local kept, until_time = {}, nil
+    local kept, deadlines, until_time = {}, {}, nil
     for _, replica in ipairs(one.replicas) do
       local deadline = deadline_of(replica, one.since, context)
       if held_set[one.host] or context.now < deadline then kept[#kept + 1] = replica end
       if not held_set[one.host] and context.now < deadline then
-        until_time = math.max(until_time or 0, deadline)
+        until_time, deadlines[replica] = math.max(until_time or 0, deadline), deadline
         result.next_at = sooner(result.next_at, deadline)
       end
     end
     local forget_at = one.since + context.ttl
     if #kept > 0 or held_set[one.host] or context.now < forget_at then
-      result.hosts[one.host] = { replicas = kept, since = one.since, until_time = until_time }
+      result.hosts[one.host] = { replicas = kept, since = one.since, until_time = until_time, deadlines = deadlines }
     end
     if #kept == 0 and context.now < forget_at then result.next_at = sooner(result.next_at, forget_at) end
   end

@@ -1,124 +1,188 @@
 --- Checks a decision before anything of it is written. The engine promises all
 -- of this; a promise this important is worth looking at twice.
+--
+-- It takes nothing from the engine but what it was told. A large host may get one replica more, so what is as it was is
+-- told by its table, and passed over: only what a decision touches is looked at in full.
 local hosting = require("appmgr.planner.hosting")
 local moves = require("appmgr.planner.moves")
 local resources = require("appmgr.planner.rules.resources")
 
 local M = {}
 
+local NOTHING = {}
+
 local function slot_name(replica)
   return replica.task .. "." .. replica.slot
 end
 
-local function index_held(site)
-  local held = {}
-  for _, replica in ipairs(site.held or {}) do
-    local slots = held[replica.task] or {}
-    held[replica.task] = slots
-    slots[replica.slot] = true
+-- Where a list has a slot, or 0. It is looked for at `at` first, as both lists are in the same order.
+local function find_slot(list, at, replica)
+  local count, task, slot = #list, replica.task, replica.slot
+  for distance = 0, count - 1 do
+    local position = (at + distance - 1) % count + 1
+    local other = list[position]
+    if other.task == task and other.slot == slot then return position end
   end
-  return held
+  return 0
+end
+
+-- What a host gets that it did not have; notes the tasks of which it has anything else than before.
+local function compare(context, held, replicas)
+  local added, at = {}, 1
+  for position = 1, #replicas do
+    local replica = replicas[position]
+    if held[at] == replica then
+      at = at + 1
+    else
+      local found = find_slot(held, at, replica)
+      if found == 0 then added[#added + 1] = replica else at = found + 1 end
+      context.touched[replica.task] = true
+      if found == 0 and not replica.leaving then context.added[replica.task] = true end
+    end
+  end
+  return added
+end
+
+-- How many replicas a host has of each task that it gets something of.
+local function count_on_host(added, replicas)
+  local counts = {}
+  for _, replica in ipairs(added) do counts[replica.task] = 0 end
+  for position = 1, #replicas do
+    local task = replicas[position].task
+    local count = counts[task]
+    if count then counts[task] = count + 1 end
+  end
+  return counts
 end
 
 -- A replica that was not there before has to obey every rule.
-local function check_new(replica, job, node, on_node)
+local function check_new(context, replica, node, on_host)
+  local job = context.jobs[replica.task]
   local task = job and job.task
   if not task then return "no such task" end
   if #task.unsupported > 0 then return "the task must stay pending" end
-  if on_node > (task.replication == "all" and 1 or task.max_per_node) then return "more than max_per_node" end
-  local reason = hosting.rejects_kind(job.kind, node) or hosting.rejects_task(job, node)
+  if on_host > (task.replication == "all" and 1 or task.max_per_node) then return "more than max_per_node" end
+  local reason = context.refusal or job.kind.constraint.check(node) or hosting.rejects_task(job, node)
   return reason and "the node is no choice: " .. reason.code
 end
 
--- What all replicas of a node take together, where something was added.
-local function check_room(engine, node, replicas)
-  local free, in_use = resources.available(node), {}
-  for _, replica in ipairs(replicas) do
-    local job = engine.jobs:get(replica.task)
-    if job and job.kind then resources.subtract(free, job.kind.request) end
-    for name, number in pairs(replica.ports or {}) do
+-- All replicas of a host have ports of their own.
+local function check_ports(replicas)
+  local in_use = {}
+  for position = 1, #replicas do
+    local replica = replicas[position]
+    for name, number in pairs(replica.ports or NOTHING) do
       if in_use[number] then return ("%s: port %s (%d) is taken by %s"):format(slot_name(replica), name, number, in_use[number]) end
       in_use[number] = slot_name(replica)
+    end
+  end
+end
+
+-- What all replicas of a host leave free together.
+local function free_beside(context, node, replicas)
+  local free, jobs = resources.available(node), context.jobs
+  for position = 1, #replicas do
+    local job = jobs[replicas[position].task]
+    local kind = job and job.kind
+    local names, amounts = kind and kind.names or NOTHING, kind and kind.amounts
+    for at = 1, #names do
+      local have = free[names[at]]
+      if have then free[names[at]] = have - amounts[at] end
     end
   end
   return free
 end
 
-local function is_short(free, job)
-  local kind = job.kind
+local function is_short(free, kind)
   for name, amount in pairs(kind.request) do
     local left = free[name] or kind.defaulted[name] and 0 or -amount
     if amount > 0 and left < 0 then return name end
   end
 end
 
--- Remembers where a slot is; it must not be anywhere else.
-local function note_place(context, replica, host)
-  if replica.leaving then return nil end
-  local places = context.places[replica.task] or {}
-  context.places[replica.task] = places
-  local other = places[replica.slot]
-  places[replica.slot] = host
-  return other and other ~= host and ("it is on %s too"):format(other)
+-- Whether there is room, where something was added.
+local function check_room(context, node, replicas, added)
+  local free, looked_at = free_beside(context, node, replicas), {}
+  for _, replica in ipairs(added) do
+    local kind = context.jobs[replica.task].kind
+    local short = not looked_at[kind] and is_short(free, kind)
+    if short then return replica, short end
+    looked_at[kind] = true
+  end
 end
 
-local function check_host(engine, host, replicas, context)
-  local site = engine.board.sites[host]
+local function check_host(context, host, replicas)
+  local site = context.engine.board.sites[host]
   local node = site and site.node
   if not node then return "unknown host " .. host end
-  local held, on_node, added = index_held(site), {}, {}
-  for _, replica in ipairs(replicas) do
-    local name, job = replica.task, engine.jobs:get(replica.task)
-    on_node[name] = (on_node[name] or 0) + 1
-    local is_new = not (held[name] and held[name][replica.slot])
-    local reason = is_new and check_new(replica, job, node, on_node[name])
-    reason = note_place(context, replica, host) or reason
-    if reason then return ("%s on %s: %s"):format(slot_name(replica), host, reason) end
-    if is_new then
-      added[#added + 1] = job
-      if not replica.leaving then context.added[name] = true end
-    end
-  end
+  local added = compare(context, site.held or NOTHING, replicas)
   if #added == 0 then return nil end
-  local free = check_room(engine, node, replicas)
-  if type(free) == "string" then return ("%s on %s"):format(free, host) end
-  for _, job in ipairs(added) do
-    local short = is_short(free, job)
-    if short then return ("%s on %s: more %s than there is"):format(job.name, host, short) end
+  local on_host = count_on_host(added, replicas)
+  context.refusal = hosting.rejects_all(node)
+  for _, replica in ipairs(added) do
+    local reason = check_new(context, replica, node, on_host[replica.task])
+    if reason then return ("%s on %s: %s"):format(slot_name(replica), host, reason) end
+  end
+  local taken = check_ports(replicas)
+  if taken then return ("%s on %s"):format(taken, host) end
+  local replica, short = check_room(context, node, replicas, added)
+  if replica then return ("%s on %s: more %s than there is"):format(replica.task, host, short) end
+end
+
+-- Remembers where the slots of tasks are that the decision touches; none must be anywhere else.
+local function note_places(context, host, replicas)
+  local touched, places = context.touched, context.places
+  for position = 1, #replicas do
+    local replica = replicas[position]
+    local task, slot = replica.task, replica.slot
+    if touched[task] and not replica.leaving then
+      local of_task = places[task]
+      if not of_task then
+        of_task = {}
+        places[task] = of_task
+      end
+      local other = of_task[slot]
+      if other and other ~= host then return ("%s on %s: it is on %s too"):format(slot_name(replica), host, other) end
+      of_task[slot] = host
+    end
   end
 end
 
 -- The slots that only wait for their successors, of a move for balance.
-local function moving_slots(engine, name)
-  local holders, slots = {}, {}
-  engine:each_holder(name, function(holder) holders[#holders + 1] = holder end)
-  for holder in pairs(moves.pairs(holders)) do slots[holder.replica.slot] = true end
+local function moving_slots(jobs, job)
+  local slots = {}
+  for holder in pairs(moves.pairs(jobs:holders(job))) do slots[holder.replica.slot] = true end
   return slots
 end
 
 -- How many slots a task has where they are to stay: on a drained node they only wait for their successors.
-local function count_lasting(engine, name, places)
-  local count, moving = 0, moving_slots(engine, name)
+local function count_lasting(sites, places, moving)
+  local count = 0
   for slot, host in pairs(places) do
-    if not engine.board.sites[host].node.drain and not moving[slot] then count = count + 1 end
+    if not sites[host].node.drain and not moving[slot] then count = count + 1 end
   end
   return count
 end
 
+local function has_too_many(engine, job, places, wanted)
+  local sites = engine.board.sites
+  -- Few tasks have anything that moves, and only those have more than they want.
+  return count_lasting(sites, places, NOTHING) > wanted and count_lasting(sites, places, moving_slots(engine.jobs, job)) > wanted
+end
+
 -- A slot that was decided must not stand on a host that does not change, either; and a task must not have too many.
 local function check_task(engine, changes, name, places)
-  local violation
-  engine:each_holder(name, function(holder)
-    local host, replica = holder.site.name, holder.replica
-    if changes[host] or replica.leaving then return end
-    local place = places[replica.slot]
-    if place then violation = ("%s on %s: it is on %s too"):format(slot_name(replica), place, host) end
-    places[replica.slot] = host
-  end)
-  if violation then return violation end
   local job = engine.jobs:get(name)
+  for _, holder in ipairs(engine.jobs:holders(job)) do
+    local host, replica = holder.site.name, holder.replica
+    if not changes[host] and not replica.leaving then
+      local place = places[replica.slot]
+      if place then return ("%s on %s: it is on %s too"):format(slot_name(replica), place, host) end
+      places[replica.slot] = host
+    end
+  end
   local wanted = job.task.replication
-  if wanted ~= "all" and count_lasting(engine, name, places) > wanted then
+  if wanted ~= "all" and has_too_many(engine, job, places, wanted) then
     return ("%s: more slots than its replication"):format(name)
   end
 end
@@ -128,12 +192,14 @@ end
 -- @tparam table changes replicas by host, see Engine.decide
 -- @treturn ?string what is wrong; nil when nothing is
 function M.violation(engine, changes)
-  local context, hosts = { places = {}, added = {} }, {}
+  local context, hosts = { engine = engine, jobs = engine.jobs.by_name, places = {}, touched = {}, added = {} }, {}
   for host in pairs(changes) do hosts[#hosts + 1] = host end
   table.sort(hosts)
-  for _, host in ipairs(hosts) do
-    local violation = check_host(engine, host, changes[host], context)
-    if violation then return violation end
+  for _, check in ipairs({ check_host, note_places }) do
+    for _, host in ipairs(hosts) do
+      local violation = check(context, host, changes[host])
+      if violation then return violation end
+    end
   end
   for name in pairs(context.added) do
     local violation = check_task(engine, changes, name, context.places[name])

@@ -22,6 +22,7 @@ Engine.DEFAULT_LIMITS = {
   max_replicas_per_node = 1000,
   task_deadline_ms = 1000,
   task_head_start_ms = 50,
+  task_memory_mb = 0, -- by how much the process may grow for one task; 0: as far as it may at all
   task_instructions = 1000000,
   node_instructions = 2000,
   rescore_instructions = 200,
@@ -88,7 +89,8 @@ end
 
 --- Takes what the store holds for a host.
 -- @tparam string host
--- @tparam ?{replica,...}|false replicas nil when there is nothing, false when it cannot be read; not to be changed later
+-- @tparam ?{replica,...}|false replicas in the order of documents, not to be changed later; nil when there is nothing, false
+--   when it cannot be read
 -- @tparam[opt=0] integer index of its assignment
 -- @tparam[opt] table marks see Holdings:mark
 function Engine:put_held(host, replicas, index, marks)

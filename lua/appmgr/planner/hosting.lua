@@ -24,7 +24,7 @@ function M.must_leave(job, node)
   if node.drain then return DRAIN end
   if node.error or node.stranger then return nil end
   if node.local_names[job.name] then return LOCAL_NAME end
-  return permits.refusal(node.permits, job.task.application) or job.kind.constraint.check(node)
+  return node.permits and permits.refusal(node.permits, job.task.application) or job.kind.constraint.check(node)
 end
 
 --- Why a node gets nothing at all.

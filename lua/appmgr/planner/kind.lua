@@ -42,7 +42,8 @@ end
 -- @tparam[opt] {table,...} default_spread for a task that has none of its own
 -- @treturn Kind `key`; `constraint`, `affinity`, `spread`, `relations` as the rules compile them; `request`, and as arrays
 --   `names`, `amounts`, `is_default`; `room_key`: equal where the request is; `request_map`,
---   `condition_map`: for a policy to look at; `ports` wanted, nil when none; `group_labels`, `is_grouped`
+--   `condition_map`: for a policy to look at; `ports` wanted, nil when none; `group_labels`, `is_grouped`;
+--   `spectrum_key`: equal where the spread finds the same values, nil without one
 function M.of(task, default_spread)
   local kind = {
     constraint = constraint.compile(task), affinity = affinity.compile(task),
@@ -59,6 +60,7 @@ function M.of(task, default_spread)
     kind.affinity and kind.affinity.key or "", kind.spread and kind.spread.key or "",
     kind.relations and kind.relations.key or "",
   })
+  if kind.spread then kind.spectrum_key = canonical.of({ kind.constraint.key, table.unpack(kind.spread.labels) }) end
   return kind
 end
 
@@ -67,8 +69,11 @@ end
 -- @tparam table labels set of names
 -- @treturn Kind
 function M.grouped_by(kind, labels)
-  for _, label in ipairs(kind.group_labels) do labels[label] = true end
-  local list = canonical.sorted_keys(labels)
+  if next(labels) == nil then return kind end
+  local all = {}
+  for label in pairs(labels) do all[label] = true end
+  for _, label in ipairs(kind.group_labels) do all[label] = true end
+  local list = canonical.sorted_keys(all)
   if #list == #kind.group_labels then return kind end
   return setmetatable({
     group_labels = list, is_grouped = true, key = kind.key .. "/" .. canonical.of(list),

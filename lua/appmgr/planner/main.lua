@@ -8,18 +8,10 @@ local pipe = require("core.pipe")
 local sandbox = require("core.sandbox")
 
 local Desk = require("appmgr.planner.desk")
-local frame = require("appmgr.planner.frame")
 local json = require("appmgr.json")
+local serve = require("appmgr.planner.serve")
 
 local desk = Desk.new({ json = json, codec = codec, sandbox = sandbox })
-
-local function answer(bytes)
-  local header, body = frame.decode(bytes)
-  if not header then
-    return { type = "error", message = body }
-  end
-  return desk:handle(header, body)
-end
 
 --- Works until the agent closes the pipe.
 -- @treturn integer exit code
@@ -28,11 +20,6 @@ return function()
   pipe.confine()
   -- What is decided on is large and stays; to look through it whenever as much again was made would be half of the work.
   collectgarbage("setpause", 400)
-  for bytes in pipe.read do
-    local header, body = answer(bytes)
-    if header then
-      pipe.write(frame.encode(header, body))
-    end
-  end
+  serve(pipe, function(header, body) return desk:handle(header, body) end)
   return 0
 end

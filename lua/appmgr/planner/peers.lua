@@ -35,8 +35,12 @@ end
 -- @tparam function replace (holder, replica): the holder's replica is another one now
 function M.share(task, staying, replace)
   for _, holder in ipairs(staying) do
-    local peers = task.peers and others_of(holder, staying) or nil
-    if not same(peers or {}, holder.replica.peers or {}) then replace(holder, with_peers(holder.replica, peers)) end
+    local known = holder.replica.peers
+    -- Nearly no task asks, and nobody was told anything of it.
+    if task.peers or known then
+      local peers = task.peers and others_of(holder, staying) or nil
+      if not same(peers or {}, known or {}) then replace(holder, with_peers(holder.replica, peers)) end
+    end
   end
 end
 

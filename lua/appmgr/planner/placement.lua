@@ -1,12 +1,13 @@
 --- Finds nodes for the slots of one task: the engine's own rules first, then the
 -- policy among the nodes that are left.
 local Pool = require("appmgr.planner.engine.pool")
-local canonical = require("appmgr.planner.rules.canonical")
 local kinds = require("appmgr.planner.kind")
 local question = require("appmgr.planner.engine.question")
 local surroundings = require("appmgr.planner.engine.surroundings")
 
 local M = {}
+
+local NOBODY = {}
 
 --- Slot numbers beside those that there are: the lowest that are free.
 -- @tparam table state from slots.settle
@@ -26,20 +27,24 @@ function M.limit_of(task)
   return task.replication == "all" and 1 or task.max_per_node
 end
 
---- How many of the task each node has.
--- @tparam table state see slots.settle
--- @treturn table all, by id
--- @treturn table those that stay, by id
-function M.count_own(state)
-  local own, staying = {}, {}
-  for _, list in ipairs({ state.staying, state.outgoing, state.moving, state.leaving }) do
-    for _, holder in ipairs(list) do
-      local id = holder.site.id
-      own[id] = (own[id] or 0) + 1
-      if list ~= state.leaving then staying[id] = (staying[id] or 0) + 1 end
-    end
+local function count_holders(counts, holders)
+  for _, holder in ipairs(holders) do
+    local id = holder.site.id
+    counts[id] = (counts[id] or 0) + 1
   end
-  return own, staying
+  return counts
+end
+
+--- How many of the task each node has, of those that stay.
+local function count_staying(state)
+  return count_holders(count_holders(count_holders({}, state.staying), state.outgoing), state.moving)
+end
+
+--- How many of the task each node has, also of those that leave.
+-- @tparam table state see slots.settle
+-- @treturn table by id
+function M.count_own(state)
+  return count_holders(count_staying(state), state.leaving)
 end
 
 local function sorted_ids(set)
@@ -61,42 +66,11 @@ local function lacking_ids(run, job, own)
   return ids
 end
 
--- Nodes with the same combination have the same values of these labels.
-local function combination_of(names, labels)
-  if not names[2] then return labels[names[1]] or "" end
-  local parts = {}
-  for position, name in ipairs(names) do parts[position] = labels[name] or "" end
-  return canonical.of(parts)
-end
-
--- What the labels of a spread are on the nodes that may have a task, each combination once.
-local function distinct_labels(board, kind)
-  local answers, list, known = board:answers(kind), {}, {}
-  for id = 1, board.count do
-    local answer = answers[id]
-    if answer == nil then answer = board:ask(answers, kind, id) end
-    if answer then
-      local labels = board.by_id[id].node.labels
-      local combination = combination_of(kind.spread.labels, labels)
-      if not known[combination] then known[combination], list[#list + 1] = true, labels end
-    end
-  end
-  return list
-end
-
--- The same for many tasks of one decision.
-local function seen_labels(run, kind)
-  local key = kind.constraint.key .. "/" .. kind.spread.key
-  run.seen_labels = run.seen_labels or {}
-  run.seen_labels[key] = run.seen_labels[key] or distinct_labels(run.board, kind)
-  return run.seen_labels[key]
-end
-
 local function tally_of(run, job, state)
   local spread, board = job.kind.spread, run.board
   if not spread then return nil end
   local tally = spread.tally(job.task.replication == "all" and board.live or job.task.replication)
-  for _, labels in ipairs(seen_labels(run, job.kind)) do tally:see(labels) end
+  for _, labels in ipairs(board:spectrum(job.kind)) do tally:see(labels) end
   for _, holder in ipairs(state.staying) do tally:add(holder.site.node.labels, 1) end
   return tally
 end
@@ -134,7 +108,10 @@ function M.limits(run, count)
     -- Every placement has every node scored again.
     instructions = instructions + limits.rescore_instructions * nodes * count
   end
-  return { deadline_ms = limits.task_deadline_ms, instructions = instructions, head_start_ms = limits.task_head_start_ms }
+  return {
+    deadline_ms = limits.task_deadline_ms, instructions = instructions, head_start_ms = limits.task_head_start_ms,
+    memory_mb = limits.task_memory_mb,
+  }
 end
 
 --- The question where the slots of a task go.
@@ -146,15 +123,14 @@ end
 function M.question(run, job, state, ids)
   local board, policy = run.board, run.policy
   local asker, values = M.asker(run, job)
-  local around, own, staying = surroundings.of(run.engine, job), M.count_own(state)
+  local around, counts_own = surroundings.of(run.engine, job), policy.reads["node.task_replicas"]
   local asked = {
-    board = board, kind = kinds.grouped_by(job.kind, around.labels), name = job.name, own = own, staying = staying,
+    board = board, kind = kinds.grouped_by(job.kind, around.labels), name = job.name, own = M.count_own(state),
+    staying = counts_own and count_staying(state) or NOBODY, counts_own = counts_own,
     count = math.min(#state.to_place, run.starts_left), limit = around.one_per_node and 1 or M.limit_of(job.task), around = around,
-    denied = around.denied, slots = state.to_place, is_global = policy.is_global,
-    room = board.classes:room(job.kind), counts_own = policy.reads["node.task_replicas"], chosen = {}, ports = {},
-    tally = tally_of(run, job, state), asker = asker,
+    denied = board:denied(job, around.denied), slots = state.to_place, is_global = policy.is_global,
+    room = board.classes:room(job.kind), chosen = {}, ports = {}, aside = {}, tally = tally_of(run, job, state), asker = asker,
   }
-  board:add_denied(job, asked.denied)
   if around.only then ids = sorted_ids(around.only) end
   asked.is_kept = not ids and not policy.is_global
   asked.pool = asked.is_kept and run.pools:get(asked.kind, values) or Pool.new(board, asked.kind, ids)
@@ -180,7 +156,7 @@ end
 function M.ask(run, asked)
   local limits = M.limits(run, math.min(asked.count, run.board.count * asked.limit))
   run.asked = run.asked + 1
-  local outcome, message, traceback = run.policy:run(question.choose, limits, asked)
+  local outcome, message, traceback = run.policy:run(asked.name, question.choose, limits, asked)
   if outcome == "ok" then return "ok" end
   M.undo(run, asked)
   if outcome == "timeout" then run.wasted_instructions = run.wasted_instructions + limits.instructions end
@@ -215,7 +191,7 @@ function M.place(run, job, state)
   local is_everywhere = job.task.replication == "all"
   local ids
   if is_everywhere then
-    ids = lacking_ids(run, job, (M.count_own(state)))
+    ids = lacking_ids(run, job, M.count_own(state))
     state.to_place = M.free_slots(state, #ids)
   end
   -- A settled task costs nothing; only one for every node has to look for nodes that joined.
@@ -230,20 +206,15 @@ function M.place(run, job, state)
   local traceback
   outcome, message, traceback = M.ask(run, asked)
   if outcome ~= "ok" then return fail(run, state, outcome, message, traceback) end
-  for position, site in ipairs(asked.chosen) do
-    local replica = {
-      task = job.name, slot = state.to_place[position], version = job.task.version, since = run.now,
-      ports = asked.ports[position] or nil,
-    }
-    state.placed[position] = run.ledger:add(site, replica)
-    state.staying[#state.staying + 1] = state.placed[position]
-  end
+  state.placed = run.ledger:give(job, asked.chosen, state.to_place, asked.ports, run.now)
+  table.move(state.placed, 1, #state.placed, #state.staying + 1, state.staying)
   run.starts_left = run.starts_left - #asked.chosen
   if #asked.chosen == asked.count and asked.count < #state.to_place then
     state.cause, run.is_rate_limited = { code = "start_rate" }, true
   end
   -- A node that refused has no slot that could be pending.
-  if not is_everywhere then state.pending = table.move(state.to_place, #asked.chosen + 1, #state.to_place, 1, {}) end
+  if is_everywhere or #asked.chosen == #state.to_place then return end
+  state.pending = table.move(state.to_place, #asked.chosen + 1, #state.to_place, 1, {})
 end
 
 return M

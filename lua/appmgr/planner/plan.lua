@@ -14,8 +14,8 @@ local function index(replicas)
   return map
 end
 
--- What one change does to one host, in the order of slots.
-local function steps_of(change, before)
+-- What one change does to one host, in the order of slots; `end_word` is what becomes of a replica that is there no more.
+local function steps_of(change, before, end_word)
   local old, new, steps = index(before), index(change.replicas), {}
   local function add(replica, what, version)
     steps[#steps + 1] = {
@@ -36,7 +36,7 @@ local function steps_of(change, before)
     end
   end
   for _, replica in ipairs(before or {}) do
-    if not new[slot_id(replica)] then add(replica, change.is_lost and "lose" or "leave") end
+    if not new[slot_id(replica)] then add(replica, end_word) end
   end
   return steps
 end
@@ -96,12 +96,43 @@ end
 function M.build(model, snapshot, engine, changes, json)
   local steps = {}
   for _, change in ipairs(changes) do
-    change.is_lost = change.kind == "delete" or change.gone_since ~= nil
-    for _, step in ipairs(steps_of(change, model.holdings.decided[change.host])) do steps[#steps + 1] = step end
+    local end_word = (change.kind == "delete" or change.gone_since ~= nil) and "lose" or "leave"
+    for _, step in ipairs(steps_of(change, model.holdings.decided[change.host], end_word)) do steps[#steps + 1] = step end
   end
   return {
     nodes = rows_of(steps, "node", "task", json), tasks = rows_of(steps, "task", "node", json),
     pending = pending_of(engine, #snapshot.nodes, json), index = index_of(model),
+  }
+end
+
+local function hosts_of(...)
+  local set, list = {}, {}
+  for _, by_host in ipairs({ ... }) do
+    for host in pairs(by_host) do
+      if not set[host] then set[host], list[#list + 1] = true, host end
+    end
+  end
+  table.sort(list)
+  return list
+end
+
+--- Where it ends: what each node and task has then that it has not now.
+-- @tparam table snapshot
+-- @tparam table way see way.go
+-- @tparam Engine engine that went it
+-- @tparam table json appmgr.json
+-- @treturn table `nodes`, `tasks`, `pending` as of `build`, with the steps "start", "update" and "end"; `steps` (how many decisions),
+--   `is_whole`, `outcome`, `outcome_message`
+function M.build_way(snapshot, way, engine, json)
+  local steps = {}
+  for _, host in ipairs(hosts_of(snapshot.held, way.held)) do
+    local change = { host = host, replicas = way.held[host] }
+    for _, step in ipairs(steps_of(change, snapshot.held[host], "end")) do steps[#steps + 1] = step end
+  end
+  return {
+    nodes = rows_of(steps, "node", "task", json), tasks = rows_of(steps, "task", "node", json),
+    pending = pending_of(engine, #snapshot.nodes, json), steps = way.steps, is_whole = way.is_whole, outcome = way.outcome,
+    outcome_message = way.outcome_message,
   }
 end
 

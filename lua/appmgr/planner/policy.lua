@@ -15,7 +15,7 @@ Policy.__index = Policy
 --- The version of the contract in policies/README.md.
 Policy.API = 1
 
-local LOAD_LIMITS = { deadline_ms = 1000, instructions = 10000000 }
+local LOAD_LIMITS = { deadline_ms = 1000, instructions = 10000000, memory_mb = 128 }
 
 -- No clock, no chance, no access to anything but the arguments. `pairs` is our
 -- own: Lua's order of keys differs from run to run.
@@ -166,13 +166,14 @@ function Policy.load(deps, source)
 end
 
 --- Runs a function within the limits that hold for the policy; what it asks the policy is up to it.
+-- @tparam string task the name of the task that it asks about
 -- @tparam function fn
 -- @tparam table limits see core.sandbox
 -- @param ... its arguments
 -- @treturn string outcome: "ok", "error", "timeout", "no_memory"
 -- @treturn any what it returned; else the message
 -- @treturn ?string traceback
-function Policy:run(fn, limits, ...)
+function Policy:run(_, fn, limits, ...)
   local outcome, answer, traceback = self.sandbox.call(fn, limits, ...)
   if outcome == "ok" then return outcome, answer end
   return outcome, tostring(answer), traceback

@@ -116,12 +116,12 @@ end
 local function sites_for(run, job, state)
   local board, sites = run.board, {}
   local around, answers = surroundings.of(run.engine, job), board:answers(job.kind)
-  board:add_denied(job, around.denied)
+  local denied = board:denied(job, around.denied)
   local own, limit = placement.count_own(state), around.one_per_node and 1 or placement.limit_of(job.task)
   for id = 1, board.count do
     local answer = answers[id]
     if answer == nil then answer = board:ask(answers, job.kind, id) end
-    if answer and not around.denied[id] and (own[id] or 0) < limit and (not around.only or around.only[id]) then
+    if answer and not denied[id] and (own[id] or 0) < limit and (not around.only or around.only[id]) then
       local site = board.by_id[id]
       if not surroundings.rejects(around, job.name, site.node) then sites[#sites + 1] = site end
     end
@@ -140,7 +140,8 @@ end
 local function accepted_by_policy(run, job, sites)
   if not run.policy.filter then return sites end
   local accepted = {}
-  local outcome = run.policy:run(ask_filter, placement.limits(run, 1), run.board, placement.asker(run, job), sites, accepted)
+  local outcome = run.policy:run(job.name, ask_filter, placement.limits(run, 1), run.board, placement.asker(run, job),
+    sites, accepted)
   return outcome == "ok" and accepted or {}
 end
 

@@ -9,6 +9,7 @@ local reasons = require("appmgr.planner.reasons")
 local report = require("appmgr.planner.report")
 local restraint = require("appmgr.planner.restraint")
 local trial = require("appmgr.planner.trial")
+local way = require("appmgr.planner.way")
 
 local M = {}
 
@@ -62,7 +63,13 @@ local function balance_text(balance)
   return ("%d %s would begin"):format(count, count == 1 and "move" or "moves")
 end
 
--- What would the next decision change, if the tasks in the header stood in Consul as they stand there?
+-- Where does all of that end?
+local function whole_way(desk, snapshot, balance)
+  local gone, engine = way.go(snapshot, desk.policy, desk.limits, balance)
+  return plan.build_way(snapshot, gone, engine, desk.deps.json)
+end
+
+-- What would the next decision change, and those after it, if the tasks in the header stood in Consul as they stand there?
 local function make_plan(desk, header, tools)
   local json = desk.deps.json
   for _, document in ipairs(header.tasks or {}) do desk.model.tasks:imagine(document.name, document.text) end
@@ -70,7 +77,8 @@ local function make_plan(desk, header, tools)
   if frozen then return { type = "plan", frozen = frozen } end
   local engine = tools.fed_engine(desk, snapshot)
   local terms = tools.terms_of(header)
-  local result = engine:decide(snapshot.now, nil, tools.balance_of(desk, terms))
+  local balance = tools.balance_of(desk, terms)
+  local result = engine:decide(snapshot.now, nil, balance)
   local decided, restrained = restraint.apply(result, snapshot, desk.model, terms)
   local wave = snapshot.absence.held
   -- The leader will note another moment than ours, and so give it another id.
@@ -78,6 +86,7 @@ local function make_plan(desk, header, tools)
   local answer = plan.build(desk.model, snapshot, engine, tools.changes_of(desk, snapshot, decided), json)
   answer.type, answer.outcome, answer.outcome_message = "plan", result.outcome, result.outcome_message
   answer.confirm = confirmable(restrained, snapshot, json)
+  answer.way = whole_way(desk, snapshot, balance)
   answer.restraints = json.array(restraint.problems(restrained, snapshot, terms))
   answer.balance = balance_text(result.balance)
   return answer
@@ -117,6 +126,7 @@ local function explain(desk, header, tools)
   end
   return {
     type = "explanation", nodes = explained(rows, json), moved = json.array(moved_rows(engine, header.task)),
+    away = json.array(report.away(snapshot, header.task)),
     pending = #state.pending + #state.placed,
     reason = #state.reasons > 0 and reasons.sentence(state.reasons, #snapshot.nodes) or nil,
     policy = desk.policy and { name = desk.policy.name, hash = desk.policy.hash },

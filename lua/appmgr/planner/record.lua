@@ -18,6 +18,9 @@ M.FIELDS = {
   cluster = { fixed = { "nodes" }, changing = { "replicas" } },
 }
 
+-- Where a record has what it shows when it is asked; nobody else has this key.
+local SOURCE = {}
+
 local function refuse_write(_, key)
   error(("records are read-only; \"%s\" cannot be set"):format(tostring(key)), 2)
 end
@@ -117,20 +120,23 @@ function M.maker(kind, reads, noted)
   for _, name in ipairs(M.FIELDS[kind].costly or {}) do
     if reads[kind .. "." .. name] then allowed[name], fixed[name] = true, true else undeclared[name] = true end
   end
+  -- One for all records: there is one for each task and node.
+  local lookup = {
+    __index = function(visible, key)
+      if not fixed[key] then
+        if allowed[key] then return nil end
+        refuse_read(kind, key, undeclared, allowed)
+      end
+      if not noted.fields[key] then
+        noted.fields[key], noted.count = true, noted.count + 1
+      end
+      local value = rawget(visible, SOURCE)[key]
+      rawset(visible, key, value)
+      return value
+    end,
+  }
   return function(values)
-    local visible = setmetatable({}, {
-      __index = function(visible, key)
-        if not fixed[key] then
-          if allowed[key] then return nil end
-          refuse_read(kind, key, undeclared, allowed)
-        end
-        if not noted.fields[key] then
-          noted.fields[key], noted.count = true, noted.count + 1
-        end
-        rawset(visible, key, values[key])
-        return values[key]
-      end,
-    })
+    local visible = setmetatable({ [SOURCE] = values }, lookup)
     return setmetatable({}, { __index = visible, __newindex = refuse_write, __metatable = kind }), visible
   end
 end

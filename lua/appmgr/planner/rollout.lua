@@ -21,8 +21,24 @@ function M.runs(holder, version)
   return not holder.replica.ports or status.acted_on >= holder.site.index
 end
 
+local NO_PORTS = {}
+
 local function is_current(task, replica)
-  return replica.version == task.version and ports.suits(task.ports or {}, replica.ports)
+  if replica.version ~= task.version then return false end
+  -- Most have none and want none.
+  if not task.ports and not replica.ports then return true end
+  return ports.suits(task.ports or NO_PORTS, replica.ports)
+end
+
+--- Whether all slots of a task have its current version and the ports that it wants: most tasks have nothing to roll out.
+-- @tparam table task the parsed task
+-- @tparam {holder,...} staying its slots
+-- @treturn boolean
+function M.is_done(task, staying)
+  for _, holder in ipairs(staying) do
+    if not is_current(task, holder.replica) then return false end
+  end
+  return true
 end
 
 local function latest(holders)
@@ -52,12 +68,12 @@ end
 -- @treturn {holder,...} those whose status has to be seen before the next step; all of them, also those that are
 --   known to run: what is not watched is forgotten
 function M.advance(task, staying, now, move)
+  if M.is_done(task, staying) then return {}, {} end
   local old, new = {}, {}
   for _, holder in ipairs(staying) do
     local list = is_current(task, holder.replica) and new or old
     list[#list + 1] = holder
   end
-  if #old == 0 then return {}, {} end
   -- What is disabled never runs: there is nothing to wait for.
   local is_disabled = task.application.status == 0
   local previous, since = latest(new)

@@ -38,15 +38,23 @@ local function holder_order(a, b)
   return a.site.name < b.site.name
 end
 
+-- Those of a task that holds each slot once come in order.
+local function are_in_order(holders)
+  for position = 2, #holders do
+    if holders[position].replica.slot <= holders[position - 1].replica.slot then return false end
+  end
+  return true
+end
+
 -- Why one holder may not stay, in view of those before it.
 local function reason_to_leave(job, holder, taken, on_site)
-  local task = job.task
-  if taken[holder.replica.slot] then return { code = "duplicate" } end
+  local task, replica, site = job.task, holder.replica, holder.site
+  if taken[replica.slot] then return { code = "duplicate" } end
   if not task then return { code = "removed" } end
-  if holder.replica.preempted then return { code = "preempted" } end
+  if replica.preempted then return { code = "preempted" } end
   local limit = task.replication == "all" and 1 or task.max_per_node
-  local reason = hosting.must_leave(job, holder.site.node)
-  if not reason and (on_site[holder.site] or 0) >= limit then
+  local reason = hosting.must_leave(job, site.node)
+  if not reason and (on_site[site] or 0) >= limit then
     return { code = "max_per_node", args = { limit = limit } }
   end
   return reason
@@ -64,19 +72,22 @@ local function has_left(holder)
   return status.acted_on >= mark and status.acted_on <= site.index
 end
 
--- Splits holders into those that stay, those that go when somebody else runs, and those that leave.
+-- Splits holders into those that stay, those that go when somebody else runs, and those that leave. True where one that stays
+-- was moved for balance.
 local function split(job, state, now)
-  local on_site = {}
+  local on_site, taken, staying, has_moved = {}, state.taken, state.staying, false
   for _, holder in ipairs(state.holders) do
-    local reason = reason_to_leave(job, holder, state.taken, on_site)
+    local reason = reason_to_leave(job, holder, taken, on_site)
     if reason and not succession.waits(job, holder, reason, now) then
       state.leaving[#state.leaving + 1], state.why[holder] = holder, reason
     else
-      local list = reason and state.outgoing or state.staying
-      list[#list + 1], state.taken[holder.replica.slot] = holder, holder
-      on_site[holder.site] = (on_site[holder.site] or 0) + 1
+      local list, site = reason and state.outgoing or staying, holder.site
+      list[#list + 1], taken[holder.replica.slot] = holder, holder
+      on_site[site] = (on_site[site] or 0) + 1
+      if holder.replica.moved then has_moved = true end
     end
   end
+  return has_moved
 end
 
 -- Those that leave first when there are too many: what leaves already, then the highest slot.
@@ -114,6 +125,7 @@ local function keep_all(state)
 end
 
 local function finish_leaving(state)
+  if #state.leaving == 0 then return end
   local still = {}
   for _, holder in ipairs(state.leaving) do
     if has_left(holder) then
@@ -157,7 +169,7 @@ end
 --   moves by slot), `blocked` (leaving holder by slot),
 --   `to_place` (slots), `wake_at` (unix s: when to look again though nothing happened; nil: never)
 function M.settle(job, holders, now)
-  table.sort(holders, holder_order)
+  if not are_in_order(holders) then table.sort(holders, holder_order) end
   local state = {
     mode = job.entry and "normal" or "removed", holders = holders, staying = {}, outgoing = {}, leaving = {}, left = {},
     why = {}, taken = {}, blocked = {}, to_place = {}, moving = {}, successor_of = {},
@@ -166,10 +178,9 @@ function M.settle(job, holders, now)
     state.mode = "kept"
     keep_all(state)
   else
-    split(job, state, now)
-    succession.pair(job, state)
+    if split(job, state, now) then succession.pair(job, state) end
     cut_down(job, state)
-    succession.follow(state)
+    if #state.moving > 0 then succession.follow(state) end
     succession.release(job, state, now)
     state.wake_at = succession.wake_at(state, now)
   end

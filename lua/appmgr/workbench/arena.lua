@@ -1,8 +1,9 @@
---- A cluster that exists only in memory, around the real engine: its store takes every decision at once, its nodes do
--- at once what they are told. Policies are tried here.
+--- A cluster that exists only in memory, around the real engine, in which all goes well (planner/forward.lua). Policies are tried
+-- here.
 --
 -- It is made of documents, as they stand in Consul, so that what is tried is what would run.
 local Engine = require("appmgr.planner.engine")
+local Forward = require("appmgr.planner.forward")
 local Nodes = require("appmgr.planner.nodes")
 local check = require("appmgr.planner.check")
 local reasons = require("appmgr.planner.reasons")
@@ -21,14 +22,15 @@ local DECISIONS_PER_MOVE <const> = 8
 -- @tparam Policy policy
 -- @tparam[opt] table limits see Engine.new
 -- @tparam[opt] table terms of moves for balance, see appmgr.rebalance_terms; nil: nothing is moved for that
--- @treturn Arena `seconds` (of processor time that deciding took), `decisions`, `held` (replicas by host), `total`,
---   `started`, `stopped` (replicas, since it was made)
+-- @treturn Arena `seconds` (of processor time that deciding took), `decisions`, `held` (replicas by host), `started`,
+--   `stopped` (replicas, since it was made)
 function Arena.new(deps, policy, limits, terms)
+  local engine = Engine.new({ policy = policy, limits = limits })
+  local forward = Forward.new(engine)
   return setmetatable({
-    deps = deps, terms = terms and setmetatable({ digest = deps.codec.sha256 }, { __index = terms }),
-    engine = Engine.new({ policy = policy, limits = limits }), held = {}, index = {}, marks = {},
-    documents = {}, intents = {}, watched = {}, last_index = 0, now = 1000000, seconds = 0, decisions = 0, started = 0,
-    stopped = 0, total = 0,
+    deps = deps, terms = terms and setmetatable({ digest = deps.codec.sha256 }, { __index = terms }), engine = engine,
+    forward = forward, held = forward.held, documents = {}, intents = {}, now = 1000000, seconds = 0, decisions = 0, started = 0,
+    stopped = 0,
   }, Arena)
 end
 
@@ -97,30 +99,10 @@ end
 -- @tparam string host
 -- @tparam ?{replica,...} replicas nil: its assignment is deleted
 function Arena:hold(host, replicas)
-  local index, marks = self.last_index + 1, {}
-  local known = self.marks[host] or {}
-  for _, replica in ipairs(replicas or {}) do
-    local id = replica.leaving and Nodes.slot_id(replica.task, replica.slot)
-    if id then marks[id] = known[id] or index end
-  end
-  self.total = self.total - #(self.held[host] or {}) + #(replicas or {})
-  self.last_index, self.held[host], self.index[host], self.marks[host] = index, replicas, index, marks
-  self.engine:put_held(host, replicas, index, marks)
+  self.forward:hold(host, replicas)
 end
 
 -- Deciding ----------------------------------------------------------------------
-
--- A node does what its assignment says, and says so.
-local function report(self, host)
-  local rows = {}
-  for _, replica in ipairs(self.held[host] or {}) do
-    if not replica.leaving then
-      local row = { task = replica.task, slot = replica.slot, version = replica.version, state = "running" }
-      rows[Nodes.slot_id(replica.task, replica.slot)] = row
-    end
-  end
-  self.engine:put_status(host, { acted_on = self.index[host] or 0, rows = rows })
-end
 
 local function key_of(replica)
   return replica.task .. "." .. replica.slot
@@ -140,14 +122,6 @@ local function count_changes(self, before, after)
   end
 end
 
-local function watch(self, status_hosts)
-  for host in pairs(self.watched) do
-    if not status_hosts[host] then self.engine:put_status(host, nil) end
-  end
-  self.watched = status_hosts
-  for host in pairs(status_hosts) do report(self, host) end
-end
-
 --- Decides once, and lets the decision take effect.
 -- @tparam[opt=false] boolean may_balance whether moves for balance may begin
 -- @treturn table the decision, see Engine.decide, with `violation` (see check.violation)
@@ -157,14 +131,14 @@ function Arena:step(may_balance)
   local result = self.engine:decide(self.now, nil, may_balance and self.terms or nil)
   result.violation = check.violation(self.engine, result.changes)
   self.seconds, self.decisions, self.now = self.seconds + self.deps.clock() - began, self.decisions + 1, self.now + 1
-  local has_changed = false
-  for host, replicas in pairs(result.changes) do
-    has_changed = true
-    count_changes(self, self.held[host], replicas)
-    self:hold(host, replicas)
-  end
-  watch(self, result.status_hosts)
-  return result, has_changed
+  for host, replicas in pairs(result.changes) do count_changes(self, self.held[host], replicas) end
+  return result, self.forward:take(result)
+end
+
+local function count_held(self)
+  local count = 0
+  for _, replicas in pairs(self.held) do count = count + #replicas end
+  return count
 end
 
 --- Lets replicas be moved for balance until none would be better off elsewhere; time passes as it has to.
@@ -175,7 +149,7 @@ end
 function Arena:balance()
   local began = self.now
   -- A replica is moved once at most, in a few decisions.
-  for _ = 1, MAX_PASSES + DECISIONS_PER_MOVE * self.total do
+  for _ = 1, MAX_PASSES + DECISIONS_PER_MOVE * count_held(self) do
     local result, has_changed = self:step(true)
     if result.violation then return nil, result.violation end
     if not has_changed and result.wake_at then
@@ -227,13 +201,15 @@ function Arena:pending()
 end
 
 --- Which tasks the policy failed for.
--- @treturn {{task=,text=},...} in the order of their names
+-- @treturn {{task=,outcome=,text=},...} in the order of their names
 function Arena:failed()
   local list = {}
   local _, states = self:pending()
   for _, state in ipairs(states) do
     local cause = state.cause
-    if cause and cause.code == "policy_failed" then list[#list + 1] = { task = state.name, text = reasons.text(cause) } end
+    if cause and cause.code == "policy_failed" then
+      list[#list + 1] = { task = state.name, outcome = cause.args.outcome, text = reasons.text(cause) }
+    end
   end
   table.sort(list, function(a, b) return a.task < b.task end)
   return list

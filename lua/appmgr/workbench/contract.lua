@@ -7,8 +7,12 @@ local random_numbers = require("appmgr.workbench.random")
 
 local M = {}
 
+-- A cluster this small needs next to no memory. What ends a policy is a count of its steps: that does not depend on what else
+-- this machine has to do, as the time would that the planner looks at.
+local LIMITS <const> = { task_memory_mb = 128, task_deadline_ms = 60000 }
+
 local function new_arena(deps, policy, case, order)
-  local arena = Arena.new(deps, policy)
+  local arena = Arena.new(deps, policy, LIMITS)
   for name, intent in pairs(case.intents) do arena.intents[name] = intent end
   for _, name in ipairs(order(canonical.sorted_keys(case.nodes))) do arena:put_node(name, case.nodes[name]) end
   for _, name in ipairs(order(canonical.sorted_keys(case.tasks))) do
@@ -20,17 +24,14 @@ end
 
 local function in_order(list) return list end
 
-local function failed_task(arena)
-  local first = arena:failed()[1]
-  return first and ("task \"%s\": %s"):format(first.task, first.text)
-end
-
 -- Brings the cluster to rest.
 local function rest(arena)
   local fault, property = arena:settle()
   if fault then return { property = property, text = fault } end
-  fault = failed_task(arena)
-  return fault and { property = "total", text = fault }
+  local first = arena:failed()[1]
+  return first and {
+    property = "total", outcome = first.outcome, text = ("task \"%s\": %s"):format(first.task, first.text),
+  }
 end
 
 -- The first slot, by name, that is elsewhere.
@@ -86,7 +87,7 @@ end
 -- @tparam table deps see Arena.new
 -- @tparam Policy policy
 -- @tparam table case see cases.random
--- @treturn ?table `property` that does not hold and `text`, how; nil when all hold
+-- @treturn ?table `property` that does not hold and `text`, how; `outcome` where the policy failed; nil when all hold
 function M.try(deps, policy, case)
   local arena = new_arena(deps, policy, case, in_order)
   -- The same one again: what it may have kept from the first time must not show.

@@ -1,5 +1,4 @@
 --- A policy that stands in a file, or is one of those that are installed, for the commands that try policies.
-local Policy = require("appmgr.planner.policy")
 local config = require("appmgr.config")
 local json = require("appmgr.json")
 
@@ -20,42 +19,22 @@ local function read_options(text)
   return options
 end
 
---- Reads a policy's text.
--- @tparam table context of the command line
--- @tparam string word a path or a name
--- @treturn[1] table `name`, `path`, `source`
--- @treturn[2] nil
--- @treturn[2] string why not
-function M.read(context, word)
-  local core = context.core
-  local found, reason = config.load_policy({ name = location(word) }, core.file, core.runtime.share_dir)
-  if not found then return nil, (reason:gsub("^Policy: ", "")) end
-  return found
-end
-
---- Loads a policy.
+--- Reads a policy's text, and the options that are to go with it.
 -- @tparam table context of the command line
 -- @tparam string word a path or a name
 -- @tparam[opt] string options JSON, as in the configuration
--- @treturn[1] Policy
+-- @treturn[1] table `name`, `path`, `source`, `options`
 -- @treturn[2] nil
 -- @treturn[2] string why not
-function M.load(context, word, options)
+function M.read(context, word, options)
+  local core = context.core
   local values, reason = read_options(options)
   if reason then return nil, reason end
   local found
-  found, reason = M.read(context, word)
-  if not found then return nil, reason end
-  return Policy.load({ sandbox = context.core.sandbox }, {
-    name = found.name, text = found.source, hash = context.core.codec.sha256(found.source), options = values,
-  })
-end
-
---- What an arena needs of the core.
--- @tparam table context of the command line
--- @treturn table see Arena.new
-function M.arena_deps(context)
-  return { json = json, codec = context.core.codec, clock = os.clock }
+  found, reason = config.load_policy({ name = location(word) }, core.file, core.runtime.share_dir)
+  if not found then return nil, (reason:gsub("^Policy: ", "")) end
+  found.options = values
+  return found
 end
 
 return M

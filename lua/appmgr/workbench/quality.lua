@@ -27,7 +27,7 @@ function M.of(arena)
       counts[#counts + 1], placed = class.replicas, placed + class.replicas
       if class.total > 0 then
         nodes_used = nodes_used + 1
-        for name, amount in pairs(class.available) do
+        for name, amount in pairs(site.available) do
           available[name] = (available[name] or 0) + amount
           used[name] = (used[name] or 0) + (class.used[name] or 0)
         end

@@ -6,8 +6,12 @@ local quality = require("appmgr.workbench.quality")
 
 local M = {}
 
---- No one stands by who would be kept waiting: only a policy that does not come to an end is cut off.
-local LIMITS <const> = { task_deadline_ms = 60000, task_instructions = 1000000000, node_instructions = 1000000 }
+-- No one stands by who would be kept waiting: only a policy that does not come to an end is cut off.
+local function limits_of(timeout_s)
+  return {
+    task_deadline_ms = 1000 * timeout_s, task_instructions = 1000000000, node_instructions = 1000000, task_memory_mb = 512,
+  }
+end
 
 -- A document that cannot be used is a mistake in what was made up; of a real cluster it freezes its task alone, as there.
 local function fill(arena, cluster)
@@ -77,6 +81,7 @@ end
 --   a document that cannot be used freezes its task, and is no error
 -- @tparam table list the events, see events.lua
 -- @tparam integer seed of what the events make up
+-- @tparam integer timeout_s how long the policy may take for one task
 -- @tparam[opt] table terms of moves for balance, see appmgr.rebalance_terms; nil: nothing is moved for that
 -- @treturn[1] {table,...} steps, the first for the cluster as it is: see quality.of, and `event`, `cpu_seconds` (that
 --   deciding took), `started`, `moves` (replicas told to leave a node), `lost` (with their nodes); where there are terms each
@@ -86,8 +91,8 @@ end
 -- @treturn[1] {{task=,text=},...} unusable: tasks whose documents cannot be used
 -- @treturn[2] nil
 -- @treturn[2] string what is wrong with the cluster, an event, or the policy
-function M.run(deps, policy, cluster, list, seed, terms)
-  local arena = Arena.new(deps, policy, LIMITS, terms)
+function M.run(deps, policy, cluster, list, seed, timeout_s, terms)
+  local arena = Arena.new(deps, policy, limits_of(timeout_s), terms)
   local unusable, reason = fill(arena, cluster)
   if not unusable then return nil, reason end
   local run, steps = events.new_run(arena, copied(cluster.tasks), seed), {}
@@ -106,17 +111,17 @@ function M.run(deps, policy, cluster, list, seed, terms)
 end
 
 --- How many slots two runs put on different nodes.
--- @tparam Arena one
--- @tparam Arena other
+-- @tparam table one see Arena:places
+-- @tparam table other
 -- @treturn integer
 function M.elsewhere(one, other)
-  local count, places = 0, other:places()
-  local first = one:places()
-  for slot, host in pairs(first) do
-    if places[slot] ~= host then count = count + 1 end
-    places[slot] = nil
+  local count = 0
+  for slot, host in pairs(one) do
+    if other[slot] ~= host then count = count + 1 end
   end
-  for _ in pairs(places) do count = count + 1 end
+  for slot in pairs(other) do
+    if not one[slot] then count = count + 1 end
+  end
   return count
 end
 

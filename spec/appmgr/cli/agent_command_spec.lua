@@ -29,6 +29,11 @@ describe("appmgr agent", function()
     assert.equal("/var/lib/appmgr", start().state_dir)
   end)
 
+  it("starts a keeper itself unless told that others do", function()
+    assert.is_nil(start().awaits_keeper)
+    assert.is_true(start("--await-keeper").awaits_keeper)
+  end)
+
   it("is called as its host unless told otherwise", function()
     assert.equal("alpha", start().node)
     assert.equal("beta", start("--node", "beta").node)

@@ -219,6 +219,12 @@ describe("app logs -f", function()
 end)
 
 describe("app add", function()
+  it("refuses a document in which a key stands twice", function()
+    local result = run({}, { "app", "add", "-" }, { stdin = { '{"name":"a","command":"x","command":"y"}' } })
+    assert.equal(1, result.code)
+    assert.truthy(result.err:find('standard input:1: "command" stands twice in one object', 1, true), result.err)
+  end)
+
   local GOOD = '{"name":"web","command":"sleep 1"}'
 
   it("sends documents as they were written, from files and the standard input", function()
@@ -363,7 +369,10 @@ describe("task apply", function()
     refused("null", "is no JSON")
     refused("[]", "is no JSON object")
     refused("{}", 'has no "content"')
-    refused('{"content":{"command":"x"}}', "content.name must be a string")
+    refused('{"content":{"command":"x"}}', "content.name: is missing; it names the task")
+    refused('{"contnet":{"command":"x"}}', 'has no "content": "contnet" is no field, did you mean "content"?')
+    refused('{"content":{"nmae":"a","command":"x"}}', 'content.name: is missing; "nmae" is no field, did you mean "name"?')
+    refused('{"content":{"name":"a","comand":"x"}}', 'content.command: is missing; "comand" is no field, did you mean "command"?')
     refused('{"content":{"name":"a/b","command":"x"}}', 'holds "/"')
     refused('{"content":{"name":"big","command":"x","comments":"' .. ("x"):rep(400000) .. '"},"replication":1}',
       "fit into a transaction")

@@ -2,7 +2,7 @@ local fake_context = require("spec.support.fake_context")
 local json = require("appmgr.json")
 
 local core = {
-  file = require("core.file"), sandbox = require("core.sandbox"),
+  file = require("core.file"), loop = require("core.loop"), planner = require("core.planner"), timer = require("core.timer"),
   runtime = { version = "9.9.9", share_dir = "." },
 }
 

@@ -26,6 +26,17 @@ describe("the table of tasks", function()
     has(shown({ slot_state = "running", running = 1 }), "alpha  ok")
   end)
 
+  it("says of what is on a node that is gone until when it stays there", function()
+    local function slot(number, until_time)
+      return { slot = number, node = "beta", state = "away", grace = { since = 0, until_time = until_time } }
+    end
+    local function time(at) return os.date("%Y-%m-%d %H:%M:%S", at) end
+    local text = shown({ slots = { slot(0, 60), slot(1, 60), slot(2) }, assigned = 3 })
+    has(text, "beta(3)  away")
+    has(text, ('task "web": slot 0, 1 on node beta, which is gone since %s; it stays there until %s\n'):format(time(0), time(60)))
+    has(text, ('slot 2 on node beta, which is gone since %s; it stays there until the node is back, or somebody confirms'):format(time(0)))
+  end)
+
   it("says once why slots do not run", function()
     local function slot(number, text) return { slot = number, node = "alpha", state = "failed", error = text } end
     local text = shown({ slots = { slot(0, "ENOENT: exec x"), slot(1, "ENOENT: exec x"), slot(2, "EACCES: exec y") } })

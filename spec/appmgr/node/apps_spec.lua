@@ -112,6 +112,11 @@ describe("the applications of a node", function()
       assert.equal(1, log.count("web: limits that are not enforced: pids (no pids controller here)"))
     end)
 
+    it("show that only the group is in reach where /proc hides what it runs as", function()
+      apps:keeper_event({ type = "started", id = id, pid = 7, starts = 1, group_only = true, enforced = LIMITS })
+      assert.equal("group", apps:rows().web.containment)
+    end)
+
     it("say once what is not enforced", function()
       started(7, LIMITS)
       keeper.exit(id, { code = 1, next = "restart" })

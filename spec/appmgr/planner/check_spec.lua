@@ -33,6 +33,28 @@ describe("check.violation", function()
     }))
   end)
 
+  it("says nothing of a frozen task that stands twice, as long as the decision leaves it alone", function()
+    local Engine, twice = require("appmgr.planner.engine"), { replica("odd", 0), replica("odd", 0) }
+    local fed = Engine.new({})
+    for position, host in ipairs({ "a", "b" }) do
+      fed:put_node(node(host))
+      fed:put_held(host, { twice[position] })
+    end
+    fed:put_task(task("odd", { unsupported = { "group" } }))
+    fed:put_task(task("web", { replication = 2 }))
+    fed:decide(1000)
+    assert.is_nil(check.violation(fed, { a = { twice[1], replica("web", 0) }, b = { twice[2], replica("web", 1) } }))
+    local again = check.violation(fed, { a = { replica("odd", 0, { version = "v2" }) }, b = { twice[2], replica("web", 1) } })
+    assert.truthy(again and again:find("odd.0 on b: it is on a too", 1, true), again)
+  end)
+
+  it("knows what was there before, in whatever order it stood", function()
+    local fed = engine()
+    local before = fed.board.sites.c.held
+    assert.is_nil(check.violation(fed, { c = { before[2], before[1] } }))
+    assert.is_nil(check.violation(fed, { c = { replica("web", 1, { leaving = true }), replica("gone", 0) } }))
+  end)
+
   it("finds each thing a decision must not hold", function()
     for text, changes in pairs({
       ["unknown host x"] = { x = {} },

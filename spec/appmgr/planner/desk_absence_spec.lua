@@ -54,6 +54,23 @@ describe("a node that vanishes", function()
       assert.truthy(cluster:problem("live/beta"):find('node "beta" is gone: its 1 replicas stay its own for up to 60 s more', 1, true))
     end)
 
+    it("shows which replicas stay its own, and until when", function()
+      local placement = { node_grace_seconds = 60, session_ttl = 30 }
+      local asked = { type = "report", now = cluster.now + 5, placement = placement }
+      local report = cluster.desk:handle(asked, "")
+      local web = report.tasks[1]
+      assert.same({ 3, 0 }, { web.assigned, web.pending })
+      for _, slot in ipairs(web.slots) do
+        local is_away = slot.node == "beta"
+        assert.equal(is_away, slot.state == "away")
+        assert.same(is_away and { since = since, until_time = since + 60 } or nil, slot.grace)
+      end
+      assert.same({ "beta", since, since + 60 }, { report.nodes[2].name, report.nodes[2].gone_since, report.nodes[2].grace_until })
+      asked = { type = "explain", now = cluster.now + 5, placement = placement, task = "web" }
+      local away = cluster.desk:handle(asked, "").away
+      assert.same({ "beta", since + 60 }, { away[1].node, away[1].until_time })
+    end)
+
     it("is back in time: nothing moves, and nothing is said any more", function()
       pass(30)
       cluster:node("beta")

@@ -51,6 +51,16 @@ local function moved_records(cluster)
   return list
 end
 
+-- What a planner says that is only asked.
+local function ask_another(cluster, header)
+  local asked = desk_cluster.three_nodes()
+  asked.store, asked.now = cluster.store, cluster.now
+  asked:elect()
+  asked:feed_all()
+  header.now, header.placement = cluster.now, cluster.placement
+  return asked.desk:handle(header, "")
+end
+
 describe("a node that joins", function()
   it("gets nothing of what runs where nobody asked for it", function()
     local cluster = joined(nil)
@@ -130,19 +140,36 @@ describe("a node that joins", function()
     assert.same({}, moved_records(cluster))
   end)
 
+  it("is planned no further than the moves that begin next", function()
+    local cluster = joined({ max_moves = 1, interval_seconds = 60, margin = 0.1 })
+    local answer = ask_another(cluster, { type = "plan" })
+    assert.same({ true, 1 }, { answer.way.is_whole, #answer.way.tasks })
+    -- One that is under way is gone to its end, and no other begins while it is.
+    cluster.audit_due_at = cluster.now
+    cluster:turn()
+    answer = ask_another(cluster, { type = "plan" })
+    assert.matches("^under way: t1.0 moves", answer.balance)
+    assert.same({ true, 1 }, { answer.way.is_whole, #answer.way.tasks })
+    local ended = answer.way.tasks[1].steps[1]
+    assert.same({ "end", "t1", "alpha" }, { ended.step, ended.task, ended.node })
+    -- Nobody asks for it: nothing of it is planned.
+    cluster = joined(nil)
+    answer = ask_another(cluster, { type = "plan" })
+    assert.is_nil(answer.balance)
+    assert.same({ true, 0 }, { answer.way.is_whole, answer.way.steps })
+  end)
+
   it("is asked for, told of and explained by a planner that is only asked", function()
     local cluster = joined(TERMS)
-    local function ask(header)
-      local asked = desk_cluster.three_nodes()
-      asked.store, asked.now = cluster.store, cluster.now
-      asked:elect()
-      asked:feed_all()
-      header.now, header.placement = cluster.now, cluster.placement
-      return asked.desk:handle(header, "")
-    end
+    local function ask(header) return ask_another(cluster, header) end
     local answer = ask({ type = "plan" })
     assert.equal("2 moves would begin", answer.balance)
     assert.equal("moved for balance from alpha: score -2 → 0", answer.tasks[1].steps[1].why)
+    assert.is_true(answer.way.is_whole)
+    assert.same({ "t1", "t2" }, { answer.way.tasks[1].name, answer.way.tasks[2].name })
+    local ended, started = table.unpack(answer.way.tasks[1].steps)
+    assert.same({ "end", "alpha", "start", "gamma" }, { ended.step, ended.node, started.step, started.node })
+    assert.equal("moved for balance from alpha: score -2 → 0", started.why)
     cluster.audit_due_at = cluster.now
     cluster:turn()
     local row = ask({ type = "report" }).tasks[1]

@@ -46,7 +46,7 @@ describe("options of a policy", function()
         text = 'return { api = 1, name = "p", options = { weight = { type = "number", default = 1 } }, score = function(_, _, _, options) '
           .. body .. " end }",
       }))
-      return policy:run(policy.score, {}, nil, nil, nil, policy.options)
+      return policy:run("t", policy.score, {}, nil, nil, nil, policy.options)
     end
     assert.same({ "ok", 3 }, { answer("return options.weight") })
     assert.truthy(select(2, answer("options.weight = 1")):find("read-only", 1, true))

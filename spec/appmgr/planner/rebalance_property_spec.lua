@@ -60,7 +60,7 @@ for name, make in pairs(POLICIES) do
         join(cluster, random, "z1")
         cluster:balance()
         local total = #cluster.moves
-        assert.is_true(total <= cluster.arena.total, context)
+        assert.is_true(total <= cluster:total(), context)
         for _, moved in ipairs(cluster.moves) do
           if moved.before and moved.after then assert.is_true(moved.after > moved.before, context) end
           local part = moved.before and (moved.by == "wish" and 1 or math.abs(moved.before)) or 0
@@ -112,7 +112,7 @@ describe("moves for balance", function()
       local cluster = cluster_of(case, "spread")
       cluster.arena:settle()
       local arena = cluster.arena
-      local held, index, marks = arena.held, arena.index, arena.marks
+      local held, index, marks = arena.held, arena.forward.index, arena.forward.marks
       local terms = { max_moves = 2, interval_seconds = 3, margin = 0.1, digest = core.codec.sha256 }
       local function snapshot(now)
         local nodes, tasks = {}, {}

@@ -12,7 +12,8 @@ stderr.
 
   --config F       the configuration (default: /etc/appmgr/appmgr.json)
   --node NAME      this node's name in the cluster (default: the host's name)
-  --state-dir D    what this node remembers (default: /var/lib/appmgr)]]
+  --state-dir D    what this node remembers (default: /var/lib/appmgr)
+  --await-keeper   where no keeper runs wait for one, start none]]
 
 local DEFAULT_STATE_DIR <const> = "/var/lib/appmgr"
 
@@ -34,6 +35,7 @@ local function run(context, arguments)
     node = node,
     state_dir = absolute(arguments.state_dir or DEFAULT_STATE_DIR, core.runtime.working_dir),
     socket = context.socket,
+    awaits_keeper = arguments.await_keeper,
     core = core,
   })
   if not agent then return context:fail(start_error) end

@@ -3,6 +3,7 @@
 local application = require("appmgr.application")
 local change = require("appmgr.cli.change")
 local documents = require("appmgr.cli.documents")
+local json = require("appmgr.json")
 
 local TEXT = [[
 appmgr app add FILE...
@@ -22,6 +23,10 @@ local MAX_BYTES <const> = 256 * 1024
 local function read_one(context, path)
   local document, text = documents.read(context, path, MAX_BYTES, "that an application's document may have")
   if document == nil then return nil, text end
+  local key, line = json.duplicate(text)
+  if key then
+    return nil, ("%s:%d: \"%s\" stands twice in one object; remove one of them"):format(documents.shown(path), line, key)
+  end
   local app, errors = application.read_local(document)
   if app then return { document = text }, app.name end
   local name = type(document) == "table" and type(document.name) == "string" and ('application "%s": '):format(document.name)

@@ -2,6 +2,7 @@
 
 local grid = require("appmgr.cli.grid")
 local question = require("appmgr.cli.question")
+local task_table = require("appmgr.cli.task_table")
 
 local TEXT = [[
 appmgr explain TASK [NODE]
@@ -30,6 +31,9 @@ local function describe(answer, task)
   end
   if answer.pending > 0 then
     parts[#parts + 1] = ('\ntask "%s": %d pending%s'):format(task, answer.pending, answer.reason and ": " .. answer.reason or "")
+  end
+  for _, away in ipairs(answer.away) do
+    parts[#parts + 1] = ('\ntask "%s": slot %d on node %s, which %s'):format(task, away.slot, away.node, task_table.grace(away))
   end
   if answer.policy then parts[#parts + 1] = ("\npolicy: %s@%s"):format(answer.policy.name, answer.policy.hash:sub(1, 12)) end
   return table.concat(parts, "\n")

@@ -26,6 +26,8 @@ local function drain_of(node)
 end
 
 local function state_of(node, leader)
+  if node.grace_until then return "gone, grace until " .. os.date("%Y-%m-%d %H:%M:%S", node.grace_until) end
+  if node.gone_since then return "gone" end
   if node.stranger then return "other cluster" end
   if node.error then return "error" end
   if node.drain then return drain_of(node) end

@@ -1,5 +1,6 @@
 --- `appmgr plan`: what would change, without changing it.
 
+local grid = require("appmgr.cli.grid")
 local json = require("appmgr.json")
 local policy_change = require("appmgr.cli.policy_change")
 local policy_store = require("appmgr.cli.policy_store")
@@ -8,7 +9,9 @@ local task_files = require("appmgr.cli.task_files")
 
 local TEXT = [[
 appmgr plan [FILE...]
-Show what the next decision would change: node by node, task by task. Nothing is written.
+Show what the next decision would change, and where all that follows ends: node by node, task by task.
+Nothing is written. On the way to the end each replica comes up at once, and what waits for a
+confirmation has it; no move for balance begins but those of the next decision.
 
 FILEs are task documents, taken as if they had been applied. The index below says what the plan was
 made from: "appmgr task apply --check-index N" refuses when anything of it has changed since.
@@ -17,7 +20,10 @@ made from: "appmgr task apply --check-index N" refuses when anything of it has c
   --confirm ID     confirm what waits for a confirmation, as "plan" and "status" show it
   --json           for programs]]
 
-local WORDS <const> = { start = "+", stop = "-", keep = "=", update = "~", leave = "-", lose = "-" }
+-- All the decisions of a large rollout.
+local TIMEOUT_MS <const> = 30 * 1000
+
+local WORDS <const> = { start = "+", stop = "-", keep = "=", update = "~", leave = "-", lose = "-", ["end"] = "-" }
 local NOTES <const> = { stop = "is told to stop", keep = "stays after all", leave = "has left", lose = "is lost with its node" }
 
 local function find_policy(context, word)
@@ -45,8 +51,8 @@ local function describe_step(step, other)
   return note and what .. "  " .. note or what
 end
 
-local function describe(answer)
-  local lines = {}
+--- What changes, by node and by task, and what is pending then.
+local function add_changes(lines, answer)
   local function add(rows, title, other)
     for _, row in ipairs(rows) do
       lines[#lines + 1] = ("%s %s"):format(title, row.name)
@@ -55,9 +61,28 @@ local function describe(answer)
   end
   add(answer.nodes, "node", "task")
   add(answer.tasks, "task", "node")
-  if #lines == 0 then lines[1] = "nothing would change" end
   for _, row in ipairs(answer.pending) do
     lines[#lines + 1] = ('task "%s": %d pending: %s'):format(row.name, row.pending, row.reason)
+  end
+end
+
+local function end_title(way)
+  local steps = grid.count(way.steps, "step")
+  if way.outcome ~= "ok" then
+    return ("after %s the policy fails (%s: %s); until then:"):format(steps, way.outcome, tostring(way.outcome_message))
+  end
+  if not way.is_whole then return ("after %s, which are not all:"):format(steps) end
+  return ("in the end, after %s:"):format(steps)
+end
+
+local function describe(answer)
+  local lines = {}
+  if #answer.nodes == 0 then lines[1] = "nothing would change" end
+  add_changes(lines, answer)
+  if answer.way.steps > 0 then
+    table.move({ "", end_title(answer.way) }, 1, 2, #lines + 1, lines)
+    add_changes(lines, answer.way)
+    lines[#lines + 1] = ""
   end
   for _, restraint in ipairs(answer.restraints) do lines[#lines + 1] = restraint.text end
   if answer.balance then lines[#lines + 1] = "rebalance: " .. answer.balance end
@@ -87,7 +112,7 @@ local function run(context, arguments)
   local tasks = read_tasks(context, arguments.file)
   if not tasks then return 1 end
   local answer
-  answer, err = question.ask(context, { type = "plan", tasks = tasks }, "plan", { policy = policy })
+  answer, err = question.ask(context, { type = "plan", tasks = tasks }, "plan", { policy = policy, timeout_ms = TIMEOUT_MS })
   if not answer then return context:fail(err) end
   if answer.frozen then return context:fail("nothing is decided at the moment: " .. answer.frozen) end
   if arguments.confirm then return confirm(context, answer, arguments.confirm) end

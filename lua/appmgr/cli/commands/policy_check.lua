@@ -1,9 +1,10 @@
 --- `appmgr policy check`: would the planner take this policy?
 
 local Policy = require("appmgr.planner.policy")
+local frame = require("appmgr.planner.frame")
 local json = require("appmgr.json")
-local names = require("appmgr.workbench.names")
 local policy_file = require("appmgr.workbench.policy_file")
+local workbench = require("appmgr.cli.workbench")
 
 local TEXT = [[
 appmgr policy check FILE
@@ -15,23 +16,26 @@ FILE is a path, or the name of an installed policy. "appmgr policy test FILE" tr
   --json           for programs]]
 
 local function findings_of(context, arguments)
-  local found, reason = policy_file.read(context, arguments.file)
+  local found, reason = policy_file.read(context, arguments.file, arguments.options)
   if not found then return nil, reason end
-  local findings = names.findings(found.source, arguments.file, Policy.environment(context.core.sandbox))
-  local policy, refusal = policy_file.load(context, arguments.file, arguments.options)
-  -- A syntax error is told once, with the name of the file.
-  if not policy and #findings == 0 then findings[1] = refusal end
-  return findings, policy
+  local header = { type = "check", file = arguments.file, name = found.name, options = found.options }
+  local findings, name
+  local done, failure = workbench.run(context.core, { frame.encode(header, found.source) }, function(answer)
+    findings, name = answer.findings, answer.name
+    return true
+  end)
+  if not done then return { ("%s: %s"):format(arguments.file, failure.message) } end
+  return findings, name
 end
 
 local function run(context, arguments)
-  local findings, policy = findings_of(context, arguments)
-  if not findings then return context:fail(policy) end
+  local findings, name = findings_of(context, arguments)
+  if not findings then return context:fail(name) end
   local ok = #findings == 0
   if arguments.json then
     context:print_json({ ok = ok, findings = json.array(findings) })
   elseif ok then
-    context:print(("%s is in order: policy \"%s\", API %d"):format(arguments.file, policy.name, Policy.API))
+    context:print(("%s is in order: policy \"%s\", API %d"):format(arguments.file, name, Policy.API))
   else
     for _, finding in ipairs(findings) do context:warn(finding) end
   end

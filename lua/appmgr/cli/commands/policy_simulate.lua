@@ -1,13 +1,11 @@
 --- `appmgr policy simulate`: what does a policy do with a whole cluster?
 
 local documents = require("appmgr.cli.documents")
+local frame = require("appmgr.planner.frame")
 local grid = require("appmgr.cli.grid")
-local json = require("appmgr.json")
 local policy_file = require("appmgr.workbench.policy_file")
 local rebalance_terms = require("appmgr.rebalance_terms")
-local simulation = require("appmgr.workbench.simulation")
-local snapshots = require("appmgr.workbench.snapshots")
-local synthetic = require("appmgr.workbench.synthetic")
+local workbench = require("appmgr.cli.workbench")
 
 local TEXT = [[
 appmgr policy simulate
@@ -30,45 +28,54 @@ of the processor, for deciding and checking the decision. It fails when the poli
   --compare NAME   run another policy, too
   --events PATH    what happens then
   --rebalance JSON  move what is better off elsewhere, too, by these terms ({}: the defaults)
+  --timeout N      seconds it may take for one task (default: 60)
+  --memory N       MB it may have; 1,000,000 replicas take 1500 (default: 4096)
   --json           for programs]]
 
-local MAX_BYTES <const>, MAX_TOLD <const> = 256 * 1024 * 1024, 5
+-- What the planner takes in one message is 256 MiB, with a line before it.
+local MAX_BYTES <const>, MAX_TOLD <const> = 255 * 1024 * 1024, 5
+local TIMEOUT_S <const>, MEMORY_MB <const> = 60, 4096
+-- The policy is interrupted first, where it can be.
+local GRACE_S <const> = 5
 
-local function cluster_of(context, arguments)
-  if arguments.snapshot then
-    local document, reason = documents.read(context, arguments.snapshot, MAX_BYTES, "that a snapshot may have")
-    if not document then return nil, reason end
-    return snapshots.cluster(document, context.core.codec)
-  end
-  return synthetic.cluster({
-    nodes = arguments.nodes or 100, tasks = arguments.tasks or 100, replicas = arguments.replicas or 10,
+--- The messages that describe the cluster, and what happens to it.
+local function cluster_messages(context, arguments)
+  local header, text = {
+    type = "cluster", nodes = arguments.nodes or 100, tasks = arguments.tasks or 100, replicas = arguments.replicas or 10,
     seed = arguments.seed or 1,
-  })
+  }, nil
+  if arguments.snapshot then
+    local reason
+    header = { type = "snapshot" }
+    text, reason = documents.text(context, arguments.snapshot, MAX_BYTES, "that a snapshot may have")
+    if not text then return nil, reason end
+  end
+  local messages = { frame.encode(header, text) }
+  if arguments.events then
+    local events, reason = documents.text(context, arguments.events, MAX_BYTES, "that events may have")
+    if not events then return nil, reason end
+    messages[2] = frame.encode({ type = "events", file = documents.shown(arguments.events) }, events)
+  end
+  return messages
 end
 
-local function events_of(context, arguments)
-  if not arguments.events then return {} end
-  local list, reason = documents.read(context, arguments.events, MAX_BYTES, "that events may have")
-  if not list then return nil, reason end
-  if not json.is_array(list) then return nil, arguments.events .. ": is no array of events" end
-  return list
-end
-
--- The most memory this process ever had, in MB; see proc(5).
-local function peak_memory_mb(context)
-  local status = context.core.file.read("/proc/self/status", 65536) or ""
+-- The most memory a process ever had, in MB; see proc(5).
+local function peak_memory_mb(context, pid)
+  local status = context.core.file.read(("/proc/%d/status"):format(pid), 65536) or ""
   local kilobytes = tonumber(status:match("VmHWM:%s*(%d+) kB"))
   return kilobytes and kilobytes / 1024 or nil
 end
 
-local function summary_of(context, name, steps)
+local function summary_of(context, name, answer, process)
+  local steps, failure = answer.steps, answer.failures[1]
   local first, last = steps[1], steps[#steps]
   local moves, seconds = 0, 0
   for _, step in ipairs(steps) do moves, seconds = moves + step.moves, seconds + step.cpu_seconds end
   return {
-    policy = name, placed = last.placed, pending = last.pending, moves = moves, cpu_seconds = seconds,
-    placements_per_second = first.started / math.max(first.cpu_seconds, 1e-6), peak_memory_mb = peak_memory_mb(context),
-    steps = json.array(steps),
+    policy = name, outcome = failure and failure.outcome or "ok",
+    placed = last.placed, pending = last.pending, moves = moves, cpu_seconds = seconds,
+    placements_per_second = first.started / math.max(first.cpu_seconds, 1e-6), peak_memory_mb = peak_memory_mb(context, process:pid()),
+    steps = steps, failures = answer.failures, unusable = answer.unusable, elsewhere = answer.elsewhere,
   }
 end
 
@@ -111,47 +118,67 @@ local function print_run(context, summary)
   tell(context, summary.unusable, "; what runs of it stays as it is")
 end
 
-local function run_policy(context, arguments, word, options)
-  local policy, reason = policy_file.load(context, word, options)
-  if not policy then return nil, reason end
-  local cluster, list
-  cluster, reason = cluster_of(context, arguments)
-  if not cluster then return nil, reason end
-  list, reason = events_of(context, arguments)
-  if not list then return nil, reason end
-  local terms
-  if arguments.rebalance then
-    terms, reason = rebalance_terms.parse(arguments.rebalance)
-    if not terms then return nil, "--rebalance: " .. reason end
+local function print_compared(context, summary, other)
+  context:print("")
+  print_run(context, other)
+  context:print(("%s would have %s elsewhere than %s"):format(other.policy, grid.count(other.elsewhere, "replica"), summary.policy))
+end
+
+--- The policies to run, one or two.
+local function policies_of(context, arguments)
+  local first, reason = policy_file.read(context, arguments.policy or "spread", arguments.options)
+  if not first then return nil, reason end
+  if not arguments.compare then return { first } end
+  local second, second_reason = policy_file.read(context, arguments.compare)
+  return second and { first, second }, second_reason
+end
+
+local function messages_of(context, arguments, policies, timeout_s)
+  local terms, terms_error
+  if arguments.rebalance then terms, terms_error = rebalance_terms.parse(arguments.rebalance) end
+  if terms_error then return nil, "--rebalance: " .. terms_error end
+  local messages, reason = cluster_messages(context, arguments)
+  if not messages then return nil, reason end
+  for _, policy in ipairs(policies) do
+    messages[#messages + 1] = workbench.policy(policy)
+    messages[#messages + 1] = frame.encode({ type = "simulate", seed = arguments.seed or 1, timeout_s = timeout_s, rebalance = terms })
   end
-  local steps, arena, failures, unusable = simulation.run(policy_file.arena_deps(context), policy, cluster, list,
-    arguments.seed or 1, terms)
-  if not steps then return nil, ("policy \"%s\": %s"):format(policy.name, arena) end
-  local summary = summary_of(context, policy.name, steps)
-  summary.failures, summary.unusable = json.array(failures), json.array(unusable)
-  return summary, arena
+  return messages
+end
+
+-- What went wrong is the first policy's or the cluster's, or the second policy's when the first has run.
+local function fail(context, arguments, policy, failure)
+  local text = failure.message
+  if failure.type ~= "failed" and not failure.is_refused then text = ("policy \"%s\": %s"):format(policy.name, text) end
+  if arguments.json then context:print_json({ policy = policy.name, outcome = failure.outcome, error = text }) end
+  return context:fail(text)
+end
+
+local function finish(context, arguments, summary, other)
+  if other then summary.compared = other end
+  if arguments.json then
+    context:print_json(summary)
+  elseif other then
+    print_compared(context, summary, other)
+  end
+  return (#summary.failures > 0 or other and #other.failures > 0) and 1 or 0
 end
 
 local function run(context, arguments)
-  -- As the planner's process does: what a run needs stays anyway, looking through it again and again only takes time.
-  collectgarbage("incremental", 400, 400)
-  local summary, arena = run_policy(context, arguments, arguments.policy or "spread", arguments.options)
-  if not summary then return context:fail(arena) end
-  local has_failed = #summary.failures > 0
-  if not arguments.json then print_run(context, summary) end
-  if arguments.compare then
-    local other, other_arena = run_policy(context, arguments, arguments.compare)
-    if not other then return context:fail(other_arena) end
-    summary.compared, has_failed = other, has_failed or #other.failures > 0
-    other.elsewhere = simulation.elsewhere(arena, other_arena)
-    if not arguments.json then
-      context:print("")
-      print_run(context, other)
-      context:print(("%s would have %s elsewhere than %s"):format(other.policy, grid.count(other.elsewhere, "replica"), summary.policy))
-    end
-  end
-  if arguments.json then context:print_json(summary) end
-  return has_failed and 1 or 0
+  local timeout_s = arguments.timeout or TIMEOUT_S
+  local policies, reason = policies_of(context, arguments)
+  if not policies then return context:fail(reason) end
+  local messages, message_error = messages_of(context, arguments, policies, timeout_s)
+  if not messages then return context:fail(message_error) end
+  local summaries = {}
+  local done, failure = workbench.run(context.core, messages, function(answer, _, process)
+    local position = #summaries + 1
+    summaries[position] = summary_of(context, policies[position].name, answer, process)
+    if position == 1 and not arguments.json then print_run(context, summaries[1]) end
+    return position == #policies
+  end, { timeout_s = timeout_s + GRACE_S, memory_mb = arguments.memory or MEMORY_MB, is_adjustable = true })
+  if not done then return fail(context, arguments, policies[#summaries + 1], failure) end
+  return finish(context, arguments, table.unpack(summaries))
 end
 
 return { text = TEXT, run = run }

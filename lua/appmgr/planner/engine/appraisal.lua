@@ -49,6 +49,12 @@ local function is_worse(wish, score, other_wish, other_score)
   return (score or -math.huge) < (other_score or -math.huge)
 end
 
+local function with(set, id)
+  local larger = { [id] = true }
+  for other in pairs(set) do larger[other] = true end
+  return larger
+end
+
 -- Runs within the limits of the policy.
 local function appraise(asked, found, holders, giving)
   for _, holder in ipairs(holders) do
@@ -59,7 +65,7 @@ local function appraise(asked, found, holders, giving)
     end
   end
   local site = found.holder.site
-  asked.denied[site.id] = true
+  asked.denied = with(asked.denied, site.id)
   if asked.tally then asked.tally:add(site.node.labels, -1) end
   found.id, found.other_score, found.other_wish = question.peek(asked)
   return true
@@ -116,8 +122,8 @@ function M.of(run, job, margin, round)
   state.to_place = placement.free_slots(state, 1)
   local asked, found = placement.question(run, job, state), {}
   local cost = cost_of(run, asked, holders)
-  if run.policy:run(appraise, placement.limits(run, #holders + 1), asked, found, holders, run.giving) ~= "ok" then
-    question.put_back(asked)
+  if run.policy:run(job.name, appraise, placement.limits(run, #holders + 1), asked, found, holders, run.giving) ~= "ok" then
+    question.put_down(asked)
     placement.undo(run, asked)
     return nil, cost, true
   end

@@ -9,6 +9,8 @@ local resources = require("appmgr.planner.rules.resources")
 local Board = {}
 Board.__index = Board
 
+local NOBODY = {}
+
 -- So many changes are remembered one by one; who is further behind looks at every node.
 local MAX_LOG = 1000000
 
@@ -17,7 +19,7 @@ local MAX_ACCEPTED = 200
 
 local function no_index(self)
   self.by_id, self.class, self.static, self.version, self.count = {}, {}, {}, {}, 0
-  self.accepted, self.accepted_count = {}, 0
+  self.accepted, self.accepted_count, self.spectra = {}, 0, {}
 end
 
 --- @tparam ?Policy policy
@@ -112,7 +114,7 @@ end
 
 -- Answers that were kept for it do not hold any more.
 local function forget_answers(self, id)
-  self.static[id] = nil
+  self.static[id], self.spectra = nil, {}
   for _, accepts in pairs(self.accepted) do accepts[id] = nil end
 end
 
@@ -234,13 +236,19 @@ end
 
 --- The nodes that get nothing of one task in particular.
 -- @tparam Job job
--- @tparam table denied set of ids, is added to
-function Board:add_denied(job, denied)
-  for _, sites in ipairs({ self.local_names[job.name] or {}, self.avoids[job.name] or {}, self.choosy }) do
+-- @tparam table others set of ids that are denied to it anyway, is not changed
+-- @treturn table set of ids with those
+function Board:denied(job, others)
+  local with_name, avoiding = self.local_names[job.name], self.avoids[job.name]
+  if not with_name and not avoiding and not next(self.choosy) then return others end
+  local denied = {}
+  for id in pairs(others) do denied[id] = true end
+  for _, sites in ipairs({ self.choosy, with_name or NOBODY, avoiding or NOBODY }) do
     for site in pairs(sites) do
       if site.id and hosting.rejects_task(job, site.node) then denied[site.id] = true end
     end
   end
+  return denied
 end
 
 --- The record of a site with its numbers as they are.
@@ -250,8 +258,8 @@ function Board:show(site)
   local made = site.record or site:introduce(self.policy, self.position)
   local visible, reads, class = site.visible, self.policy.reads, site.class
   if reads["node.replicas"] then visible.replicas = class.replicas end
-  if reads["node.used"] then visible.used = class.used_map end
-  if reads["node.free"] then visible.free = class.free_map end
+  if reads["node.used"] then visible.used = Classes.used_map(class) end
+  if reads["node.free"] then visible.free = Classes.free_map(class) end
   return made
 end
 
@@ -267,11 +275,39 @@ function Board:answers(kind)
   local key = kind.constraint.key
   local answers = self.accepted[key]
   if not answers then
-    if self.accepted_count >= MAX_ACCEPTED then self.accepted, self.accepted_count = {}, 0 end
+    if self.accepted_count >= MAX_ACCEPTED then self.accepted, self.accepted_count, self.spectra = {}, 0, {} end
     answers = {}
     self.accepted[key], self.accepted_count = answers, self.accepted_count + 1
   end
   return answers
+end
+
+-- Adds labels of a node that have a value which no node before had.
+local function add_labels(list, seen, names, labels)
+  local is_new = false
+  for _, name in ipairs(names) do
+    local value, values = labels[name], seen[name] or {}
+    seen[name] = values
+    if value and not values[value] then values[value], is_new = true, true end
+  end
+  if is_new then list[#list + 1] = labels end
+end
+
+--- All values that the nodes which may have a kind show of the labels that its spread looks at.
+-- @tparam Kind kind with a spread
+-- @treturn {table,...} labels of few nodes, in which each value is
+function Board:spectrum(kind)
+  local list, answers = self.spectra[kind.spectrum_key], self:answers(kind)
+  if list then return list end
+  local seen = {}
+  list = {}
+  for id = 1, self.count do
+    local answer = answers[id]
+    if answer == nil then answer = self:ask(answers, kind, id) end
+    if answer then add_labels(list, seen, kind.spread.labels, self.by_id[id].node.labels) end
+  end
+  self.spectra[kind.spectrum_key] = list
+  return list
 end
 
 --- Asks one node, and keeps the answer.

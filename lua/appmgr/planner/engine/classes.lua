@@ -5,6 +5,7 @@
 -- where such a step leads; so counting costs the same however many resources there are.
 local canonical = require("appmgr.planner.rules.canonical")
 local record = require("appmgr.planner.record")
+local resources = require("appmgr.planner.rules.resources")
 
 local Classes = {}
 Classes.__index = Classes
@@ -22,7 +23,9 @@ Classes.COME, Classes.COME_LEAVING, Classes.GO, Classes.GO_LEAVING, Classes.RETI
 
 --- @treturn Classes `count` (how many there are)
 function Classes.new()
-  return setmetatable({ by_key = {}, rooms = {}, room_count = 0, count = 0 }, Classes)
+  return setmetatable({
+    by_key = {}, rooms = {}, room_count = 0, bases = {}, base_count = 0, name_lists = {}, list_count = 0, count = 0,
+  }, Classes)
 end
 
 --- What replicas of a kind take, as one thing for all kinds that take the same.
@@ -45,22 +48,27 @@ local function free_of(available, used)
   return free
 end
 
-local function intern(self, available, total, replicas, used)
-  local parts = { total, replicas }
-  for position, part in ipairs({ available, used }) do
-    for _, name in ipairs(canonical.sorted_keys(part)) do
-      parts[#parts + 1] = name
-      parts[#parts + 1] = part[name]
-    end
-    parts[#parts + 1] = position
+-- The names of what is used, as one thing for all classes where they are the same.
+local function names_of(self, used)
+  local names = canonical.sorted_keys(used)
+  local key = canonical.of(names)
+  if not self.name_lists[key] then
+    self.list_count = self.list_count + 1
+    names.id = self.list_count
+    self.name_lists[key] = names
   end
+  return self.name_lists[key]
+end
+
+-- Most of what tells classes apart is a number for each part; the key is made with each new class, so it is short.
+local function intern(self, base, total, replicas, used, names)
+  local parts = { base.id, names.id, total, replicas }
+  for position, name in ipairs(names) do parts[position + 4] = used[name] end
   local key = table.concat(parts, " ")
   local class = self.by_key[key]
   if class then return class end
-  local free = free_of(available, used)
   class = {
-    available = available, total = total, replicas = replicas, used = used, free = free, steps = {},
-    used_map = record.map(used), free_map = record.map(free),
+    base = base, names = names, total = total, replicas = replicas, used = used, free = free_of(base.available, used), steps = {},
   }
   self.by_key[key], self.count = class, self.count + 1
   return class
@@ -68,20 +76,46 @@ end
 
 --- The class of a node that holds nothing.
 -- @tparam table available resources by name
--- @treturn table `total` (replicas, also those that leave), `replicas` (those that stay), `used`, `free` (resources by name),
---   and `used_map`, `free_map`: the same for a policy to look at
+-- @treturn table `total` (replicas, also those that leave), `replicas` (those that stay), `used`, `free` (resources by name)
 function Classes:empty(available)
-  return intern(self, available, 0, 0, {})
+  local key = resources.key(available)
+  local base = self.bases[key]
+  if not base then
+    self.base_count = self.base_count + 1
+    base = { id = self.base_count, available = available }
+    self.bases[key] = base
+  end
+  local nothing = {}
+  return intern(self, base, 0, 0, nothing, names_of(self, nothing))
+end
+
+--- What a class uses, for a policy to look at.
+-- @tparam table class
+-- @treturn table
+function Classes.used_map(class)
+  class.shown_used = class.shown_used or record.map(class.used)
+  return class.shown_used
+end
+
+--- What is free in a class, for a policy to look at.
+-- @tparam table class
+-- @treturn table
+function Classes.free_map(class)
+  class.shown_free = class.shown_free or record.map(class.free)
+  return class.shown_free
 end
 
 local function make_step(self, class, kind_of_step, room)
-  local step, used = STEPS[kind_of_step], {}
+  local step, used, names = STEPS[kind_of_step], {}, class.names
   for name, amount in pairs(class.used) do used[name] = amount end
   for position, name in ipairs(step.sign ~= 0 and room.names or {}) do
     local amount = (used[name] or 0) + step.sign * room.amounts[position]
-    used[name] = amount ~= 0 and amount or nil
+    local now = amount ~= 0 and amount or nil
+    if (now == nil) ~= (used[name] == nil) then names = nil end
+    used[name] = now
   end
-  return intern(self, class.available, class.total + step.total, class.replicas + step.replicas, used)
+  names = names or names_of(self, used)
+  return intern(self, class.base, class.total + step.total, class.replicas + step.replicas, used, names)
 end
 
 --- The class a node goes to.

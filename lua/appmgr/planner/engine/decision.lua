@@ -42,12 +42,14 @@ local function apply_settled(self, run, state)
   for _, holder in ipairs(state.left) do self.ledger:remove(holder) end
   send_away(self, run, state, state.leaving)
   if state.mode == "kept" then return end
-  for _, holder in ipairs(state.staying) do self.ledger:replace(holder, with_leaving(holder.replica, false)) end
+  for _, holder in ipairs(state.staying) do
+    if holder.replica.leaving then self.ledger:replace(holder, with_leaving(holder.replica, false)) end
+  end
 end
 
 local function settle(self, run, job)
   local state = slots.settle(job, self.jobs:holders(job), run.now)
-  state.name, state.entry, state.placed, state.pending, state.moved, state.unproven = job.name, job.entry, {}, {}, {}, {}
+  state.name, state.entry, state.placed, state.pending = job.name, job.entry, {}, {}
   job.state, run.settled[job] = state, true
   apply_settled(self, run, state)
 end
@@ -157,8 +159,10 @@ local function roll_all(self, run, due)
   for _, job in ipairs(due) do
     local state = job.state
     if state.mode == "normal" then
-      local function move(holder, since) return move_to_current(self, job, holder, since) end
-      state.moved, state.unproven = rollout.advance(job.task, state.staying, run.now, move)
+      if not rollout.is_done(job.task, state.staying) then
+        local function move(holder, since) return move_to_current(self, job, holder, since) end
+        state.moved, state.unproven = rollout.advance(job.task, state.staying, run.now, move)
+      end
       peers.share(job.task, state.staying, function(holder, replica) self.ledger:replace(holder, replica) end)
     end
   end
@@ -208,9 +212,8 @@ local function begin_move(self, run, due, job, move)
     due[#due + 1] = job
   end
   local state, holder = job.state, move.holder
-  local successor = self.ledger:add(move.site, {
-    task = job.name, slot = move.slot, version = job.task.version, since = run.now, ports = move.ports, moved = move.moved,
-  })
+  local successor = self.ledger:give(job, { move.site }, { move.slot }, { move.ports }, run.now)[1]
+  successor.replica.moved = move.moved
   state.placed[#state.placed + 1] = successor
   state.staying = without(state.staying, holder)
   state.staying[#state.staying + 1] = successor
@@ -252,10 +255,10 @@ end
 -- @treturn table set of the sites whose content changes
 function M.make(self, due, now, max_starts, terms)
   local run = new_run(self, now, max_starts)
+  for position = 1, #due do settle(self, run, due[position]) end
+  due = Jobs.in_order(due, self.board.totals)
   run.evict = function(job, replica, site) evict(self, run, due, job, replica, site) end
   run.reserve = function(site, kind) self.ledger:reserve(site, self.board.classes:room(kind)) end
-  for position = 1, #due do settle(self, run, due[position]) end
-  table.sort(due, Jobs.order(self.board.totals))
   place_all(self, run, due)
   roll_all(self, run, due)
   note_states(self, due)

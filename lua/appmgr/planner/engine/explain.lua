@@ -56,7 +56,7 @@ local function add_refusals(context, sites, lists)
   if not policy or not policy.filter then return end
   local run = { policy = policy, board = context.engine.board, limits = context.engine.limits }
   local asker, found = placement.asker(run, context.job), {}
-  local outcome, message = policy:run(ask_filter, placement.limits(run, 1), run.board, asker, sites, found)
+  local outcome, message = policy:run(context.job.name, ask_filter, placement.limits(run, 1), run.board, asker, sites, found)
   for position, list in ipairs(lists) do
     local refusal = found[position]
     if refusal then
@@ -109,8 +109,8 @@ local function scores_of(engine, job, sites)
   if not engine.policy then return {} end
   local run = { policy = engine.policy, board = engine.board, limits = engine.limits }
   local scores = {}
-  engine.policy:run(ask_scores, placement.limits(run, 1), Pool.new(engine.board, job.kind), placement.asker(run, job), sites,
-    scores)
+  engine.policy:run(job.name, ask_scores, placement.limits(run, 1), Pool.new(engine.board, job.kind), placement.asker(run, job),
+    sites, scores)
   return scores
 end
 

@@ -8,6 +8,8 @@ Jobs.__index = Jobs
 -- Why a task is not placed now and may be placed the next time, though nothing has changed.
 local AGAIN = { policy_failed = true, start_rate = true }
 
+local NOBODY = {}
+
 --- @tparam Board board
 -- @treturn Jobs `recount`: function(site) that the owner sets, for when what its tasks ask for has changed
 function Jobs.new(board)
@@ -99,12 +101,17 @@ function Jobs:drop(name)
   return true
 end
 
---- Somebody holds a slot.
-function Jobs:add_holder(holder)
-  local job = make(self, holder.replica.task)
-  local slot = holder.replica.slot
-  if job.slots[slot] then job.extra[#job.extra + 1] = holder else job.slots[slot] = holder end
-  job.holder_count = job.holder_count + 1
+--- Slots of a task are held.
+-- @tparam string name
+-- @tparam {holder,...} holders
+function Jobs:add_holders(name, holders)
+  local job = make(self, name)
+  local slots, extra = job.slots, job.extra
+  for _, holder in ipairs(holders) do
+    local slot = holder.replica.slot
+    if slots[slot] then extra[#extra + 1] = holder else slots[slot] = holder end
+  end
+  job.holder_count = job.holder_count + #holders
   self.due[job] = true
 end
 
@@ -131,13 +138,33 @@ function Jobs:remove_holder(site, replica)
   end
 end
 
---- All holders of a task, in no order.
--- @treturn {holder,...}
+-- Slots are nearly always the numbers from 0 on, so that counting finds them in order.
+local function add_in_order(list, slots, count)
+  for slot = 0, 2 * count do
+    local holder = slots[slot]
+    if holder then list[#list + 1] = holder end
+    if #list == count then return end
+  end
+  local first, numbers = 2 * count + 1, {}
+  for slot in pairs(slots) do
+    if slot >= first then numbers[#numbers + 1] = slot end
+  end
+  table.sort(numbers)
+  for _, slot in ipairs(numbers) do list[#list + 1] = slots[slot] end
+end
+
+--- All holders of a task: by slot, and after those whoever holds a slot that another one holds too.
+-- @treturn {holder,...} the caller's to change
 function Jobs:holders(job)
   local list = {}
-  for _, holder in pairs(job.slots) do list[#list + 1] = holder end
-  for _, holder in ipairs(job.extra) do list[#list + 1] = holder end
-  return list
+  if job.holder_count == 0 then return list end
+  add_in_order(list, job.slots, job.holder_count - #job.extra)
+  return table.move(job.extra, 1, #job.extra, #list + 1, list)
+end
+
+--- Whether any task may keep apart from one.
+function Jobs:is_kept_apart(name)
+  return self.apart[name] ~= nil
 end
 
 --- The tasks that keep apart from one.
@@ -145,7 +172,7 @@ end
 -- @treturn {Job,...} by name
 function Jobs:keeping_apart_from(name)
   local list = {}
-  for job in pairs(self.apart[name] or {}) do list[#list + 1] = job end
+  for job in pairs(self.apart[name] or NOBODY) do list[#list + 1] = job end
   table.sort(list, function(a, b) return a.name < b.name end)
   return list
 end
@@ -170,9 +197,23 @@ function Jobs:take_due(has_changed, now)
     add_all(due, self.everywhere)
   end
   self.due = {}
-  for job in pairs(due) do list[#list + 1] = job end
-  table.sort(list, function(a, b) return a.name < b.name end)
+  for job in pairs(due) do list[#list + 1] = job.name end
+  -- Plain texts are sorted several times as fast as what a function has to compare.
+  table.sort(list)
+  for position, name in ipairs(list) do list[position] = self.by_name[name] end
   return list
+end
+
+-- The sites whose status decides what happens next to a task; nil when none does.
+local function watched_of(state)
+  local placed = (#state.outgoing > 0 or #state.moving > 0) and state.placed or NOBODY
+  local unproven, successors = state.unproven or NOBODY, state.successors or NOBODY
+  if #state.leaving + #unproven + #successors + #placed == 0 then return nil end
+  local watched = {}
+  for _, list in ipairs({ state.leaving, unproven, successors, placed }) do
+    for _, holder in ipairs(list) do watched[#watched + 1] = holder.site end
+  end
+  return watched
 end
 
 --- Keeps what a decision says of a task, as far as the next one has to know it.
@@ -183,12 +224,7 @@ function Jobs:note_state(job)
   self.failed[job] = state.cause and AGAIN[state.cause.code]
   self.timed[job] = state.wake_at
   self.kept[job] = state.mode == "kept" or nil
-  local watched = {}
-  local placed = (#state.outgoing > 0 or #state.moving > 0) and state.placed or {}
-  for _, list in ipairs({ state.leaving, state.unproven, state.successors or {}, placed }) do
-    for _, holder in ipairs(list) do watched[#watched + 1] = holder.site end
-  end
-  self.watching[job] = #watched > 0 and watched or nil
+  self.watching[job] = watched_of(state)
   if not job.entry and job.holder_count == 0 then
     self.by_name[job.name] = nil
     for _, set in ipairs({ self.pending, self.kept, self.failed, self.timed, self.watching }) do set[job] = nil end
@@ -231,24 +267,43 @@ function Jobs:wake_at()
   return first
 end
 
---- The order in which tasks are placed: priority, then size, then name. What is large chooses first, as what is small
--- fits beside it later.
--- @tparam table totals resources of all nodes
--- @treturn function comparing two jobs
-function Jobs.order(totals)
-  local sizes = setmetatable({}, {
-    __index = function(sizes, job)
-      local size = job.kind and kinds.size(job.kind, totals) or 0
-      sizes[job] = size
-      return size
-    end,
-  })
-  return function(a, b)
-    local first, second = a.task and a.task.priority or 0, b.task and b.task.priority or 0
-    if first ~= second then return first > second end
-    if sizes[a] ~= sizes[b] then return sizes[a] > sizes[b] end
-    return a.name < b.name
+-- Tasks of one priority and one size, which have the same rank.
+local function rank_of(ranks, by_priority, priority, size)
+  local by_size = by_priority[priority]
+  if not by_size then
+    by_size = {}
+    by_priority[priority] = by_size
   end
+  local rank = by_size[size]
+  if not rank then
+    rank = { priority = priority, size = size, jobs = {} }
+    by_size[size], ranks[#ranks + 1] = rank, rank
+  end
+  return rank
+end
+
+local function comes_first(a, b)
+  if a.priority ~= b.priority then return a.priority > b.priority end
+  return a.size > b.size
+end
+
+--- Puts tasks into the order in which they are placed: priority, then size, then name. What is large chooses first, as what
+-- is small fits beside it later. There are many tasks and few sizes, so only those are sorted.
+-- @tparam {Job,...} jobs by name, as from `take_due`
+-- @tparam table totals resources of all nodes
+-- @treturn {Job,...}
+function Jobs.in_order(jobs, totals)
+  local ranks, by_priority, sizes, list = {}, {}, {}, {}
+  for _, job in ipairs(jobs) do
+    local kind = job.kind
+    local size = kind and (sizes[kind] or kinds.size(kind, totals)) or 0
+    if kind then sizes[kind] = size end
+    local ranked = rank_of(ranks, by_priority, job.task and job.task.priority or 0, size).jobs
+    ranked[#ranked + 1] = job
+  end
+  table.sort(ranks, comes_first)
+  for _, rank in ipairs(ranks) do table.move(rank.jobs, 1, #rank.jobs, #list + 1, list) end
+  return list
 end
 
 return Jobs

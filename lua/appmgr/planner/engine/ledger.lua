@@ -1,15 +1,17 @@
 --- Keeps the account of who holds what: takes over what the store holds, and
 -- writes down what a decision changes in it until that is confirmed.
 local Classes = require("appmgr.planner.engine.classes")
+local assignment = require("appmgr.assignment")
+local canonical = require("appmgr.planner.rules.canonical")
 
 local Ledger = {}
 Ledger.__index = Ledger
 
 --- @tparam Board board
 -- @tparam Jobs jobs
--- @treturn Ledger `changed`: set of sites whose content the decision changes
+-- @treturn Ledger `changed`: set of sites whose content the decision changes; `given`: holders that it gave, by task's name
 function Ledger.new(board, jobs)
-  return setmetatable({ board = board, jobs = jobs, changed = {}, originals = {}, reserved = {} }, Ledger)
+  return setmetatable({ board = board, jobs = jobs, changed = {}, given = {}, originals = {}, reserved = {} }, Ledger)
 end
 
 local function room_of(self, replica)
@@ -23,7 +25,7 @@ local function count_in(self, site, replica)
 end
 
 local function add_held(self, site, replica)
-  self.jobs:add_holder({ site = site, replica = replica })
+  self.jobs:add_holders(replica.task, { { site = site, replica = replica } })
   count_in(self, site, replica)
 end
 
@@ -89,13 +91,10 @@ local function edit(self, holder, now)
   if now then self.originals[now] = original end
 end
 
--- What was chosen in this decision is not in the store yet: there is nothing to note but the new one.
-local function replace_added(site, before, replica)
-  for position, added in ipairs(site.adds or {}) do
-    if added == before then
-      site.adds[position] = replica
-      return true
-    end
+-- Whether it was given in this decision: then it is not in the store yet, and there is nothing to note.
+local function is_added(holder)
+  for _, added in ipairs(holder.site.adds or {}) do
+    if added == holder then return true end
   end
   return false
 end
@@ -106,7 +105,7 @@ end
 function Ledger:replace(holder, replica)
   local before, site = holder.replica, holder.site
   if before == replica then return end
-  if not replace_added(site, before, replica) then edit(self, holder, replica) end
+  if not is_added(holder) then edit(self, holder, replica) end
   holder.replica = replica
   if (before.leaving == true) == (replica.leaving == true) then return end
   self.board:step(site, replica.leaving and Classes.RETIRE or Classes.RETURN, self.board.classes:room(nil))
@@ -118,20 +117,63 @@ function Ledger:remove(holder)
   remove_held(self, holder.site, holder.replica)
 end
 
---- Gives a site a replica that was chosen for it, and counted already.
--- @tparam Site site
--- @tparam replica replica
--- @treturn holder
-function Ledger:add(site, replica)
-  local holder = { site = site, replica = replica }
-  self.jobs:add_holder(holder)
-  local adds = site.adds
-  if not adds then
-    adds = {}
-    site.adds, self.changed[site] = adds, true
+local function new_replica(job, slot, since, ports)
+  -- Most have no ports, and there are so many that room for a field more in each would be felt.
+  if not ports then return { task = job.name, slot = slot, version = job.task.version, since = since } end
+  return { task = job.name, slot = slot, version = job.task.version, since = since, ports = ports }
+end
+
+--- Gives sites replicas that were chosen for them, and counted already.
+-- @tparam Job job
+-- @tparam {Site,...} sites
+-- @tparam {integer,...} slots a number for each, the lowest first
+-- @tparam table ports by position, where any are given
+-- @tparam integer since unix s
+-- @treturn {holder,...}
+function Ledger:give(job, sites, slots, ports, since)
+  local holders = {}
+  for position, site in ipairs(sites) do
+    local holder = { site = site, replica = new_replica(job, slots[position], since, ports[position]) }
+    local adds = site.adds
+    if not adds then
+      adds = {}
+      site.adds, self.changed[site] = adds, true
+    end
+    holders[position], adds[#adds + 1] = holder, holder
   end
-  adds[#adds + 1] = replica
-  return holder
+  self.jobs:add_holders(job.name, holders)
+  self.given[job.name] = holders
+  return holders
+end
+
+-- What sites were given, in the order of documents: tasks by name, and their slots in order. So nothing has to be sorted but
+-- the names.
+local function given_by_site(self)
+  local by_site, names = {}, canonical.sorted_keys(self.given)
+  for _, name in ipairs(names) do
+    for _, holder in ipairs(self.given[name]) do
+      local list = by_site[holder.site]
+      if not list then
+        list = {}
+        by_site[holder.site] = list
+      end
+      list[#list + 1] = holder.replica
+    end
+  end
+  return by_site
+end
+
+-- Two lists that are in the order of documents as one.
+local function merged(kept, given)
+  if #kept == 0 then return given end
+  local list, next_given = {}, 1
+  for _, replica in ipairs(kept) do
+    while given[next_given] and assignment.before(given[next_given], replica) do
+      list[#list + 1], next_given = given[next_given], next_given + 1
+    end
+    list[#list + 1] = replica
+  end
+  return table.move(given, next_given, #given, #list + 1, list)
 end
 
 --- Ends a decision.
@@ -139,13 +181,14 @@ end
 -- @treturn table set of the sites
 function Ledger:close()
   end_reservations(self)
-  local changes, changed = {}, self.changed
+  local changes, changed, given = {}, self.changed, given_by_site(self)
   for site in pairs(changed) do
-    local replicas = site:current()
+    local replicas = site:kept()
+    if given[site] then replicas = merged(replicas, given[site]) end
     site.edits, site.adds, site.view = nil, nil, replicas
     changes[site.name] = replicas
   end
-  self.changed, self.originals = {}, {}
+  self.changed, self.given, self.originals = {}, {}, {}
   return changes, changed
 end
 

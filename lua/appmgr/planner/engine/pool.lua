@@ -12,23 +12,29 @@ local ports = require("appmgr.planner.rules.ports")
 local Pool = {}
 Pool.__index = Pool
 
--- Of so many classes for each node, on average, it is remembered whether there is room.
+local put = Ranking.put
+
+-- Of so many classes for each node, on average, it is remembered what they are worth.
 local MAX_CLASSES_PER_NODE = 8
 
 --- @tparam Board board
 -- @tparam Kind kind
 -- @tparam[opt] {integer,...} ids of the nodes it is about; else all
 -- @tparam[opt] Book book of what the policy says; else one of its own
--- @treturn Pool `groups`: nodes that affinity, spread and relations see alike; `ranking`, `node` (one of them) each
+-- @treturn Pool `groups`: nodes that affinity, spread and relations see alike; `ranking`, `node` (one of them) each;
+--   `ranking`: of all nodes where there are no groups
 function Pool.new(board, kind, ids, book)
   local self = setmetatable({
     board = board, kind = kind, ids = ids, answers = board:answers(kind), groups = {}, version = {}, marked = {},
-    fits = {}, fits_count = 0, book = book or Book.new(board), max_total = board.limits.max_replicas_per_node,
+    worth = {}, worth_count = 0, book = book or Book.new(board), max_total = board.limits.max_replicas_per_node,
   }, Pool)
+  -- Whether nodes of one class that are alike to the policy are worth the same.
+  self.is_by_class = not kind.ports and not self.book.is_global
   if kind.is_grouped then
     self.group_of, self.by_key = {}, {}
   else
-    self.groups[1] = { ranking = Ranking.new() }
+    self.ranking = Ranking.new()
+    self.groups[1] = { ranking = self.ranking }
   end
   return self
 end
@@ -49,33 +55,23 @@ end
 -- @tparam integer id of a live node
 -- @treturn Ranking
 function Pool:ranking_of(id)
-  if not self.group_of then return self.groups[1].ranking end
-  return (self.group_of[id] or group_for(self, id)).ranking
+  return self.ranking or (self.group_of[id] or group_for(self, id)).ranking
 end
 
-local function has_room(self, class)
+-- Whether a node of a class has room for one more, ports aside.
+local function fits(self, class)
   if class.total >= self.max_total then return false end
   local kind, free = self.kind, class.free
-  local amounts, is_default = kind.amounts, kind.is_default
-  for position, name in ipairs(kind.names) do
-    local have, amount = free[name], amounts[position]
+  local names, amounts, is_default = kind.names, kind.amounts, kind.is_default
+  for position = 1, #names do
+    local have, amount = free[names[position]], amounts[position]
     if amount > 0 and (have or is_default[position] and amount or 0) < amount then return false end
   end
   return true
 end
 
-local function learn_room(self, class)
-  if self.fits_count > MAX_CLASSES_PER_NODE * self.board.count then self.fits, self.fits_count = {}, 0 end
-  local fits = has_room(self, class)
-  self.fits[class], self.fits_count = fits, self.fits_count + 1
-  return fits
-end
-
---- Whether the node has the ports that are wanted.
--- @tparam integer id
--- @treturn boolean
-function Pool:fits_ports(id)
-  if not self.kind.ports then return true end
+-- Whether the node has the ports that are wanted.
+local function fits_ports(self, id)
   local site = self.board.by_id[id]
   return ports.assign(self.kind.ports, site.in_use, site.node.ports, "") ~= nil
 end
@@ -84,10 +80,45 @@ end
 -- @tparam integer id of a live node
 -- @treturn boolean
 function Pool:has_room(id)
-  local class = self.board.class[id]
-  local fits = self.fits[class]
-  if fits == nil then fits = learn_room(self, class) end
-  return fits and (not self.kind.ports or self:fits_ports(id))
+  return fits(self, self.board.class[id]) and (not self.kind.ports or fits_ports(self, id))
+end
+
+-- Remembers what nodes are worth that are of one class and alike to the policy.
+local function remember(self, id, class, score)
+  local board = self.board
+  if self.worth_count > MAX_CLASSES_PER_NODE * board.count then self.worth, self.worth_count = {}, 0 end
+  local static = board.static[id] or board:static_of(id)
+  local by_class = self.worth[static]
+  if not by_class then
+    by_class = {}
+    self.worth[static] = by_class
+  end
+  by_class[class], self.worth_count = score, self.worth_count + 1
+end
+
+local verdict = Book.verdict
+
+local function find_out(self, asker, id)
+  local board, answers = self.board, self.answers
+  local answer = answers[id]
+  if answer == nil then answer = board:ask(answers, self.kind, id) end
+  if not answer then return false end
+  local class = board.class[id]
+  -- Many nodes one after the other are of one class.
+  if class ~= self.last_class then self.last_class, self.last_fits = class, fits(self, class) end
+  local has_room = self.last_fits and (not self.kind.ports or fits_ports(self, id))
+  local score = has_room and verdict(self.book, asker, id, class)
+  if self.is_by_class and not board.tells_apart then remember(self, id, class, score) end
+  return score
+end
+
+-- Called for every change of a node by every pool that is in use; as are those below, which is why they are no methods.
+local function evaluate(self, asker, id)
+  local board = self.board
+  local known = self.worth[board.static[id]]
+  local score = known and known[board.class[id]]
+  if score ~= nil and self.answers[id] then return score end
+  return find_out(self, asker, id)
 end
 
 --- What a node is worth: may ask the policy, so only within its limits.
@@ -95,56 +126,61 @@ end
 -- @tparam integer id
 -- @treturn number|false false when it can take nothing
 function Pool:evaluate(asker, id)
-  local answer = self.answers[id]
-  if answer == nil then answer = self.board:ask(self.answers, self.kind, id) end
-  if not answer or not self:has_room(id) then return false end
-  return self.book:verdict(asker, id, self.board.class[id])
+  return evaluate(self, asker, id)
 end
 
---- Gives a node the place it has now.
-function Pool:refresh(asker, id)
-  local score = self:evaluate(asker, id)
+-- Gives a node the place it has now.
+local function refresh(self, asker, id)
+  local score, ranking = evaluate(self, asker, id), self.ranking
   self.version[id] = self.board.version[id]
   if score then
-    self:ranking_of(id):put(id, score)
-  elseif self.group_of then
-    local group = self.group_of[id]
-    if group then group.ranking:remove(id) end
+    put(ranking or self:ranking_of(id), id, score)
   else
-    self.groups[1].ranking:remove(id)
+    ranking = ranking or self.group_of[id] and self.group_of[id].ranking
+    if ranking then ranking:remove(id) end
   end
 end
 
-local function fill_one(self, asker, id)
-  local score = self:evaluate(asker, id)
-  self.version[id] = self.board.version[id]
-  if not score then return end
-  local ranking = self:ranking_of(id)
-  if not ranking.is_filling then ranking:start_filling() end
-  ranking:put(id, score)
+-- Ranks all nodes of the pool, which is in no order yet.
+local function rank_all(self, ids, scores)
+  if self.ranking then
+    self.ranking = Ranking.of(ids, scores)
+    self.groups[1].ranking = self.ranking
+    return
+  end
+  local parts = {}
+  for position, id in ipairs(ids) do
+    local group = self.group_of[id] or group_for(self, id)
+    local part = parts[group] or { ids = {}, scores = {} }
+    parts[group], part.ids[#part.ids + 1], part.scores[#part.scores + 1] = part, id, scores[position]
+  end
+  for group, part in pairs(parts) do group.ranking = Ranking.of(part.ids, part.scores) end
 end
 
 --- Asks about every node.
 function Pool:fill(asker)
-  if self.ids then
-    for _, id in ipairs(self.ids) do fill_one(self, asker, id) end
-  else
-    for id = 1, self.board.count do fill_one(self, asker, id) end
+  local ids, scores, own, version = {}, {}, self.version, self.board.version
+  for position = 1, self.ids and #self.ids or self.board.count do
+    local id = self.ids and self.ids[position] or position
+    local score = evaluate(self, asker, id)
+    own[id] = version[id]
+    if score then ids[#ids + 1], scores[#scores + 1] = id, score end
   end
-  for _, group in ipairs(self.groups) do group.ranking:finish_filling() end
+  rank_all(self, ids, scores)
   self.cursor = self.board.log_start + #self.board.log
 end
 
 --- Asks about every node that is still in it, whose scores all can have changed.
 function Pool:rescore(asker)
+  local ids, scores = {}, {}
   for _, group in ipairs(self.groups) do
-    local ranking, fresh = group.ranking, Ranking.new()
-    for id in pairs(ranking.score) do
-      local score = self:evaluate(asker, id)
-      if score then fresh:put(id, score) end
+    for id in pairs(group.ranking.score) do
+      local score = evaluate(self, asker, id)
+      if score then ids[#ids + 1], scores[#scores + 1] = id, score end
     end
-    group.ranking = fresh
+    group.ranking = Ranking.new()
   end
+  rank_all(self, ids, scores)
 end
 
 --- Notes that a node's place is one for the task of the moment only.
@@ -164,7 +200,7 @@ end
 --- A node is not what it was, or is not there any more.
 function Pool:forget(id)
   leave_group(self, id)
-  if not self.group_of then self.groups[1].ranking:remove(id) end
+  if self.ranking then self.ranking:remove(id) end
   self.version[id], self.answers[id] = nil, nil
   self.book:forget(id)
 end
@@ -172,7 +208,7 @@ end
 local function catch_up_all(self, asker)
   local version, own, answers = self.board.version, self.version, self.answers
   for id = 1, self.board.count do
-    if answers[id] ~= false and own[id] ~= version[id] then self:refresh(asker, id) end
+    if answers[id] ~= false and own[id] ~= version[id] then refresh(self, asker, id) end
   end
 end
 
@@ -181,7 +217,7 @@ function Pool:catch_up(asker)
   if not self.cursor then return self:fill(asker) end
   local board, marked = self.board, self.marked
   self.marked = {}
-  for _, id in ipairs(marked) do self:refresh(asker, id) end
+  for _, id in ipairs(marked) do refresh(self, asker, id) end
   local log, version, own, answers = board.log, board.version, self.version, self.answers
   local from = self.cursor - board.log_start
   if from < 0 or #log - from > 2 * board.count then
@@ -189,7 +225,7 @@ function Pool:catch_up(asker)
   else
     for position = from + 1, #log do
       local id = log[position]
-      if answers[id] ~= false and own[id] ~= version[id] then self:refresh(asker, id) end
+      if answers[id] ~= false and own[id] ~= version[id] then refresh(self, asker, id) end
     end
   end
   self.cursor = board.log_start + #log

@@ -33,7 +33,9 @@ end
 
 -- What the policy may look at of a task: equal keys, equal answers.
 local function seen_key(self, kind, task)
-  local parts = { self.looks_at_kind and kind.key or "" }
+  local kind_key = self.looks_at_kind and kind.key or ""
+  if #self.fields == 0 then return kind_key end
+  local parts = { kind_key }
   for _, name in ipairs(self.fields) do parts[#parts + 1] = task[name] end
   return canonical.of(parts)
 end
@@ -47,13 +49,27 @@ local function book_for(self, key)
   return book
 end
 
+-- So that it is found no more.
+local function unlist(self, pool)
+  local pools = self.by_kind[pool.kind.key]
+  if not pools or pools[pool.seen] ~= pool then return end
+  pools[pool.seen] = nil
+  if not next(pools) then self.by_kind[pool.kind.key] = nil end
+end
+
 local function forget_oldest(self)
   local oldest
   for position, pool in ipairs(self.list) do
     if not oldest or pool.used_at < self.list[oldest].used_at then oldest = position end
   end
-  local pool = table.remove(self.list, oldest)
-  if self.by_key[pool.key] == pool then self.by_key[pool.key] = nil end
+  unlist(self, table.remove(self.list, oldest))
+end
+
+local function make(self, kind, seen)
+  while #self.list > 0 and (#self.list + 1) * self.board.count > MAX_REMEMBERED do forget_oldest(self) end
+  local pool, pools = Pool.new(self.board, kind, nil, book_for(self, seen)), self.by_kind[kind.key] or {}
+  self.by_kind[kind.key], pools[seen], pool.seen, self.list[#self.list + 1] = pools, pool, seen, pool
+  return pool
 end
 
 --- The pool for a task.
@@ -62,15 +78,8 @@ end
 -- @treturn Pool
 function Pools:get(kind, task)
   follow_noted(self)
-  local seen = seen_key(self, kind, task)
-  local key = kind.key .. "/" .. seen
-  local pool = self.by_key[key]
-  if not pool then
-    while #self.list > 0 and (#self.list + 1) * self.board.count > MAX_REMEMBERED do forget_oldest(self) end
-    pool = Pool.new(self.board, kind, nil, book_for(self, seen))
-    pool.key = key
-    self.by_key[key], self.list[#self.list + 1] = pool, pool
-  end
+  local seen, pools = seen_key(self, kind, task), self.by_kind[kind.key]
+  local pool = pools and pools[seen] or make(self, kind, seen)
   self.turn = self.turn + 1
   pool.used_at = self.turn
   return pool
@@ -81,12 +90,13 @@ function Pools:drop(pool)
   for position, known in ipairs(self.list) do
     if known == pool then table.remove(self.list, position) break end
   end
-  if self.by_key[pool.key] == pool then self.by_key[pool.key] = nil end
+  unlist(self, pool)
 end
 
 --- Forgets all.
 function Pools:clear()
-  self.by_key, self.list = {}, {}
+  -- By the kind's key, and by what the policy sees.
+  self.by_kind, self.list = {}, {}
   -- A book goes when no pool uses it.
   self.books = setmetatable({}, { __mode = "v" })
 end

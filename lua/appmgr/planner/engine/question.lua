@@ -1,10 +1,13 @@
 --- One question: on which nodes do the replicas of one task go? Runs within the
 -- limits of the policy, and may be cut off at any moment: what it leaves behind is then counted anew.
 local Classes = require("appmgr.planner.engine.classes")
+local Ranking = require("appmgr.planner.engine.ranking")
 local ports = require("appmgr.planner.rules.ports")
 local surroundings = require("appmgr.planner.engine.surroundings")
 
 local M = {}
+
+local put, top = Ranking.put, Ranking.top
 
 -- Whether a node has no room for another replica of this task, whatever else it has room for.
 local function is_full(question, id)
@@ -13,13 +16,21 @@ end
 
 -- The best node of a group. A full one that comes to the top is put aside until the task is done.
 local function top_of(question, ranking)
-  local id, score = ranking:top()
+  local id, score = top(ranking)
   while id and is_full(question, id) do
-    question.pool:mark(id)
+    local aside = question.aside
+    local count = #aside
+    aside[count + 1], aside[count + 2], aside[count + 3] = ranking, id, score
     ranking:remove(id)
-    id, score = ranking:top()
+    id, score = top(ranking)
   end
   return id, score
+end
+
+-- For other tasks they are as good as before.
+local function put_back(question)
+  local aside = question.aside
+  for position = 1, #aside, 3 do put(aside[position], aside[position + 1], aside[position + 2]) end
 end
 
 -- What the task's own wishes say of a group; nil when its relations forbid it.
@@ -45,8 +56,8 @@ local function best_of_groups(question)
 end
 
 local function best(question)
-  if question.pool.group_of then return best_of_groups(question) end
-  local ranking = question.pool.groups[1].ranking
+  local ranking = question.pool.ranking
+  if not ranking then return best_of_groups(question) end
   return top_of(question, ranking), ranking, 0
 end
 
@@ -58,8 +69,8 @@ end
 
 -- A score that counts the task's own replicas is asked for again, for this task alone.
 local function own_score(question, id)
-  local site, count = question.board.by_id[id], question.staying[id] or 0
-  if count == 0 or not question.counts_own then return question.pool:evaluate(question.asker, id) end
+  local site, count = question.board.by_id[id], question.staying[id]
+  if not count then return question.pool:evaluate(question.asker, id) end
   question.board:show(site)
   site.visible.task_replicas = count
   local score = question.pool:has_room(id) and question.pool.book:ask(question.asker, site)
@@ -68,9 +79,8 @@ local function own_score(question, id)
 end
 
 local function rank_own(question, ranking, id)
-  if is_full(question, id) then return ranking:remove(id) end
-  local score = own_score(question, id)
-  if score then ranking:put(id, score) else ranking:remove(id) end
+  local score = not is_full(question, id) and own_score(question, id)
+  if score then put(ranking, id, score) else ranking:remove(id) end
 end
 
 local function rescore_all(question)
@@ -89,11 +99,12 @@ local function take(question, id, ranking)
   end
   pool:mark(id)
   -- Whoever is cut off below this line finds here what has to be counted anew.
-  question.chosen[position], question.ports[position] = site, given or false
+  question.chosen[position], question.ports[position] = site, given
   board:step(site, Classes.COME, question.room)
   if given then site:count_ports(given, 1) end
   if question.is_global then board:show_replicas() end
-  question.own[id], question.staying[id] = (question.own[id] or 0) + 1, (question.staying[id] or 0) + 1
+  question.own[id] = (question.own[id] or 0) + 1
+  if question.counts_own then question.staying[id] = (question.staying[id] or 0) + 1 end
   if pool.group_of then note_own(question, site.node) end
   if question.is_global then
     rescore_all(question)
@@ -104,7 +115,6 @@ end
 
 -- Nodes that hold some of the task already have a score of their own for it.
 local function rank_holders(question)
-  if not question.counts_own then return end
   for id in pairs(question.staying) do
     local ranking = question.pool:ranking_of(id)
     if ranking.score[id] then
@@ -123,6 +133,8 @@ function M.peek(question)
   question.pool:catch_up(question.asker)
   rank_holders(question)
   local id, ranking, wish_score = best(question)
+  put_back(question)
+  question.aside = {}
   question.pool:end_use()
   if id then return id, ranking.score[id], wish_score end
 end
@@ -147,7 +159,7 @@ end
 
 --- Puts right what `worth_of_own` was cut off in.
 -- @tparam table question
-function M.put_back(question)
+function M.put_down(question)
   local site = question.lifted
   if not site then return end
   site.class, site.record, site.visible, question.lifted = question.lifted_class, nil, nil, nil
@@ -156,9 +168,9 @@ end
 --- Chooses nodes, and counts what they get. To be run by Policy:run.
 -- @tparam table question `board`, `pool`, `kind`, `name` of the task, `asker` (see Pool.evaluate), `count` (how many at
 --   most), `limit` (of the task per node), `own` and `staying` (replicas of the task by node's id: all, and those that
---   stay), `denied` (set of ids), `around` (see surroundings.of), `tally` (of spread, nil without),
+--   stay where the score looks at them), `denied` (set of ids), `around` (see surroundings.of), `tally` (of spread, nil without),
 --   `slots` (numbers that will be given), `room` (see Classes:room), `counts_own` (whether the score looks at the task's own
---   replicas), `is_global`; gets `chosen` (sites) and `ports` (false where none are wanted)
+--   replicas), `is_global`, `aside` (empty); gets `chosen` (sites) and `ports` (by position, where any are wanted)
 function M.choose(question)
   if question.is_global then question.board:show_replicas() end
   question.pool:catch_up(question.asker)
@@ -168,6 +180,7 @@ function M.choose(question)
     if not id then break end
     take(question, id, ranking)
   end
+  put_back(question)
   question.pool:end_use()
   return true
 end

@@ -1,6 +1,5 @@
 --- One node as the engine keeps it: what it is, what the store says it holds,
 -- and what a decision changes in that. Its numbers are its class, see classes.lua.
-local assignment = require("appmgr.assignment")
 local ports_rule = require("appmgr.planner.rules.ports")
 local record = require("appmgr.planner.record")
 
@@ -10,22 +9,30 @@ Site.__index = Site
 --- @tparam string name
 -- @treturn Site `name`; `node` (nil while it is not alive), `status`, `held` (replicas by the store's account; false when
 --   they cannot be read), `index`, `marks`; `view` (replicas that all counts are about); `id` (its place in the order of
---   names, nil while it is not alive); `class`; `in_use` (how often each port is); `edits` and `adds` of the decision that is
---   being made
+--   names, nil while it is not alive); `class`; `in_use` (how often each port is); `edits` and `adds` (holders) of the
+--   decision that is being made
 function Site.new(name)
   return setmetatable({ name = name, view = {}, in_use = {}, marks = {}, index = 0 }, Site)
 end
+
+local NOTHING = {}
+
+-- What a node's record shows, made when the policy first looks at it: most look at little, and there are thousands of nodes.
+local shown = {
+  __index = function(values, key)
+    local site = values.site
+    if key == "position" then return values.position_of(site) end
+    if key == "name" then return site.node.name end
+    return record.map(site.node[key] or NOTHING, true)
+  end,
+}
 
 --- The record a policy sees, made when it is first looked at.
 -- @tparam Policy policy
 -- @tparam function position (site) → from 0 in the order of names; asked when somebody looks at it
 -- @treturn table
 function Site:introduce(policy, position)
-  local node = self.node
-  self.record, self.visible = policy.new_node(setmetatable({
-    name = node.name, labels = record.map(node.labels, true), capacity = record.map(node.capacity, true),
-    load = record.map(node.load or {}, true),
-  }, { __index = function(_, key) return key == "position" and position(self) or nil end }))
+  self.record, self.visible = policy.new_node(setmetatable({ site = self, position_of = position }, shown))
   self.visible.task_replicas = policy.reads["node.task_replicas"] and 0 or nil
   return self.record
 end
@@ -62,19 +69,24 @@ function Site:clear_ports()
   for number in pairs(self.node and self.node.reserved_ports or {}) do change_count(self.in_use, number, 1) end
 end
 
---- What it holds with the changes of the decision that is being made.
--- @treturn {replica,...} sorted
-function Site:current()
+--- What is left of what the store says it holds, in the same order.
+-- @treturn {replica,...} the caller's to change
+function Site:kept()
   local list, edits = {}, self.edits
+  if not edits then return table.move(self.view, 1, #self.view, 1, list) end
   for _, replica in ipairs(self.view) do
     local now = replica
-    if edits and edits[replica] ~= nil then now = edits[replica] end
+    if edits[replica] ~= nil then now = edits[replica] end
     if now then list[#list + 1] = now end
   end
-  if self.adds then
-    for _, replica in ipairs(self.adds) do list[#list + 1] = replica end
-    table.sort(list, assignment.before)
-  end
+  return list
+end
+
+--- What it holds with the changes of the decision that is being made.
+-- @treturn {replica,...} what was added comes last
+function Site:current()
+  local list = self:kept()
+  for _, holder in ipairs(self.adds or {}) do list[#list + 1] = holder.replica end
   return list
 end
 

@@ -25,6 +25,9 @@ local function intersect(a, b)
   return a
 end
 
+-- Of a task that has to do with no other: there are many.
+local NONE = { rules = {}, counts = {}, denied = {}, labels = {}, one_per_node = false, all = {} }
+
 -- Whether a relation asks to be where the task itself is, which is nowhere before the first.
 local function is_first(rule, name, counts)
   return rule.kind == "with" and rule.task == name and next(counts) == nil
@@ -33,13 +36,14 @@ end
 --- Looks around for a task.
 -- @tparam Engine engine
 -- @tparam Job job
--- @treturn table `rules` per label, and `counts` for each of them by place; `only`: ids of the only nodes that it may be
---   on, nil when it may be anywhere; `denied`: set of ids; `one_per_node`: whether it keeps apart from itself; `labels`:
---   set of those that the rules look at; `all`: every rule with its counts
+-- @treturn table not the caller's to change: `rules` per label, and `counts` for each of them by place; `only`: ids of the
+--   only nodes that it may be on, nil when it may be anywhere; `denied`: set of ids; `one_per_node`: whether it keeps apart
+--   from itself; `labels`: set of those that the rules look at; `all`: every rule with its counts
 function M.of(engine, job)
-  local found = { rules = {}, counts = {}, denied = {}, labels = {}, one_per_node = false, all = {} }
+  if not job.kind.relations and not engine.jobs:is_kept_apart(job.name) then return NONE end
   local rules = engine:kept_apart_from(job.name)
   for _, rule in ipairs(job.kind.relations or {}) do rules[#rules + 1] = rule end
+  local found = { rules = {}, counts = {}, denied = {}, labels = {}, one_per_node = false, all = {} }
   for _, rule in ipairs(rules) do
     local counts, ids = count_places(engine, rule)
     found.all[#found.all + 1] = { rule = rule, counts = counts }

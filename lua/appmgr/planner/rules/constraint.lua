@@ -85,8 +85,8 @@ function M.compile(task)
   local compiled = { key = table.concat(keys, ";"), labels = labels_of(rules) }
 
   function compiled.check(node)
-    for _, rule in ipairs(rules) do
-      local reason = rule.unmet(node)
+    for position = 1, #rules do
+      local reason = rules[position].unmet(node)
       if reason then return reason end
     end
     return nil
