@@ -129,7 +129,7 @@ function M.question(run, job, state, ids)
     staying = counts_own and count_staying(state) or NOBODY, counts_own = counts_own,
     count = math.min(#state.to_place, run.starts_left), limit = around.one_per_node and 1 or M.limit_of(job.task), around = around,
     denied = board:denied(job, around.denied), slots = state.to_place, is_global = policy.is_global,
-    room = board.classes:room(job.kind), chosen = {}, ports = {}, aside = {}, tally = tally_of(run, job, state), asker = asker,
+    room = board.classes:room(job.kind), chosen = {}, ports = {}, tally = tally_of(run, job, state), asker = asker,
   }
   if around.only then ids = sorted_ids(around.only) end
   asked.is_kept = not ids and not policy.is_global

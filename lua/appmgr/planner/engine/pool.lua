@@ -129,14 +129,19 @@ function Pool:evaluate(asker, id)
   return evaluate(self, asker, id)
 end
 
+-- The ranking in which a node may be; nil for one that was never in any.
+local function known_ranking(self, id)
+  return self.ranking or self.group_of[id] and self.group_of[id].ranking
+end
+
 -- Gives a node the place it has now.
 local function refresh(self, asker, id)
-  local score, ranking = evaluate(self, asker, id), self.ranking
+  local score = evaluate(self, asker, id)
   self.version[id] = self.board.version[id]
   if score then
-    put(ranking or self:ranking_of(id), id, score)
+    put(self.ranking or self:ranking_of(id), id, score)
   else
-    ranking = ranking or self.group_of[id] and self.group_of[id].ranking
+    local ranking = known_ranking(self, id)
     if ranking then ranking:remove(id) end
   end
 end
@@ -212,12 +217,29 @@ local function catch_up_all(self, asker)
   end
 end
 
+-- Puts right the places that were for one task only. Tasks that are alike often have the same nodes: a node that was put aside
+-- for the one before, and would be for this one, stays aside.
+local function return_marked(self, asker, is_out, question)
+  local marked, still = self.marked, {}
+  self.marked = still
+  for _, id in ipairs(marked) do
+    local ranking = known_ranking(self, id)
+    if ranking and not ranking.score[id] and is_out(question, id) then
+      still[#still + 1] = id
+    else
+      refresh(self, asker, id)
+    end
+  end
+end
+
 --- Puts right what has changed since it was last used.
-function Pool:catch_up(asker)
+-- @tparam table asker see Book.verdict
+-- @tparam function is_out (question, id) → whether the node is not wanted anyway
+-- @tparam table question
+function Pool:catch_up(asker, is_out, question)
   if not self.cursor then return self:fill(asker) end
-  local board, marked = self.board, self.marked
-  self.marked = {}
-  for _, id in ipairs(marked) do refresh(self, asker, id) end
+  return_marked(self, asker, is_out, question)
+  local board = self.board
   local log, version, own, answers = board.log, board.version, self.version, self.answers
   local from = self.cursor - board.log_start
   if from < 0 or #log - from > 2 * board.count then

@@ -14,23 +14,15 @@ local function is_full(question, id)
   return question.denied[id] or (question.own[id] or 0) >= question.limit
 end
 
--- The best node of a group. A full one that comes to the top is put aside until the task is done.
+-- The best node of a group. A full one that comes to the top is put aside until a task comes that may have it.
 local function top_of(question, ranking)
   local id, score = top(ranking)
   while id and is_full(question, id) do
-    local aside = question.aside
-    local count = #aside
-    aside[count + 1], aside[count + 2], aside[count + 3] = ranking, id, score
+    question.pool:mark(id)
     ranking:remove(id)
     id, score = top(ranking)
   end
   return id, score
-end
-
--- For other tasks they are as good as before.
-local function put_back(question)
-  local aside = question.aside
-  for position = 1, #aside, 3 do put(aside[position], aside[position + 1], aside[position + 2]) end
 end
 
 -- What the task's own wishes say of a group; nil when its relations forbid it.
@@ -170,17 +162,16 @@ end
 --   most), `limit` (of the task per node), `own` and `staying` (replicas of the task by node's id: all, and those that
 --   stay where the score looks at them), `denied` (set of ids), `around` (see surroundings.of), `tally` (of spread, nil without),
 --   `slots` (numbers that will be given), `room` (see Classes:room), `counts_own` (whether the score looks at the task's own
---   replicas), `is_global`, `aside` (empty); gets `chosen` (sites) and `ports` (by position, where any are wanted)
+--   replicas), `is_global`; gets `chosen` (sites) and `ports` (by position, where any are wanted)
 function M.choose(question)
   if question.is_global then question.board:show_replicas() end
-  question.pool:catch_up(question.asker)
+  question.pool:catch_up(question.asker, is_full, question)
   rank_holders(question)
   while #question.chosen < question.count do
     local id, ranking = best(question)
     if not id then break end
     take(question, id, ranking)
   end
-  put_back(question)
   question.pool:end_use()
   return true
 end
