@@ -3,7 +3,7 @@
 local M = {}
 
 --- So much time of the processor may go into questions that failed.
-local MAX_WASTED_S <const> = 10
+local MAX_WASTED_S <const> = 5
 
 --- @tparam Policy policy
 -- @tparam function tell (name of the task)

@@ -184,3 +184,39 @@ describe("the cluster's report", function()
     has(run({ "nodes" }, { core = fake_core({ type = "error", message = "no" }) }).err, "the planner refused a message: no")
   end)
 end)
+
+describe("plan", function()
+  local function step(what, slot) return { node = "alpha", task = "web", slot = slot, step = what, version = "abcdef0123" } end
+
+  local function answer(next_steps, way_fields)
+    local function rows(name, steps) return #steps > 0 and { { name = name, steps = steps } } or {} end
+    local all = { step("update", 0), step("end", 1) }
+    local way = { steps = 2, is_whole = true, outcome = "ok", pending = {}, nodes = rows("alpha", all), tasks = rows("web", all) }
+    for name, value in pairs(way_fields or {}) do way[name] = value end
+    return {
+      type = "plan", index = 7, restraints = {}, confirm = {}, pending = {}, outcome = "ok", way = way,
+      nodes = rows("alpha", next_steps), tasks = rows("web", next_steps),
+    }
+  end
+
+  local function plan(...) return run({ "plan" }, { core = fake_core(answer(...)) }).out end
+
+  it("shows the next step, and below it where that ends", function()
+    assert.equal(table.concat({
+      "node alpha", "  ~ web.0  gets version abcdef01", "task web", "  ~ slot 0 on alpha  gets version abcdef01", "",
+      "in the end, after 2 steps:", "node alpha", "  ~ web.0  gets version abcdef01", "  - web.1", "task web",
+      "  ~ slot 0 on alpha  gets version abcdef01", "  - slot 1 on alpha", "", "index: 7", "",
+    }, "\n"), plan({ step("update", 0) }))
+  end)
+
+  it("says when nothing would change, now or later", function()
+    assert.equal("nothing would change\nindex: 7\n", plan({}, { steps = 0 }))
+    has(plan({}), "nothing would change\n\nin the end, after 2 steps:\n")
+  end)
+
+  it("says when the way was not gone to its end", function()
+    has(plan({}, { is_whole = false, steps = 2000 }), "after 2000 steps, which are not all:\n")
+    has(plan({}, { is_whole = false, steps = 1, outcome = "error", outcome_message = "x:1: no" }),
+      "after 1 step the policy fails (error: x:1: no); until then:\n")
+  end)
+end)

@@ -38,7 +38,10 @@ local function read_tasks(context, paths)
   local tasks = task_files.read_all(context, paths)
   if not tasks then return nil end
   local list = {}
-  for index, one in ipairs(tasks) do list[index] = { name = one.name, text = one.document } end
+  for index, one in ipairs(tasks) do
+    list[index] = { name = one.name, text = one.document }
+    for _, warning in ipairs(one.warnings) do context:warn("appmgr: " .. warning) end
+  end
   return json.array(list)
 end
 
