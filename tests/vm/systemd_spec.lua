@@ -228,7 +228,7 @@ ExecStart=/usr/bin/appmgr agent --await-keeper --config %h/appmgr.json --state-d
       local row = own()
       return row.pid == before.pid and row.limits_enforced.memory_mb == "cgroup"
     end)
-    as_ann("systemctl --user stop agent keeper && appmgr-keeper stop --state-dir $HOME/kept")
+    as_ann("systemctl --user stop agent && appmgr-keeper stop --state-dir $HOME/kept && systemctl --user stop keeper")
     assert.equal("", machine.find("sleep 100000[56]"))
   end)
 end)
