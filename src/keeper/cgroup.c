@@ -139,15 +139,18 @@ int cgroup_open_in(const char *directory, const char *name)
     return error;
 }
 
-/* Where this process's own cgroup is. Returns 0 or -errno, after saying why not. */
-static int find_own(char *path, size_t size)
+/* Where the cgroup of a process ("self", or its number) is. Returns 0 or -errno, after saying why not. */
+static int find_of(const char *process, char *path, size_t size)
 {
     static char mountinfo[64 << 10], own[4 << 10];
+    char file[48];
     int error;
 
+    snprintf(file, sizeof file, "/proc/%s/cgroup", process);
+
     if (cgroup_read(AT_FDCWD, "/proc/self/mountinfo", mountinfo, sizeof mountinfo) != 0 ||
-        cgroup_read(AT_FDCWD, "/proc/self/cgroup", own, sizeof own) != 0)
-        return refuse(-errno, "cannot read", "/proc/self/cgroup");
+        cgroup_read(AT_FDCWD, file, own, sizeof own) != 0)
+        return refuse(-errno, "cannot read", file);
     error = cgroup_find(mountinfo, own, path, size);
     if (error)
         snprintf(why, sizeof why, "%s", error == -EROFS ? "the hierarchy of cgroups v2 is mounted read-only"
@@ -159,15 +162,31 @@ static int find_own(char *path, size_t size)
 int cgroup_open(const char *name)
 {
     static char path[PATH_MAX];
-    int error = find_own(path, sizeof path);
+    int error = find_of("self", path, sizeof path);
 
     return error ? error : cgroup_open_in(path, name);
+}
+
+int cgroup_open_where(pid_t pid, const char *name)
+{
+    static char path[PATH_MAX];
+    char number[16], part[NAME_SIZE];
+    char *end = NULL;
+
+    snprintf(number, sizeof number, "%d", (int)pid);
+    snprintf(part, sizeof part, "/%s/%s", name, prefix);
+    if (find_of(number, path, sizeof path) == 0)
+        end = strstr(path, part);
+    if (!end)
+        return -ENOENT;
+    *end = '\0';
+    return cgroup_open_in(path, name);
 }
 
 int cgroup_make_way(const char *name)
 {
     static char path[PATH_MAX];
-    int error = find_own(path, sizeof path);
+    int error = find_of("self", path, sizeof path);
 
     if (!error && (error = cgroup_home_give_back(path, name)) != 0)
         refuse(error, "controllers cannot be taken back in", path);

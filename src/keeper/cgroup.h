@@ -27,6 +27,9 @@ struct cgroup_watch {
  * -errno: cgroup_why() says what is in the way, and every other function then finds nothing. */
 int cgroup_open(const char *name);
 
+/* The same where a keeper of this name has put the process, wherever this one is. -ENOENT: it did not. */
+int cgroup_open_where(pid_t pid, const char *name);
+
 /* The same in a directory of the caller's choice. */
 int cgroup_open_in(const char *directory, const char *name);
 

@@ -145,11 +145,12 @@ static int step_aside(int home_fd, const char *name)
 static int clear_home(int home_fd, const char *name)
 {
     char inhabitants[64], self[32];
+    int error;
 
     if (faccessat(home_fd, "cgroup.type", F_OK, 0) != 0)
         return 0;
-    if (cgroup_read(home_fd, "cgroup.procs", inhabitants, sizeof inhabitants) != 0)
-        return -errno;
+    if ((error = cgroup_read(home_fd, "cgroup.procs", inhabitants, sizeof inhabitants)) != 0)
+        return error;
     snprintf(self, sizeof self, "%d\n", (int)getpid());
     return !*inhabitants ? 0 : strcmp(inhabitants, self) == 0 ? step_aside(home_fd, name) : -EBUSY;
 }

@@ -18,9 +18,22 @@ static const char *name_of(const char *mark)
     return name;
 }
 
+/* Another keeper may have had its place elsewhere: its own unit, when this one was started by hand or by an agent. What it
+ * started is still held together there. Only root may start further processes in it from here. */
+static bool open_where_children_are(const char *name)
+{
+    for (const struct child *child = table_first(); child && geteuid() == 0; child = child->next)
+        if (child->pid && !child->ended && cgroup_open_where(child->pid, name) == 0)
+            return true;
+    return false;
+}
+
 void containment_open(const char *mark)
 {
-    cgroup_open(name_of(mark));
+    const char *name = name_of(mark);
+
+    if (!open_where_children_are(name))
+        cgroup_open(name);
 }
 
 const char *containment_make_way(const char *mark)

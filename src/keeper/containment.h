@@ -6,7 +6,7 @@
 
 #include "child.h"
 
-/* Takes cgroups into use where that can be; `mark` ("NAME=value") sets this keeper apart on the machine. */
+/* Takes cgroups into use where that can be, and where the children of the keeper before are; `mark` ("NAME=value") sets this keeper apart on the machine. */
 void containment_open(const char *mark);
 
 /* Lets a service manager put the next keeper where the one before was. Returns NULL, or why it cannot. */

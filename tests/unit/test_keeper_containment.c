@@ -143,6 +143,43 @@ static void an_adopted_daemon_does_not_escape(void **state)
     is_taken_over_and_stopped("d", daemon);
 }
 
+static char elsewhere[600];
+
+/* As a keeper that was started by hand, when the one before had a unit of its own. */
+static void go_elsewhere(void)
+{
+    char path[640];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/cgroup.procs", elsewhere);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "0", 1) != 1)
+        _exit(126);
+    close(fd);
+}
+
+static void a_keeper_elsewhere_finds_the_cgroups_of_the_one_before(void **state)
+{
+    char base[512];
+    pid_t daemon;
+
+    need_cgroups();
+    need_root();
+    daemon = start_with_daemon("d", "exec sleep 1000");
+    snprintf(base, sizeof base, "%s", wire_text(&message, WIRE_TAG_CGROUP));
+    *strrchr(base, '/') = '\0';
+    snprintf(elsewhere, sizeof elsewhere, "%s.elsewhere", base);
+    assert_int_equal(mkdir(elsewhere, 0755), 0);
+    kill_keeper();
+    prepare_keeper = go_elsewhere;
+    revive();
+    prepare_keeper = NULL;
+    is_taken_over_and_stopped("d", daemon);
+    kill(keeper, SIGTERM);
+    assert_int_equal(wait_keeper(), 0);
+    WAIT_FOR(rmdir(elsewhere) == 0);
+}
+
 static void a_daemon_does_not_escape_an_upgrade(void **state)
 {
     pid_t daemon;
@@ -462,6 +499,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_successor_does_not_run_beside_a_daemon, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(a_daemon_ends_with_the_run_that_made_it, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(an_adopted_daemon_does_not_escape, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(a_keeper_elsewhere_finds_the_cgroups_of_the_one_before, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(a_daemon_does_not_escape_an_upgrade, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(what_was_left_while_no_keeper_looked_is_killed, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(a_cgroup_that_nobody_knows_is_cleared, begin_test, tear_down),

@@ -36,21 +36,36 @@ finish() {
   exit "$1"
 }
 
+finish_all() { if [ -s $failed_file ]; then finish 1; else finish 0; fi; }
+
 go_on() {
   echo "$1" > $stage_file
   sync
 }
 
-case $stage in
-first)
-  echo "kernel $(uname -r), $(systemctl --version | head -1), controllers $(cat /sys/fs/cgroup/cgroup.controllers)" | tell
+is_wanted() { grep -qx "$1" /var/lib/appmgr-vm/parts; }
+
+units() {
+  local name
   for name in test_cgroup test_keeper_containment test_keeper_death test_survey; do
     run $name delegated build/tests/unit/$name
   done
+}
+
+integration() {
+  local name
   for name in containment bad_application keeper; do
-    run "$name" delegated lua5.4 /usr/bin/busted --output=plainTerminal --lpath='./?.lua' "tests/integration/${name}_spec.lua"
+    run $name delegated lua5.4 /usr/bin/busted --output=plainTerminal --lpath='./?.lua' "tests/integration/${name}_spec.lua"
   done
-  [ ! -x /usr/local/bin/consul ] || run demo delegated scripts/demo.sh
+}
+
+case $stage in
+first)
+  echo "kernel $(uname -r), $(systemctl --version | head -1), controllers $(cat /sys/fs/cgroup/cgroup.controllers)" | tell
+  is_wanted units && units
+  is_wanted integration && integration
+  is_wanted demo && [ -x /usr/local/bin/consul ] && run demo delegated scripts/demo.sh
+  is_wanted systemd || finish_all
   run systemd spec vm/systemd
   go_on rebooted
   systemctl --no-block reboot ;;
@@ -60,5 +75,5 @@ rebooted)
   echo b > /proc/sysrq-trigger ;;
 crashed)
   APPMGR_VM_STAGE=$stage run "after a crash" spec vm/reboot
-  if [ -s $failed_file ]; then finish 1; else finish 0; fi ;;
+  finish_all ;;
 esac

@@ -4,8 +4,9 @@
 # what tests/vm/guest.sh says. Needs root: debootstrap does. The guest has no network; nothing of this machine is changed but for
 # the packages debootstrap and qemu-system-x86, which are installed where they are missing.
 #
-#   tests/vm/run.sh           everything: 10 to 15 minutes emulated, of these 2 for the first guest
-#   tests/vm/run.sh --fresh   makes the guest anew from packages
+#   tests/vm/run.sh                      everything
+#   tests/vm/run.sh systemd …            some of it: units, integration, demo, systemd (with the reboots)
+#   tests/vm/run.sh --fresh              makes the guest anew from packages
 #
 #   APPMGR_CACHE=/dir          where the guest is kept (1.2 GB)
 #   APPMGR_VM_RELEASE=trixie   Debian 13, whose systemd knows DelegateSubgroup=; else bookworm, whose does not
@@ -17,7 +18,8 @@ GUEST_PACKAGES=(systemd systemd-sysv libpam-systemd dbus udev kmod procps iprout
 TOOLS=(cmake ninja-build pkg-config gcc libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev libssl-dev libjson-c-dev libedit-dev
        libseccomp-dev lua5.4 lua-busted lua-luv lua-dkjson libcmocka-dev)
 HOST_PACKAGES=(debootstrap qemu-system-x86 e2fsprogs)
-MEMORY_MB=2048 CORES=2 LIMIT_S=2400
+MEMORY_MB=2048 CORES=2 LIMIT_S=3600
+PARTS=(units integration demo systemd)
 
 cache=${APPMGR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/appmgr}/vm/$RELEASE
 work=
@@ -71,6 +73,8 @@ put_in_appmgr() {
   git ls-files -z --cached --others --exclude-standard | tar --null -T - -c | tar -x -C "$root/src"
   chroot "$root" env BUILD_DIR=/src/build /src/scripts/build.sh -DAPPMGR_WERROR=ON
   if consul=$(scripts/consul.sh); then install -m 755 "$consul" "$root/usr/local/bin/consul"; fi
+  mkdir -p "$root/var/lib/appmgr-vm"
+  printf '%s\n' "${PARTS[@]}" > "$root/var/lib/appmgr-vm/parts"
   install -m 644 tests/vm/appmgr-vm.service "$root/etc/systemd/system/"
   chroot "$root" systemctl -q mask serial-getty@ttyS0.service # the line is the tests'
   chroot "$root" systemctl -q enable appmgr-vm.service
@@ -109,11 +113,15 @@ follow() {
 }
 
 [ "$(id -u)" -eq 0 ] || die "this needs root (debootstrap, chroot); run it in a container or with sudo"
-case ${1:-} in
-  --fresh) rm -rf "$cache/complete" ;;
-  '') ;;
-  *) die "unknown argument $1" ;;
-esac
+chosen=()
+for argument in "$@"; do
+  case $argument in
+    --fresh) rm -rf "$cache/complete" ;;
+    units|integration|demo|systemd) chosen+=("$argument") ;;
+    *) die "unknown argument $argument; known are --fresh ${PARTS[*]}" ;;
+  esac
+done
+[ ${#chosen[@]} -eq 0 ] || PARTS=("${chosen[@]}")
 mkdir -p "$cache"
 work=$(mktemp -d "$cache/run.XXXXXX")
 install_missing
