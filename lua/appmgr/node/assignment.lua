@@ -134,6 +134,25 @@ local function apply(self, replicas, decided)
   self.on_assignment(list, decided)
 end
 
+--- Uses all that was remembered, if nothing usable was said yet.
+local function recall_all(self)
+  if self.replicas and not self.is_partial or not self.remembered then return end
+  self.replicas, self.is_partial = self.remembered, false
+  apply(self, self.replicas, false)
+end
+
+--- Uses what was remembered of the slots that Consul names: it is known that they are this node's, and not with which content.
+local function recall_wanted(self)
+  if self.replicas or not self.remembered then return end
+  local named, list = {}, {}
+  for _, replica in ipairs(self.wanted) do named[slot_id(replica)] = not replica.leaving end
+  for _, replica in ipairs(self.remembered) do
+    if named[slot_id(replica)] then list[#list + 1] = replica end
+  end
+  self.replicas, self.is_partial = list, true
+  apply(self, list, false)
+end
+
 --- Writes what is in force, a moment later and once for many changes.
 local function save_later(self)
   if self.saving then return end
@@ -176,9 +195,9 @@ end
 local function complete(self, meta, incomplete)
   local verdict = self.cluster:check(meta)
   -- A store in doubt is followed by its meta, and `refresh` comes when the doubt is over.
-  if verdict == "mismatch" then return self:recall() end
+  if verdict == "mismatch" then return recall_all(self) end
   if verdict ~= "ok" and verdict ~= "adopted" then
-    self:recall()
+    recall_all(self)
     return retry_later(self)
   end
   self:tell("versions", nil)
@@ -232,18 +251,6 @@ local function refusal(self, answer)
   local is_missing = first.operation > 1 and first.message:find("doesn't exist", 1, true)
   if is_missing then return first.operation - 1, first.message end
   return nil, first.message
-end
-
---- Uses what was remembered of the slots that Consul names: it is known that they are this node's, and not with which content.
-local function recall_wanted(self)
-  if self.replicas or not self.remembered then return end
-  local named, list = {}, {}
-  for _, replica in ipairs(self.wanted) do named[slot_id(replica)] = not replica.leaving end
-  for _, replica in ipairs(self.remembered) do
-    if named[slot_id(replica)] then list[#list + 1] = replica end
-  end
-  self.replicas, self.is_partial = list, true
-  apply(self, list, false)
 end
 
 --- Reads meta and up to 63 versions; calls itself until none is left.
@@ -305,7 +312,7 @@ local function ask_whose_store(self)
     local entries = answer and (answer.status == 404 and {} or self.client.entries(answer.body))
     if err or not entries then return self:recall() end
     local verdict = self.cluster:check(entries[1] and entries[1].value)
-    if verdict ~= "ok" and verdict ~= "adopted" then return self:recall() end
+    if verdict ~= "ok" and verdict ~= "adopted" then return recall_all(self) end
     self.remembered = nil
     self.state:forget_assignment()
   end)
@@ -356,11 +363,10 @@ function Assignment:restore()
   self.remembered = replicas
 end
 
---- Uses what was remembered, if Consul has not said anything usable yet. Nothing is stopped by it.
+--- Uses what was remembered, if Consul has not said anything usable yet; once it has named slots, of these alone, as the
+-- others may be somebody else's by now. Nothing is stopped by it.
 function Assignment:recall()
-  if self.replicas and not self.is_partial or not self.remembered then return end
-  self.replicas, self.is_partial = self.remembered, false
-  apply(self, self.replicas, false)
+  if self.wanted then recall_wanted(self) else recall_all(self) end
 end
 
 --- Which assignment is acted on, for the leader to know.

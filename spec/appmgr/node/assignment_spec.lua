@@ -398,6 +398,19 @@ describe("the assignment", function()
       assert.equal(2, #last().list)
     end)
 
+    it("never comes back with slots that Consul has not named, whatever cannot be read afterwards", function()
+      kept.replicas[2] = { task = "web", slot = 1, version = hash, since = 5 }
+      assignment:restore()
+      assignment:start()
+      assign(web, { task = "other", slot = 0, version = hash, since = 1 })
+      assignment:recall() -- the versions take their time
+      assert.same({ 1, 0 }, { #last().list, last().list[1].slot })
+      transaction().reply(500, "rpc error")
+      deliver("garbage")
+      poll().fail("connect")
+      for _, told in ipairs(given) do assert.equal(1, #told.list) end
+    end)
+
     it("is used when a store that is in doubt has none", function()
       verdict = "mismatch"
       assignment:start()
