@@ -403,18 +403,20 @@ local function open_election(self)
 end
 
 --- Uses what is remembered when Consul cannot say soon what is to run. Where it does answer, and this node is not among the
--- live, its slots may be others' by now: then only its assignment tells.
+-- live, or somebody else has its name, its slots may be others' by now: then only its assignment tells.
 local function recall_later(self)
   local function recall()
     if not self.is_ending and not self.is_refused then self.assignment:recall() end
   end
+  local own_session = self.session:last_id()
   self.assignment:restore()
   self.recall_timer = self.core.timer.after(RECALL_MS, recall)
   self.probe = self.client:get("live/" .. self.node, {}, function(answer, err)
     self.probe = nil
     if err then return recall() end
     local entries = answer.status == 200 and self.client.entries(answer.body) or {}
-    if not (entries[1] and entries[1].session) then self.recall_timer:cancel() end
+    local holder = entries[1] and entries[1].session
+    if not holder or holder ~= own_session then self.recall_timer:cancel() end
   end)
 end
 

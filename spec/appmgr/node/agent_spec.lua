@@ -444,6 +444,25 @@ describe("an agent with Consul", function()
     assert.same({ "spawn own" }, fake.keeper.calls)
   end)
 
+  it("that starts while its name is held does not either when Consul takes its time to give it a session", function()
+    start()
+    assign(web())
+    fake.timer.advance(2000)
+    fake.signals.TERM()
+    fake.timer.advance(10)
+    fake.keeper.records, fake.keeper.calls = {}, {}
+    consul.expire(agent.session:id())
+    consul.store.sessions.twin = {}
+    consul.store:write("appmgr/live/alpha", "{}", "twin")
+    local respond = consul.http.respond
+    consul.http.respond = function(request)
+      if not request.url:find("/session/", 1, true) then respond(request) end
+    end
+    start()
+    fake.timer.advance(8000)
+    assert.same({ "spawn own" }, fake.keeper.calls)
+  end)
+
   it("that leaves while Consul is away ends in bounded time and says what stays there", function()
     fake.planner = fake_planner.new()
     start("{}")
