@@ -335,7 +335,8 @@ local function open_assignment(self)
       -- Also when no application changed: the leader may wait to hear that this assignment is known.
       self.report:changed()
     end,
-    on_absent = function() look_around(self) end,
+    session = function() return self.session:id() end,
+    on_taken_for_gone = function() look_around(self) end,
   })
 end
 

@@ -1,11 +1,12 @@
 --- Follows `assignment/<host>`: what this node is to run.
 --
---   long poll → parse → one read transaction (meta, versions that are lacking)
+--   long poll → parse → one read transaction (meta, still among the live?, versions that are lacking)
 --             → cluster check → on_assignment → kept in the state directory
 --
--- Only a document that was read whole, under the cluster id this node knows,
--- changes anything. An absent or unreadable one, a store in doubt, a failed
--- read: all leave what runs as it is, and are told as problems. A version that
+-- Only a document that was read whole, under the cluster id this node knows, by
+-- a node that is still among the live, changes anything. An absent or unreadable one, a store in doubt, a failed
+-- read: all leave what runs as it is, and are told as problems. What an agent heard that was frozen since, or that lost its
+-- session and does not know it yet, may be another's by now. A version that
 -- is missing or unusable concerns its own slots only.
 local assignment = require("appmgr.assignment")
 local fields = require("appmgr.fields")
@@ -16,22 +17,25 @@ local M = {}
 local Assignment = {}
 Assignment.__index = Assignment
 
---- Old servers take 64 operations in a transaction; one of them reads meta.
-local VERSIONS_PER_READ <const> = 63
+--- What each read transaction begins with: meta, and whether this node is among the live.
+local CHECKS <const> = 2
+--- Old servers take 64 operations in a transaction.
+local VERSIONS_PER_READ <const> = 64 - CHECKS
 local RETRY_FIRST_MS <const> = 500
 --- The disk is written after the processes were started, not before.
 local SAVE_DELAY_MS <const> = 100
 
 --- @tparam table deps `client`, `watch` (the module appmgr.consul.watch), `timer`, `random`, `problems`, `json`,
 --   `state`, `cluster` (`check(meta|nil)` → "ok", "adopted", "unknown" or "mismatch"), `node`, `fallback_ms`
---   (longest wait between two tries), `on_assignment` (function(list, decided), see apps.set_replicas),
---   `on_absent` (function(): the key is gone; the leader removes those of nodes that it takes for gone)
+--   (longest wait between two tries), `session` (function → the id of the session that this node is among the live by),
+--   `on_assignment` (function(list, decided), see apps.set_replicas),
+--   `on_taken_for_gone` (function(): the leader takes this node for gone, or will as soon as it looks)
 -- @treturn Assignment stopped
 function M.new(deps)
   local self = setmetatable({
     client = deps.client, timer = deps.timer, problems = deps.problems, json = deps.json,
     state = deps.state, cluster = deps.cluster, node = deps.node, fallback_ms = deps.fallback_ms,
-    on_assignment = deps.on_assignment, on_absent = deps.on_absent,
+    session = deps.session, on_assignment = deps.on_assignment, on_taken_for_gone = deps.on_taken_for_gone,
     key = "assignment/" .. deps.node, contents = {}, fences = {}, retry_ms = RETRY_FIRST_MS,
   }, Assignment)
   self.watch = deps.watch.new({
@@ -241,23 +245,33 @@ local function take_entries(self, entries, asked)
 end
 
 --- What a refused read says: which version is missing, or why all failed.
--- @treturn ?integer position among those asked for
+-- @treturn ?integer position among those asked for; 0: this node is not among the live
 -- @treturn string reason
 local function refusal(self, answer)
   local decoded, err = self.client.transaction_answer(answer.body)
   local first = decoded and decoded.errors[1]
   if not first then return nil, err or "Consul refused the read" end
-  -- The first operation reads meta; a missing key is the only thing that is no fault.
-  local is_missing = first.operation > 1 and first.message:find("doesn't exist", 1, true)
-  if is_missing then return first.operation - 1, first.message end
+  if first.operation == CHECKS and first.message:find("session", 1, true) then return 0, first.message end
+  local is_missing = first.operation > CHECKS and first.message:find("doesn't exist", 1, true)
+  -- A missing key is the only thing that is no fault.
+  if is_missing then return first.operation - CHECKS, first.message end
   return nil, first.message
 end
 
---- Reads meta and up to 63 versions; calls itself until none is left.
+--- This node is not among the live: its slots may be others'. It is to be again first, and what it was given then counts.
+local function not_live(self)
+  self:tell("versions", "is not acted on: this node is not among the live")
+  self.on_taken_for_gone()
+  retry_later(self)
+end
+
+--- Reads meta and as many versions as one read takes; calls itself until none is left.
 local function read_some(self, generation, versions, incomplete)
   local asked = table.move(versions, 1, math.min(#versions, VERSIONS_PER_READ), 1, {})
-  local operations = { { verb = "get-tree", key = "meta" } }
-  for index, version in ipairs(asked) do operations[index + 1] = { verb = "get", key = version.key } end
+  local operations = {
+    { verb = "get-tree", key = "meta" }, { verb = "check-session", key = "live/" .. self.node, session = self.session() },
+  }
+  for index, version in ipairs(asked) do operations[index + CHECKS] = { verb = "get", key = version.key } end
   local function failed(reason)
     self:tell("versions", "was read, but not the versions it names: " .. reason)
     recall_wanted(self)
@@ -270,6 +284,7 @@ local function read_some(self, generation, versions, incomplete)
     if answer.status ~= 200 then
       local missing, reason = refusal(self, answer)
       if not missing then return failed(reason) end
+      if missing == 0 then return not_live(self) end
       table.remove(versions, missing)
       return read_some(self, generation, versions, true)
     end
@@ -323,7 +338,7 @@ local function absent(self)
   if not self.replicas and self.remembered then ask_whose_store(self) end
   self:tell("read", self.replicas and "is not there any more" or nil)
   -- The leader removes what belongs to a node that is gone. That this one is not gone, it has to show.
-  if self.wanted then self.on_absent() end
+  if self.wanted then self.on_taken_for_gone() end
 end
 
 --- What the long poll delivers.

@@ -35,7 +35,8 @@ describe("the assignment", function()
         return verdict
       end },
       on_assignment = function(list, decided) given[#given + 1] = { list = list, decided = decided } end,
-      on_absent = function() doubts = doubts + 1 end,
+      session = function() return "own session" end,
+      on_taken_for_gone = function() doubts = doubts + 1 end,
     })
   end)
 
@@ -62,7 +63,9 @@ describe("the assignment", function()
     results[1] = { KV = { Key = "appmgr/meta", Value = core.codec.base64_encode("META"), Flags = 0 } }
     for position, operation in ipairs(json.decode(request.body)) do
       local content = contents[operation.KV.Key:match("version/(.+)$") or ""]
-      if operation.KV.Verb == "get" and not content then
+      if operation.KV.Verb == "check-session" then
+        results[position] = { KV = { Key = operation.KV.Key, Session = operation.KV.Session, Flags = 0 } }
+      elseif operation.KV.Verb == "get" and not content then
         return request.reply(409, json.encode({ Errors = json.array({
           { OpIndex = position - 1, What = ('key "%s" doesn\'t exist'):format(operation.KV.Key) },
         }) }))
@@ -81,8 +84,9 @@ describe("the assignment", function()
     assignment:start()
     assign(web)
     local operations = json.decode(transaction().body)
-    assert.same({ "get-tree", "get" }, { operations[1].KV.Verb, operations[2].KV.Verb })
-    assert.equal("appmgr/version/web/" .. hash, operations[2].KV.Key)
+    assert.same({ "get-tree", "check-session", "get" }, { operations[1].KV.Verb, operations[2].KV.Verb, operations[3].KV.Verb })
+    assert.same({ "appmgr/live/alpha", "own session" }, { operations[2].KV.Key, operations[2].KV.Session })
+    assert.equal("appmgr/version/web/" .. hash, operations[3].KV.Key)
     answer({ ["web/" .. hash] = text })
     assert.is_true(last().decided)
     assert.same({ "sleep", "1" }, last().list[1].application.argv)
@@ -92,7 +96,7 @@ describe("the assignment", function()
     assert.same({ ["web/" .. hash] = { command = "sleep 1" } }, saved.versions)
 
     assign(web, { task = "web", slot = 1, version = hash, since = 6 })
-    assert.equal(1, #json.decode(transaction().body))
+    assert.equal(2, #json.decode(transaction().body))
     answer({})
     assert.equal(2, #last().list)
     assert.equal(last().list[1].application, last().list[2].application)
@@ -213,6 +217,19 @@ describe("the assignment", function()
     assert.equal(1, #given)
   end)
 
+  it("is acted on by a node that is among the live, and by no other", function()
+    assignment:start()
+    assign(web)
+    local refused = { OpIndex = 1, What = 'failed session check for key "appmgr/live/alpha", current session "a" != "b"' }
+    transaction().reply(409, json.encode({ Errors = json.array({ refused }) }))
+    assert.same({ 0, 1 }, { #given, doubts })
+    assert.equal("assignment/alpha is not acted on: this node is not among the live; what runs on this node stays",
+      problems:list()[1].text)
+    timer.advance(600)
+    answer({ ["web/" .. hash] = text })
+    assert.same({ 1, 1, 0 }, { #given, doubts, #problems:list() })
+  end)
+
   it("waits and reads again when the versions cannot be read", function()
     assignment:start()
     assign(web)
@@ -257,7 +274,7 @@ describe("the assignment", function()
   it("does not read versions of what leaves", function()
     assignment:start()
     assign({ task = "web", slot = 0, version = hash, since = 5, leaving = true })
-    assert.equal(1, #json.decode(transaction().body))
+    assert.equal(2, #json.decode(transaction().body))
     answer({})
     assert.is_true(last().list[1].leaving)
     assert.equal(0, #problems:list())
