@@ -288,7 +288,6 @@ local function joined(self)
   self.is_refused = false
   self.report:start()
   self.assignment:start()
-  self.lease:joined()
   if not self.election then return end
   if self.election_started then return self.election:session_held() end
   self.election_started = true
@@ -311,14 +310,16 @@ local function open_membership(self)
     json = json, node = self.node, fields = self:live_fields(),
     fallback_ms = self.config.Consul.topology_interval * 1000,
     on_joined = function() joined(self) end,
+    on_held = function() self.lease:joined() end,
     on_refused = function(holder) refused(self, holder) end,
     doubt_session = function() self.session:check() end,
   })
 end
 
---- This node's assignment was removed, as the leader does with a node that it takes for gone: whatever makes it look
--- so (no session, no key among the live, another store) is found out and put right now.
+--- The leader takes this node for gone: whatever makes it look so (no session, no key among the live, another store) is
+-- found out and put right now. Until the key is held again it counts its seconds as those of a node that is gone.
 local function look_around(self)
+  self.lease:left()
   self.session:check()
   self.membership:check()
   self.cluster:verify()

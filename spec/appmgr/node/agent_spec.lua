@@ -479,6 +479,46 @@ describe("an agent with Consul", function()
     assert.same({ "spawn own", "spawn web" }, fake.keeper.calls)
   end)
 
+  describe("whose key among the live somebody deleted, and that reads in its assignment that it is gone,", function()
+    local respond
+
+    local function delete_key()
+      start()
+      content = json.encode({ command = "sleep 2", on_disconnect = { stop_after_seconds = 20 } })
+      assign(web())
+      fake.timer.advance(2000)
+      fake.keeper.run(fake.keeper.id_of("web"))
+      consul.delete("appmgr/live/alpha")
+      consul.put("appmgr/assignment/alpha", json.encode({ replicas = { web() }, gone_since = 1600000000 }))
+    end
+
+    before_each(function() respond = consul.http.respond end)
+
+    it("is back at once, and goes on", function()
+      delete_key()
+      fake.timer.advance(10)
+      assert.equal(agent.session:id(), consul.holder("appmgr/live/alpha"))
+      fake.timer.advance(30000)
+      assert.same({ "spawn own", "spawn web" }, fake.keeper.calls)
+    end)
+
+    it("stops what must not run twice in time when it cannot be back", function()
+      delete_key()
+      consul.http.respond = function(request)
+        if not request.url:find("live/alpha", 1, true) then return respond(request) end
+        fake.timer.after(1, function() request.fail("connect", "refused") end)
+      end
+      fake.timer.advance(10)
+      local renewed_ms = fake.keeper.renewed_ms
+      fake.timer.advance(20000)
+      assert.equal(renewed_ms, fake.keeper.renewed_ms)
+      assert.same({ "spawn own", "spawn web", "stop web" }, fake.keeper.calls)
+      consul.http.respond = respond
+      fake.timer.advance(70000)
+      assert.is_true(fake.keeper.renewed_ms > renewed_ms)
+    end)
+  end)
+
   it("that leaves while Consul is away ends in bounded time and says what stays there", function()
     fake.planner = fake_planner.new()
     start("{}")
