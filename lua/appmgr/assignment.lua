@@ -8,6 +8,7 @@ local M = {}
 
 local slot_number = fields.integer(0, 1000000)
 local port_number = fields.integer(1, 65535)
+local seconds = fields.integer(1, 10000000)
 
 -- What a replica was given: name → number; nil when it was given none.
 local function read_ports(value)
@@ -52,11 +53,15 @@ local function read_replica(value)
   if ports_reason then return nil, "ports: " .. ports_reason end
   local peers, peers_reason = read_peers(value.peers)
   if peers_reason then return nil, "peers: " .. peers_reason end
+  local stops_within, within_reason
+  if value.stops_within ~= nil then stops_within, within_reason = seconds(value.stops_within) end
+  if within_reason then return nil, "stops_within: " .. within_reason end
   return {
     task = value.task,
     slot = slot,
     ports = ports or nil,
     peers = peers or nil,
+    stops_within = stops_within,
     version = value.version,
     since = math.type(value.since) and math.tointeger(value.since // 1) or 0,
     leaving = value.leaving == true or nil,
@@ -80,7 +85,8 @@ end
 -- @treturn[1] {replica,...} sorted: `task`, `slot`, `version`, `since` (unix s), `leaving` (true or nil),
 --   `preempted` (true or nil: it leaves to make room for what is more important), `ports` (name → number; nil when it
 --   was given none), `peers` (slot, as a text, → host of the task's other
---   slots; nil when it does not ask for them)
+--   slots; nil when it does not ask for them), `stops_within` (seconds within which a host that is cut off has stopped
+--   it; nil: it goes on)
 -- @treturn[1] ?integer since when the host is gone, unix s; nil while it is not
 -- @treturn[2] nil
 -- @treturn[2] string why it cannot be read
@@ -122,7 +128,7 @@ function M.encode(replicas, json, gone_since)
     list[index] = {
       task = replica.task, slot = replica.slot, version = replica.version, since = replica.since,
       leaving = replica.leaving or nil, preempted = replica.preempted or nil, ports = replica.ports,
-      peers = replica.peers,
+      peers = replica.peers, stops_within = replica.stops_within,
     }
   end
   table.sort(list, M.before)

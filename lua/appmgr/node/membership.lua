@@ -22,7 +22,8 @@ local FAREWELL_TIMEOUT_MS = 2000
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `json`, `node` (name), `fields`
 --   (the document: hostname, incarnation, cluster, version, labels, capacity {cpu (millicores), memory_mb}, candidate,
 --   local_applications, tasks; `node` and `api` are added, and what is json.null is left out), `fallback_ms`, `on_joined`
---   (function()), `on_held` (function(): Consul says that the key is held, each time it is asked), `on_refused` (function(holder): a text), `doubt_session` (function(): the session may be gone)
+--   (function()), `on_held` (function(): Consul says that the key is held, each time it is asked), `on_refused`
+--   (function(holder): a text), `doubt_session` (function(): the session may be gone)
 -- @treturn Membership
 function M.new(deps)
   local self = setmetatable({

@@ -166,10 +166,15 @@ local function recover_unreadable(self, nodes)
   end
 end
 
+-- @treturn table the parsed tasks by name
+-- @treturn table set of those of which nothing is changed: their documents cannot be used
 local function parsed_tasks(entries)
-  local by_name = {}
-  for _, entry in ipairs(entries) do by_name[entry.name] = entry.task end
-  return by_name
+  local by_name, frozen = {}, {}
+  for _, entry in ipairs(entries) do
+    by_name[entry.name] = entry.task
+    if not entry.task or #entry.task.unsupported > 0 then frozen[entry.name] = true end
+  end
+  return by_name, frozen
 end
 
 -- The hosts that have an assignment of ours and are not alive.
@@ -227,9 +232,10 @@ function Model:snapshot(now, terms)
   for _, node in ipairs(live) do
     unreadable[node.name] = self.holdings.unreadable[node.name] and true or nil
   end
+  local parsed, frozen = parsed_tasks(tasks)
   local judgement = absence.judge({
     now = now, grace = terms.node_grace_seconds, ttl = terms.session_ttl, live = #live, codec = self.codec,
-    tasks = parsed_tasks(tasks), hosts = self.nodes.live_read and absent_hosts(self, live) or {},
+    tasks = parsed, frozen = frozen, hosts = self.nodes.live_read and absent_hosts(self, live) or {},
     is_confirmed = function(id) return self.confirmations:has(id, now) end,
   })
   local nodes, held = add_gone(self, live, judgement)

@@ -136,6 +136,63 @@ describe("a node that vanishes", function()
     assert.same({ 3, 3 }, { running("web"), running("one") })
   end)
 
+  describe("with what may never run twice", function()
+    local document_of_one
+
+    local function elsewhere()
+      return cluster:slots()["one.1"]
+    end
+
+    -- Of one second each.
+    local function some_turns()
+      for _ = 1, 6 do cluster:turn() end
+    end
+
+    before_each(function()
+      cluster = desk_cluster.three_nodes({ placement = { session_ttl = 30 } })
+      document_of_one = { replication = 3, on_disconnect = { stop_after_seconds = 20 } }
+      cluster:task("one", document_of_one)
+      cluster:settle()
+      assert.equal("beta", elsewhere())
+      cluster:lose("beta")
+      cluster:node("delta")
+      some_turns()
+    end)
+
+    for what, change in pairs({
+      ["was removed and made again"] = function() cluster.store:delete("task/one") end,
+      ["could not be read for a moment"] = function() cluster.store:put("task/one", "{") end,
+      ["is to go on without Consul now, of which the node knows nothing"] = function()
+        document_of_one.on_disconnect = "keep"
+        cluster:task("one", document_of_one)
+      end,
+      ["is to stop sooner now, of which the node knows nothing"] = function()
+        document_of_one.on_disconnect = { stop_after_seconds = 5 }
+        cluster:task("one", document_of_one)
+      end,
+    }) do
+      it(what .. ", waits until that is surely stopped", function()
+        change()
+        some_turns()
+        cluster:task("one", document_of_one)
+        some_turns()
+        assert.is_nil(elsewhere())
+        assert.equal(1, #document("beta").replicas)
+        pass(60)
+        assert.truthy(elsewhere())
+      end)
+    end
+
+    it("whose document cannot be read keeps it", function()
+      cluster.store:put("task/one", "{")
+      pass(500)
+      assert.equal(1, #document("beta").replicas)
+      cluster:node("beta")
+      cluster:settle()
+      assert.equal("beta", elsewhere())
+    end)
+  end)
+
   it("with most of the others moves nothing until somebody says that they are gone for good", function()
     cluster_with({ session_ttl = 30 })
     cluster:task("web", { replication = 3, max_per_node = 3 })
