@@ -127,6 +127,10 @@ end
 VERBS["check-not-exists"] = function(store, kv)
   if store.keys[kv.Key] then return ('key "%s" exists'):format(kv.Key) end
 end
+VERBS["check-index"] = function(store, kv)
+  local entry = store.keys[kv.Key]
+  if not entry or entry.modify_index ~= kv.Index then return "failed index check for key" end
+end
 VERBS.cas = function(store, kv, value)
   if not store:put(kv.Key, value, { cas = kv.Index or 0 }) then return "index is stale" end
 end

@@ -97,6 +97,9 @@ local VERBS = {
   ["check-not-exists"] = function(self, _, key)
     if self.keys[key] then return ("key %q exists"):format(key) end
   end,
+  ["check-index"] = function(self, operation, key)
+    if self:index_of(key) ~= operation.Index or not self.keys[key] then return "failed index check for key" end
+  end,
   cas = function(self, operation, key)
     local entry = self.keys[key]
     if (entry and entry.index or 0) ~= operation.Index then return "index is stale" end

@@ -134,7 +134,7 @@ function M.changes(snapshot, decided, holdings, json)
       -- Who is back in this very moment counts on what its assignment says.
       local key, loses = "live/" .. host, #replicas < #(holdings.decided[host] or {})
       list[#list + 1] = {
-        absent = loses and not snapshot.unheld[key] and key or nil,
+        absent = loses and { key = key, index = snapshot.unheld[key] } or nil,
         kind = "set", host = host, replicas = replicas, text = text, names = assignment.topology(replicas), index = stored.index,
         gone_since = gone.since, is_buried = #replicas == 0, rank = 1,
       }

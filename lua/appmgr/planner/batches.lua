@@ -68,9 +68,12 @@ function Builder:delete(verb, key, effect, index)
   return { text = encode(self.deps, verb, key, { Index = index }), effect = effect }
 end
 
--- A node that has come back in this very moment counts on what its assignment says.
+-- A node that has come back in this very moment counts on what its assignment says: nobody may have taken its key since.
 local function absence_of(builder, change)
-  return change.absent and { text = encode(builder.deps, "check-not-exists", change.absent), effect = false } or nil
+  local absent = change.absent
+  if not absent then return nil end
+  local verb = absent.index and "check-index" or "check-not-exists"
+  return { text = encode(builder.deps, verb, absent.key, { Index = absent.index }), effect = false }
 end
 
 local function add_change(builder, change)

@@ -219,8 +219,8 @@ end
 -- @tparam integer now unix s
 -- @tparam table terms `node_grace_seconds`, `session_ttl` (seconds)
 -- @treturn table `now`, `tasks`, `live` (nodes), `nodes` (with those that are gone and still have something), `held` (replicas
---   by host), `assignment_index` (by host), `marks` (see holdings.mark), `unreadable` (set of hosts), `unheld` (set of keys of
---   `live/` that no session holds), `absence` (see absence.judge)
+--   by host), `assignment_index` (by host), `marks` (see holdings.mark), `unreadable` (set of hosts), `unheld` (index by key of
+--   `live/`, of those that no session holds), `absence` (see absence.judge)
 function Model:snapshot(now, terms)
   local live, tasks = self.nodes:list(), self.tasks:list()
   guard.mark_strangers(self, live)

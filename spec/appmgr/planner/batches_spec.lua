@@ -29,14 +29,16 @@ describe("batches.build", function()
   it("founds first, then versions, hosts, and what may go", function()
     local built = batches.build(deps, work({
       founding = { cluster = "c", folders = { "task/", "node/" } }, versions = { { task = "web", hash = "1f", text = "{}" } },
-      changes = { { kind = "delete", host = "gone", index = 7, topology = true, absent = "live/gone" }, set("alpha", 0), set("beta", 12) },
+      changes = { { kind = "delete", host = "gone", index = 7, topology = true, absent = { key = "live/gone" } },
+        { kind = "delete", host = "left", index = 8, absent = { key = "live/left", index = 3 } }, set("alpha", 0), set("beta", 12) },
       old_versions = { { task = "web", hash = "0a" } },
     }))
     assert.same({ "check-session appmgr/leader", "cas appmgr/meta 0", "cas appmgr/task/ 0", "cas appmgr/node/ 0" },
       operations(built[1]))
     assert.same({
       "check-session appmgr/leader", "cas appmgr/version/web/1f 0", "check-not-exists appmgr/live/gone",
-      "delete-cas appmgr/assignment/gone 7", "delete appmgr/topology/gone", "cas appmgr/assignment/alpha 0", "set appmgr/topology/alpha",
+      "delete-cas appmgr/assignment/gone 7", "delete appmgr/topology/gone",
+      "check-index appmgr/live/left 3", "delete-cas appmgr/assignment/left 8", "cas appmgr/assignment/alpha 0", "set appmgr/topology/alpha",
       "cas appmgr/assignment/beta 12", "set appmgr/topology/beta", "delete appmgr/version/web/0a",
     }, operations(built[2]))
     assert.equal(#operations(built[2]), #built[2].effects)
