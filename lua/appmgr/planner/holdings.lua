@@ -82,8 +82,12 @@ function Holdings:mark(host, replicas, index, before)
 end
 
 --- Compares a host's assignment with what was decided.
+-- @tparam string host
+-- @tparam ?string text
+-- @tparam boolean is_first whether there is nothing to compare with
+-- @tparam ?integer gone_since since when it was gone, as far as was decided
 -- @treturn ?{replica,...} what it holds, nil when it cannot be read
-function Holdings:audit_host(host, text, is_first)
+function Holdings:audit_host(host, text, is_first, gone_since)
   local found, detail = assignment.parse(text, self.json)
   self.gone_since[host] = found and detail or nil
   local decided, pending = self.decided[host], self.pending[host]
@@ -92,7 +96,10 @@ function Holdings:audit_host(host, text, is_first)
   elseif is_first then
     self.unreadable[host] = detail
   elseif not found or not decided or not same(found, decided, self.json) then
-    if not self.unreadable[host] then self:take_foreign(host, found) end
+    if not self.unreadable[host] then
+      self:take_foreign(host, found)
+      self.gone_since[host] = gone_since
+    end
   end
   return found
 end
@@ -115,7 +122,7 @@ end
 function Holdings:feed_audit(entries)
   local is_first = not self.audited
   local meta
-  local store, marks = self.store, self.marks
+  local store, marks, gone_since = self.store, self.marks, self.gone_since
   self.store, self.topology, self.foreign, self.audited = {}, {}, {}, true
   self.in_step, self.marks, self.gone_since = {}, {}, {}
   for _, entry in ipairs(entries) do
@@ -123,7 +130,7 @@ function Holdings:feed_audit(entries)
     if folder == "assignment" then
       self.store[host] = { index = entry.index, text = entry.value or "" }
       local is_same = store[host] and store[host].index == entry.index
-      local found = self:audit_host(host, entry.value, is_first)
+      local found = self:audit_host(host, entry.value, is_first, gone_since[host])
       self:mark(host, found or {}, entry.index, is_same and marks[host])
     elseif folder == "topology" then
       self.topology[host] = self.json.decode(entry.value or "") or false

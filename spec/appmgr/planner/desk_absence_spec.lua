@@ -194,6 +194,28 @@ describe("a node that vanishes", function()
       end)
     end
 
+    for what, damage in pairs({
+      ["was emptied"] = function() cluster.store:put("assignment/beta", '{"replicas":[]}') end,
+      ["was broken"] = function() cluster.store:put("assignment/beta", "garbage") end,
+      ["got another slot"] = function()
+        local found = document("beta")
+        found.gone_since, found.replicas[2] = nil, { task = "evil", slot = 0, version = "00", since = 0 }
+        cluster.store:put("assignment/beta", json.encode(found))
+      end,
+    }) do
+      it("and whose assignment somebody else wrote (" .. what .. ") is waited for all the same", function()
+        damage()
+        cluster:feed_all()
+        some_turns()
+        assert.is_nil(elsewhere())
+        assert.equal("one", document("beta").replicas[1].task)
+        pass(60)
+        assert.truthy(elsewhere())
+        pass(60)
+        assert.is_nil(document("beta"))
+      end)
+    end
+
     it("whose document cannot be read keeps it", function()
       cluster.store:put("task/one", "{")
       pass(500)
