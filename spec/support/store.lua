@@ -83,7 +83,7 @@ end
 --- The body of the leader's audit.
 function Store:audit()
   local results = {}
-  for _, folder in ipairs({ "assignment/", "topology/", "confirm/", "meta" }) do
+  for _, folder in ipairs({ "assignment/", "topology/", "confirm/", "meta", "leader" }) do
     for _, entry in ipairs(self:entries(folder)) do results[#results + 1] = { KV = entry } end
   end
   return json.encode({ Results = json.array(results), Index = self.index })

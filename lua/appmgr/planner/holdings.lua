@@ -21,7 +21,7 @@ end
 function Holdings:forget()
   self.store, self.topology, self.decided, self.unreadable = {}, {}, {}, {}
   self.foreign, self.pending, self.in_step, self.marks, self.gone_since = {}, {}, {}, {}, {}
-  self.meta, self.meta_error, self.audited = nil, nil, false
+  self.meta, self.meta_error, self.audited, self.leader_index = nil, nil, false, nil
 end
 
 local function set_of(list)
@@ -117,7 +117,7 @@ function Holdings:audit_missing()
   end
 end
 
---- Takes the answer of the read transaction over `assignment/`, `topology/` and `meta`.
+--- Takes the answer of the read transaction over `assignment/`, `topology/`, `meta` and `leader`.
 -- @tparam {entry,...} entries see listing.read_transaction
 function Holdings:feed_audit(entries)
   local is_first = not self.audited
@@ -136,6 +136,8 @@ function Holdings:feed_audit(entries)
       self.topology[host] = self.json.decode(entry.value or "") or false
     elseif entry.key == "meta" then
       meta = entry.value
+    elseif entry.key == "leader" then
+      self.leader_index = entry.index
     end
   end
   self:feed_meta(meta)
