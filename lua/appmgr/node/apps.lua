@@ -422,6 +422,7 @@ function Apps:keeper_lost(reason)
   self.is_connected = false
   if self.heard then self.turns:cancel() end -- of half a list nothing is known; the next one says it all
   self.lost_reason = reason
+  if self.is_closing then self.log.warn(("what runs is not ended yet: %s; it is tried again"):format(reason)) end
   -- An upgrade says itself how it ended.
   if not self.is_closing and not self.is_upgrading then tell_lost(self) end
 end
