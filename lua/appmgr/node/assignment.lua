@@ -163,12 +163,13 @@ local function save_later(self)
   self.saving = self.timer.after(SAVE_DELAY_MS, function() self:save() end)
 end
 
+-- @treturn ?boolean true when the disk has it
 local function save_now(self)
   if self.saving then self.saving:cancel() end
   self.saving = nil
   local versions = {}
   for key, content in pairs(self.contents) do versions[key] = content.document end
-  self.state:save_assignment(self.replicas, versions)
+  return self.state:save_assignment(self.replicas, versions)
 end
 
 --- Writes what is in force now, if it was not written yet.
@@ -208,7 +209,11 @@ local function complete(self, meta, incomplete)
   self.replicas, self.acted_index, self.is_partial = self.wanted, self.wanted_index, false
   -- Once the leader is told that this is acted on it gives a slot that leaves to another node: from then on what is
   -- remembered must not start it again.
-  if leaves_any(self.replicas) then save_now(self) else save_later(self) end
+  if not leaves_any(self.replicas) then
+    save_later(self)
+  elseif not save_now(self) then
+    self.state:forget_assignment()
+  end
   apply(self, self.replicas, true)
   if incomplete then return retry_later(self) end
   self.retry_ms = RETRY_FIRST_MS

@@ -15,19 +15,23 @@ local function version_of(content)
 end
 
 describe("the assignment", function()
-  local client, http, timer, problems, log, assignment, given, saved, kept, verdict, metas, index, doubts
+  local client, http, timer, problems, log, assignment, given, saved, kept, verdict, metas, index, doubts, is_full
 
   before_each(function()
     client, http = consul.client()
     timer, log, given, saved, metas, index = fake_timer.new(), fake_log.new(), {}, nil, {}, 10
-    kept, verdict, doubts = nil, "ok", 0
+    kept, verdict, doubts, is_full = nil, "ok", 0, false
     problems = Problems.new({ log = log, now = os.time })
     assignment = Assignment.new({
       client = client, watch = watch, timer = timer, random = function() return 0 end, problems = problems, json = json,
       node = "alpha", fallback_ms = 5000,
       state = {
         load_assignment = function() return kept end,
-        save_assignment = function(_, replicas, versions) saved = { replicas = replicas, versions = versions } end,
+        save_assignment = function(_, replicas, versions)
+          if is_full then return nil, "disk full" end
+          saved = { replicas = replicas, versions = versions }
+          return true
+        end,
         forget_assignment = function() kept = nil end,
       },
       cluster = { check = function(_, meta)
@@ -129,6 +133,17 @@ describe("the assignment", function()
     assign({ task = "web", slot = 0, version = hash, since = 5, leaving = true })
     answer({})
     assert.is_true(saved.replicas[1].leaving)
+  end)
+
+  it("whose slot leaves is rather forgotten than remembered as it was, where it cannot be kept", function()
+    assignment:start()
+    assign(web)
+    answer({ ["web/" .. hash] = text })
+    timer.advance(200)
+    kept, is_full = saved, true
+    assign({ task = "web", slot = 0, version = hash, since = 5, leaving = true })
+    answer({})
+    assert.is_nil(kept)
   end)
 
   it("that names a missing version goes on without that one, and asks again", function()
