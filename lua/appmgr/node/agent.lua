@@ -336,7 +336,7 @@ local function open_assignment(self)
       -- Also when no application changed: the leader may wait to hear that this assignment is known.
       self.report:changed()
     end,
-    session = function() return self.session:id() end,
+    session = function() return self.session:id(), self.session:since() end,
     on_taken_for_gone = function() look_around(self) end,
   })
 end

@@ -27,7 +27,8 @@ local SAVE_DELAY_MS <const> = 100
 
 --- @tparam table deps `client`, `watch` (the module appmgr.consul.watch), `timer`, `random`, `problems`, `json`,
 --   `state`, `cluster` (`check(meta|nil)` → "ok", "adopted", "unknown" or "mismatch"), `node`, `fallback_ms`
---   (longest wait between two tries), `session` (function → the id of the session that this node is among the live by),
+--   (longest wait between two tries), `session` (function → the id of the session that this node is among the live by, and
+--   since when there is that session, unix s or nil),
 --   `on_assignment` (function(list, decided), see apps.set_replicas),
 --   `on_taken_for_gone` (function(): the leader takes this node for gone, or will as soon as it looks)
 -- @treturn Assignment stopped
@@ -84,29 +85,44 @@ local function slot_id(replica)
   return replica.task .. "." .. replica.slot
 end
 
+--- When a slot may be started that must not run twice, that was given to this name before the session was made, and
+-- that it knows nothing of: somebody else had the name then (or this node, before it lost its memory), or the store is an
+-- older one that was put back, and the slot is where it went since. Whoever that is has stopped it by then.
+-- @treturn ?number ms of timer.now_ms(); nil: now
+local function not_before(self, replica)
+  local _, session_since = self.session()
+  if not replica.stops_within or not session_since or replica.since >= session_since then return nil end
+  return self.timer.now_ms() + replica.stops_within * 1000
+end
+
 --- Gives each replica its fence.
--- @tparam table known fences by slot: {since, fence}
+-- @tparam Assignment self `fences`: by slot, {since, fence, not_before_ms}; are those to know from now on afterwards
 -- @tparam integer index of the document that holds the replicas
--- @treturn table the fences to know from now on
-local function fence(replicas, known, index)
+local function fence(self, replicas, index)
   local fences = {}
   for _, replica in ipairs(replicas) do
-    local before = known[slot_id(replica)]
+    local before = self.fences[slot_id(replica)]
     local is_same = before and before.since == replica.since and before.fence
     if not replica.leaving then
       replica.fence = is_same and before.fence or index
-      fences[slot_id(replica)] = { since = replica.since, fence = replica.fence }
+      if is_same then replica.not_before_ms = before.not_before_ms else replica.not_before_ms = not_before(self, replica) end
+      fences[slot_id(replica)] = { since = replica.since, fence = replica.fence, not_before_ms = replica.not_before_ms }
     end
   end
-  return fences
+  self.fences = fences
 end
 
 --- What is remembered of fences, by slot.
-local function remembered_fences(replicas)
+-- @tparam {replica,...} replicas as they were kept
+-- @tparam number now_ms of a clock that may have begun anew since
+local function remembered_fences(replicas, now_ms)
   local fences = {}
   for _, replica in ipairs(replicas) do
-    local number = math.type(replica.fence) == "integer" and replica.fence or nil
-    fences[slot_id(replica)] = { since = replica.since, fence = number }
+    local number, moment_ms = math.type(replica.fence) == "integer" and replica.fence or nil, nil
+    if math.type(replica.not_before_ms) and math.type(replica.stops_within) then
+      moment_ms = math.min(replica.not_before_ms, now_ms + replica.stops_within * 1000)
+    end
+    fences[slot_id(replica)] = { since = replica.since, fence = number, not_before_ms = moment_ms }
   end
   return fences
 end
@@ -129,7 +145,7 @@ local function apply(self, replicas, decided)
     list[index] = {
       task = replica.task, slot = replica.slot, version = replica.version, leaving = replica.leaving, ports = replica.ports,
       application = content.application, error = reason, fence = replica.fence,
-      peers = replica.peers,
+      peers = replica.peers, not_before_ms = replica.not_before_ms,
     }
   end
   for _, what in ipairs({ "follow", "read", "versions" }) do told["assignment/:" .. what] = true end
@@ -361,7 +377,7 @@ function Assignment:deliver(answer)
   local replicas, reason = assignment.parse(text, self.json)
   if not replicas then return unusable(self, "cannot be read: " .. reason) end
   self:tell("read", nil)
-  self.fences = fence(replicas, self.fences, modify_index)
+  fence(self, replicas, modify_index)
   self.wanted, self.wanted_index, self.retry_ms = replicas, modify_index, RETRY_FIRST_MS
   fetch(self)
 end
@@ -378,8 +394,11 @@ function Assignment:restore()
       self.contents[content_key(replica)] = read_content(replica.task, replica.version, document)
     end
   end
-  self.fences = remembered_fences(kept.replicas)
-  for _, replica in ipairs(replicas) do replica.fence = self.fences[slot_id(replica)].fence end
+  self.fences = remembered_fences(kept.replicas, self.timer.now_ms())
+  for _, replica in ipairs(replicas) do
+    local known = self.fences[slot_id(replica)]
+    replica.fence, replica.not_before_ms = known.fence, known.not_before_ms
+  end
   self.remembered = replicas
 end
 

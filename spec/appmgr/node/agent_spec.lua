@@ -519,6 +519,50 @@ describe("an agent with Consul", function()
     end)
   end)
 
+  describe("with what must not run twice, given to its name before it had it,", function()
+    local slot
+
+    before_each(function()
+      content = json.encode({ command = "sleep 2", on_disconnect = { stop_after_seconds = 20 } })
+      slot = web()
+      slot.stops_within = 30
+      assign(slot)
+    end)
+
+    local function restart()
+      fake.signals.TERM()
+      fake.timer.advance(10)
+      fake.keeper.calls, fake.keeper.records = {}, {}
+      start()
+    end
+
+    it("waits until whoever had it has surely stopped it, also when it starts again meanwhile", function()
+      start()
+      fake.timer.advance(20000)
+      assert.same({ "spawn own" }, fake.keeper.calls)
+      assert.matches("whoever had it under this node's name before", agent.apps:rows().web.error)
+      restart()
+      fake.timer.advance(9000)
+      assert.same({ "spawn own" }, fake.keeper.calls)
+      fake.timer.advance(2000)
+      assert.same({ "spawn own", "spawn web" }, fake.keeper.calls)
+    end)
+
+    it("starts at once what it had itself, and what it is given now", function()
+      start()
+      fake.timer.advance(40000)
+      fake.keeper.run(fake.keeper.id_of("web"))
+      restart()
+      consul.expire(consul.holder("appmgr/live/alpha"))
+      fake.timer.advance(15000)
+      assert.same({ "spawn own", "spawn web" }, fake.keeper.calls)
+      local other = { task = "web", slot = 1, version = version, since = 1600001000, stops_within = 30 }
+      assign(slot, other)
+      fake.timer.advance(2000)
+      assert.same({ "spawn own", "spawn web", "spawn web#2" }, fake.keeper.calls)
+    end)
+  end)
+
   it("that leaves while Consul is away ends in bounded time and says what stays there", function()
     fake.planner = fake_planner.new()
     start("{}")
