@@ -145,7 +145,7 @@ static void start_child(struct child *child)
     struct spawn_request request = {
         .argv = child->spec->command[child->phase], .environment = child->spec->environment,
         .working_dir = child->spec->working_dir, .input_fd = null_fd, .output_fd = null_fd,
-        .before_exec = records_note_birth, .data = child, .reset_oom = oom_lowered, .files = upgrade.files, .settings = child->spec->settings,
+        .before_exec = records_note_birth, .data = child, .before_exec_fd = records_descriptor(), .reset_oom = oom_lowered, .files = upgrade.files, .settings = child->spec->settings,
     };
     struct spawn_result result = {0};
     struct stream *stream = NULL;

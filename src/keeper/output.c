@@ -55,7 +55,8 @@ static struct stream *add_stream(const struct pass_stream *pass)
     *stream = (struct stream){.next = streams, .pass = *pass};
     stream->pass.path = strcpy(stream->path, pass->path);
     stream->pass.number = ++last_number;
-    stream->pipe = inode_of(pass->fd);
+    stream->pass.fd = spawn_set_aside(pass->fd);
+    stream->pipe = inode_of(stream->pass.fd);
     if (streams)
         streams->previous = stream;
     streams = stream;
