@@ -302,7 +302,7 @@ static void signals_ready(struct watch *watch, uint32_t events)
     }
 }
 
-static struct watch signals = {signals_ready, -1};
+static struct watch signals = {.ready = signals_ready, .fd = -1};
 
 static int open_signals(void)
 {
@@ -379,7 +379,6 @@ static int take_up(const struct keeper_options *options, char *why, size_t size)
     records_begin(options->directory_fd);
     containment_adopt();
     adopt_all(options->listen_fd >= 0);
-    lease_changed();
     reap(); /* what ended while one program became another */
     return 0;
 }

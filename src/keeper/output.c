@@ -155,7 +155,7 @@ static void socket_ready(struct watch *watch, uint32_t events)
         disconnect(watch); /* its exit is noticed by itself */
 }
 
-static struct watch connection = {socket_ready, -1};
+static struct watch connection = {.ready = socket_ready, .fd = -1};
 
 static void start_logger(void)
 {
