@@ -56,14 +56,20 @@ end
 
 local look
 
+--- What was used in an application's cgroup since it was looked at before. A run may go on in the cgroup of the one before it,
+-- or begin in a new one, which counts from 0.
+local function used_in_cgroup(app, found)
+  local before_us = app.measured and app.measured.cpu_us or 0
+  return found.cpu_us - (before_us <= found.cpu_us and before_us or 0)
+end
+
 --- Takes what was found, and returns what those with a cgroup have used since they were looked at before.
 local function take_all(self, round, found)
   local used_us = 0
   for index, app in ipairs(round.apps) do
-    local before = before_of(app)
     -- One that ended meanwhile, or another process by now, is for the next round.
     if app.pid == round.trees[index].pid then
-      if found[index] and app.cgroup then used_us = used_us + found[index].cpu_us - (before and before.cpu_us or 0) end
+      if found[index] and app.cgroup then used_us = used_us + used_in_cgroup(app, found[index]) end
       take(self, app, found[index], round.at_ms)
     end
   end

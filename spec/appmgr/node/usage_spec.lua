@@ -172,6 +172,13 @@ describe("what applications use", function()
       assert.equal(4000, apps.a.memory)
     end)
 
+    it("counts once what a run before used in the same cgroup", function()
+      look({ [10] = 8000 })
+      apps.a.pid, used[10], used[13] = 13, nil, used[10]
+      look({ [13] = 100, [11] = 2000 })
+      assert.same({ 11, 12 }, pids_asked())
+    end)
+
     it("is asked of all where nobody knows what all have used", function()
       above_us = 0
       usage.survey.cgroup_cpu_us = function() return nil end
