@@ -16,7 +16,7 @@ enum {
     RETRY_MS = 1000,       /* between tries to write to a file that refused */
     FILES_MAX = 1000,
     BUCKETS = 4096,
-    CHUNK = 64 << 10,      /* written at once: what a pipe holds as a rule */
+    CHUNK = 32 << 10,      /* written at once: half of what a pipe holds as a rule, so that its writer fills the other half */
 };
 
 /* One for all files: they are written one after the other. */

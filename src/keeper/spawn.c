@@ -129,7 +129,7 @@ ON_FOREIGN_STACK static void apply_settings(const struct spawn_request *request)
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-ON_FOREIGN_STACK static const char *search_path(char *const *environment)
+ON_FOREIGN_STACK const char *spawn_search_path(char *const *environment)
 {
     for (; *environment; environment++)
         if (strncmp(*environment, "PATH=", 5) == 0)
@@ -156,7 +156,7 @@ ON_FOREIGN_STACK static void hand_over(const struct spawn_request *request)
 ON_FOREIGN_STACK static void execute(const struct spawn_request *request)
 {
     const char *name = request->program ? request->program : request->argv[0];
-    const char *directory = search_path(request->environment);
+    const char *directory = spawn_search_path(request->environment);
     int refused = 0;
 
     if (strchr(name, '/') || !*name) {

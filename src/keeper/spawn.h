@@ -70,6 +70,9 @@ int spawn_process(const struct spawn_request *request, struct spawn_result *resu
 /* Takes a descriptor that no child needs and returns it with a number, where one is free, that no child has to copy. */
 int spawn_set_aside(int fd);
 
+/* Where a program without a slash is looked for: PATH of that environment, or the usual folders. */
+const char *spawn_search_path(char *const *environment);
+
 /* The word for a step: "exec", "chdir", "user", "output", "fork", "nice", "limits", "ready", "cgroup", "caps". */
 const char *spawn_step_name(enum spawn_step step);
 
