@@ -41,6 +41,7 @@ function M.new(deps)
     client_now = function() return self:keeper() end,
     app_changed = function(app)
       self.health:changed(app)
+      self.usage:changed(app)
       self.on_change()
     end,
   }, Apps)

@@ -72,9 +72,11 @@ describe("what applications use", function()
     apps.a.pid, asked = nil, nil
     measure()
     assert.is_nil(asked)
-    assert.same({}, apps.a)
-    apps.a.pid = 12 -- gone before it was looked at
-    measure()
+    apps.a.pid = 12
+    usage:changed(apps.a)
+    assert.is_nil(apps.a.memory)
+    assert.is_nil(apps.a.cpu)
+    measure() -- gone before it was looked at
     assert.same({ pid = 12 }, apps.a)
   end)
 
@@ -114,6 +116,7 @@ describe("what applications use", function()
       end
       usage.before = table.move(used, 1, 12, 1, {})
       asked = nil
+      for _, app in pairs(apps) do usage:changed(app) end
       local done = false
       usage:measure(apps, function() done = true end, "/above")
       assert.is_true(done)
