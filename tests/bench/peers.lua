@@ -19,7 +19,7 @@ local CANDIDATES = {
 }
 
 local BEACONS = 100
-local START_S, STOP_S = 150, 60
+local START_S, STOP_S = 300, 60
 local IDLE_S, RESTARTS_S, CRASH_S = 20, 20, 30
 local SETTLE_MS = 3000
 -- By then each has done what it does once for what it has started: appmgr looks at its applications when ten seconds are over.
