@@ -41,6 +41,7 @@ function M.new(deps)
     client_now = function() return self:keeper() end,
     app_changed = function(app)
       self.health:changed(app)
+      self.usage:changed(app)
       self.on_change()
     end,
   }, Apps)
@@ -463,7 +464,7 @@ end
 --- Measures what the process trees of what runs use.
 -- @tparam function callback called when that is known
 function Apps:sample(callback)
-  self.usage:measure(self.by_id, callback)
+  self.usage:measure(self.by_id, callback, self.containment and self.containment.cgroup)
 end
 
 --- @treturn table array of rows (fields of the status key), by name; empty before the keeper has answered

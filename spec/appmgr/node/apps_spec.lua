@@ -45,6 +45,7 @@ describe("the applications of a node", function()
     problems = Problems.new({ log = log, now = os.time })
     changes, history, failures = 0, fake_history.new(), {}
     local made = Apps.new({
+      usage = { changed = function() end },
       health = fake_health.new(),
       history = history,
       schedule = Schedule.new({
