@@ -21,10 +21,13 @@
  *   client:close()        disconnects; keeper and children stay
  *
  * `keeper` says how children are contained: {cgroup=} the directory of their cgroups, or {error=} why there are none.
- * Records and events are tables with the fields that the keeper sent, under the names in `fields`.
+ * Records and events are tables with the fields that the keeper sent: lua_process_message.c. What a spec may say is read by
+ * lua_process_spec.c.
  */
 #include "core_modules.h"
 #include "lua_handle.h"
+#include "lua_process_message.h"
+#include "lua_process_spec.h"
 #include "process.h"
 #include "script.h"
 
@@ -43,113 +46,6 @@ struct lua_process {
     int on_ready, on_event, on_lost, on_ended, on_upgraded;
     int list; /* the records that have come of a listing, or LUA_NOREF */
 };
-
-/* --- messages to tables --- */
-
-enum look { NUMBER, POSITIVE, SECONDS, FLAG, TEXT, STATE, NEXT, PHASE, OUTPUT, REASON };
-
-static const struct {
-    enum wire_tag tag;
-    enum look look;
-    const char *name;
-    bool of_exit; /* stands in last_exit where the message is a record */
-} fields[] = {
-    {WIRE_TAG_ID, TEXT, "id", false},
-    {WIRE_TAG_LABEL, TEXT, "tag", false},
-    {WIRE_TAG_STATE, STATE, "state", false},
-    {WIRE_TAG_PID, POSITIVE, "pid", false},
-    {WIRE_TAG_STARTED_AT_US, SECONDS, "started_at", false},
-    {WIRE_TAG_STARTS, NUMBER, "starts", false},
-    {WIRE_TAG_DELAY_MS, NUMBER, "delay_ms", false},
-    {WIRE_TAG_SEQUENCE, NUMBER, "sequence", false},
-    {WIRE_TAG_NEXT, NEXT, "next", false},
-    {WIRE_TAG_STEP, TEXT, "step", false},
-    {WIRE_TAG_ERROR, TEXT, "error", false},
-    {WIRE_TAG_EXIT_CODE, NUMBER, "code", true},
-    {WIRE_TAG_EXIT_SIGNAL, NUMBER, "signal", true},
-    {WIRE_TAG_EXIT_AT_US, SECONDS, "at", true},
-    {WIRE_TAG_RAN_MS, NUMBER, "ran_ms", true},
-    {WIRE_TAG_PHASE, PHASE, "phase", false},
-    {WIRE_TAG_READY, FLAG, "ready", false},
-    {WIRE_TAG_CGROUP, TEXT, "cgroup", false},
-    {WIRE_TAG_GROUP, FLAG, "group_only", false},
-    {WIRE_TAG_ENFORCED, TEXT, "enforced", false},
-    {WIRE_TAG_OUT_OF_MEMORY, FLAG, "out_of_memory", true},
-    {WIRE_TAG_OUTPUT_STATE, OUTPUT, "output_state", false},
-    {WIRE_TAG_OUTPUT_ERRNO, REASON, "output_error", false},
-    {WIRE_TAG_OUTPUT_DROPPED, NUMBER, "output_dropped", false},
-};
-
-enum { FIELD_COUNT = sizeof fields / sizeof *fields };
-
-/* Pushes one value; nil for a number that says "none". */
-static void push_value(lua_State *L, const struct wire_message *message, enum wire_tag tag, enum look look)
-{
-    uint64_t number = look == TEXT ? 0 : wire_number(message, tag, 0);
-
-    switch (look) {
-    case TEXT: lua_pushstring(L, wire_text(message, tag)); break;
-    case STATE: lua_pushstring(L, wire_state_name(number)); break;
-    case NEXT: lua_pushstring(L, wire_next_name(number)); break;
-    case PHASE: lua_pushstring(L, wire_phase_name(number)); break;
-    case OUTPUT: lua_pushstring(L, wire_output_name(number)); break;
-    case REASON: lua_pushstring(L, strerror((int)number)); break;
-    case FLAG: lua_pushboolean(L, number != 0); break;
-    case NUMBER: lua_pushinteger(L, (lua_Integer)number); break;
-    case POSITIVE: number ? lua_pushinteger(L, (lua_Integer)number) : lua_pushnil(L); break;
-    case SECONDS: number ? lua_pushnumber(L, (lua_Number)number / 1e6) : lua_pushnil(L); break;
-    }
-}
-
-static void set_fields(lua_State *L, const struct wire_message *message, bool of_exit, bool all)
-{
-    for (size_t i = 0; i < FIELD_COUNT; i++) {
-        if (!wire_has(message, fields[i].tag) || (!all && fields[i].of_exit != of_exit))
-            continue;
-        push_value(L, message, fields[i].tag, fields[i].look);
-        lua_setfield(L, -2, fields[i].name);
-    }
-}
-
-static void push_record(lua_State *L, const struct wire_message *message)
-{
-    lua_createtable(L, 0, 9);
-    set_fields(L, message, false, false);
-    if (wire_has(message, WIRE_TAG_EXIT_AT_US)) {
-        lua_createtable(L, 0, 2);
-        set_fields(L, message, true, false);
-        lua_setfield(L, -2, "last_exit");
-    }
-}
-
-static const char *event_name(unsigned type)
-{
-    switch (type) {
-    case WIRE_STARTED: return "started";
-    case WIRE_EXITED: return "exited";
-    case WIRE_SPAWN_FAILED: return "spawn_failed";
-    case WIRE_STOPPING: return "stopping";
-    case WIRE_STOPPED: return "stopped";
-    case WIRE_GAVE_UP: return "gave_up";
-    case WIRE_PHASE: return "phase";
-    case WIRE_READY: return "ready";
-    case WIRE_LIMITED: return "limited";
-    case WIRE_OUTPUT: return "output";
-    default: return "error";
-    }
-}
-
-static void push_event(lua_State *L, const struct wire_message *message)
-{
-    lua_createtable(L, 0, 8);
-    lua_pushstring(L, event_name(message->type));
-    lua_setfield(L, -2, "type");
-    set_fields(L, message, false, true);
-    if (message->type == WIRE_ERROR) {
-        lua_getfield(L, -1, "error");
-        lua_setfield(L, -2, "message");
-    }
-}
 
 /* --- from C into Lua: a C function called through script_call, since making values may raise --- */
 
@@ -178,7 +74,7 @@ static int call_on_child(lua_State *L)
         call->object->list = luaL_ref(L, LUA_REGISTRYINDEX);
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, call->object->list);
-    push_record(L, call->message);
+    lua_process_push_record(L, call->message);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     return 0;
 }
@@ -193,8 +89,7 @@ static int call_on_ready(lua_State *L)
     else
         lua_rawgeti(L, LUA_REGISTRYINDEX, call->object->list);
     script_release(L, &call->object->list);
-    lua_createtable(L, 0, 1);
-    set_fields(L, call->message, false, true);
+    lua_process_push_fields(L, call->message);
     lua_call(L, 2, 0);
     return 0;
 }
@@ -204,7 +99,7 @@ static int call_on_event(lua_State *L)
     struct call *call = lua_touserdata(L, 1);
 
     script_push(L, call->object->on_event);
-    push_event(L, call->message);
+    lua_process_push_event(L, call->message);
     lua_call(L, 1, 0);
     return 0;
 }
@@ -276,174 +171,11 @@ static void on_upgraded(const char *failure, void *data)
     call_lua(data, call_on_upgraded, NULL, failure, "process: upgrade");
 }
 
-/* --- tables to requests --- */
+/* --- the client's methods --- */
 
-/* The text of a field, or NULL. It lives as long as the table holds it. */
-static const char *text_field(lua_State *L, int table, const char *name)
+static struct lua_process *check_client(lua_State *L)
 {
-    const char *text = NULL;
-    size_t length;
-
-    if (lua_getfield(L, table, name) != LUA_TNIL) {
-        if (lua_type(L, -1) != LUA_TSTRING)
-            luaL_error(L, "core.process: %s must be a string", name);
-        text = lua_tolstring(L, -1, &length);
-        if (strlen(text) != length)
-            luaL_error(L, "core.process: %s holds a NUL", name);
-    }
-    lua_pop(L, 1);
-    return text;
-}
-
-/* A number of at least 0; `found` may be NULL. */
-static uint64_t number_field(lua_State *L, int table, const char *name, bool *found)
-{
-    lua_Integer number = 0;
-    int is_integer = 1, type = lua_getfield(L, table, name);
-
-    if (type != LUA_TNIL)
-        number = lua_tointegerx(L, -1, &is_integer);
-    if (!is_integer || number < 0)
-        luaL_error(L, "core.process: %s must be a whole number of at least 0", name);
-    lua_pop(L, 1);
-    if (found)
-        *found = type != LUA_TNIL;
-    return (uint64_t)number;
-}
-
-/* The array in a field as C strings, NULL at the end; left on the stack so that it lives. */
-static const char *const *texts_field(lua_State *L, int table, const char *name)
-{
-    if (lua_getfield(L, table, name) != LUA_TTABLE)
-        luaL_error(L, "core.process: %s must be an array of strings", name);
-    int array = lua_gettop(L);
-    size_t count = lua_rawlen(L, array);
-    const char **texts = lua_newuserdatauv(L, (count + 1) * sizeof *texts, 0);
-    for (size_t i = 0; i < count; i++) {
-        size_t length;
-        if (lua_rawgeti(L, array, (lua_Integer)i + 1) != LUA_TSTRING)
-            luaL_error(L, "core.process: %s must be an array of strings", name);
-        texts[i] = lua_tolstring(L, -1, &length);
-        if (strlen(texts[i]) != length)
-            luaL_error(L, "core.process: %s holds a NUL", name);
-        lua_pop(L, 1);
-    }
-    texts[count] = NULL;
-    return texts;
-}
-
-/* Returns NULL when there is no policy in the table. */
-static const struct process_restart *restart_field(lua_State *L, int table, struct process_restart *restart)
-{
-    if (lua_getfield(L, table, "restart") == LUA_TNIL) {
-        lua_pop(L, 1);
-        return NULL;
-    }
-    luaL_checktype(L, -1, LUA_TTABLE);
-    int policy = lua_gettop(L);
-    lua_getfield(L, policy, "enabled");
-    restart->enabled = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    restart->attempts = number_field(L, policy, "attempts", &restart->limited);
-    restart->interval_ms = number_field(L, policy, "interval_ms", NULL);
-    restart->delay_ms = number_field(L, policy, "delay_ms", NULL);
-    restart->max_delay_ms = number_field(L, policy, "max_delay_ms", NULL);
-    restart->reset_ms = number_field(L, policy, "reset_ms", NULL);
-    lua_pop(L, 1);
-    return restart;
-}
-
-static uint64_t limit_field(lua_State *L, int table, const char *name)
-{
-    bool found;
-    uint64_t value = number_field(L, table, name, &found);
-
-    return found ? value : PROCESS_NO_LIMIT;
-}
-
-/* Returns NULL when there are no limits in the table. */
-static const struct process_limits *limits_field(lua_State *L, int table, struct process_limits *limits)
-{
-    if (lua_getfield(L, table, "limits") == LUA_TNIL) {
-        lua_pop(L, 1);
-        return NULL;
-    }
-    luaL_checktype(L, -1, LUA_TTABLE);
-    int values = lua_gettop(L);
-    *limits = (struct process_limits){
-        .memory_bytes = limit_field(L, values, "memory_bytes"), .swap_bytes = limit_field(L, values, "swap_bytes"),
-        .virtual_bytes = limit_field(L, values, "virtual_bytes"), .cpu_weight = limit_field(L, values, "cpu_weight"),
-        .cpu_percent = limit_field(L, values, "cpu_percent"), .pids = limit_field(L, values, "pids"),
-    };
-    lua_pop(L, 1);
-    return limits;
-}
-
-/* What a spec borrows for the time of the call. */
-struct policy {
-    struct process_restart restart;
-    struct process_limits limits;
-};
-
-/* What an update may change. */
-static void read_policy(lua_State *L, int table, struct process_spec *spec, struct policy *policy)
-{
-    uint64_t stop_signal = number_field(L, table, "stop_signal", NULL);
-
-    if (stop_signal > 64)
-        luaL_error(L, "core.process: stop_signal is none");
-    spec->stop_signal = (int)stop_signal;
-    spec->tag = text_field(L, table, "tag");
-    spec->stop_timeout_ms = number_field(L, table, "stop_timeout_ms", &spec->has_stop_timeout);
-    spec->lease_ms = number_field(L, table, "lease_ms", &spec->has_lease);
-    spec->restart = restart_field(L, table, &policy->restart);
-    spec->limits = limits_field(L, table, &policy->limits);
-    spec->max_output_bytes = number_field(L, table, "max_output_bytes", NULL);
-    spec->output_files = number_field(L, table, "output_files", NULL);
-    lua_getfield(L, table, "output_waits");
-    spec->output_waits = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-}
-
-/* What of a process only a new one can have otherwise, beside its command. */
-static void read_settings(lua_State *L, int table, struct process_spec *spec)
-{
-    lua_Integer nice = 0;
-    int is_integer = 1;
-
-    spec->has_nice = lua_getfield(L, table, "nice") != LUA_TNIL;
-    if (spec->has_nice)
-        nice = lua_tointegerx(L, -1, &is_integer);
-    if (!is_integer || nice < -20 || nice > 19)
-        luaL_error(L, "core.process: nice must be a whole number from -20 to 19");
-    spec->nice = (int)nice;
-    lua_getfield(L, table, "no_new_privs");
-    spec->no_new_privs = lua_toboolean(L, -1);
-    lua_getfield(L, table, "is_local");
-    spec->is_local = lua_toboolean(L, -1);
-    lua_pop(L, 3);
-    spec->umask = number_field(L, table, "umask", &spec->has_umask);
-    spec->open_files = number_field(L, table, "open_files", NULL);
-    spec->capabilities = number_field(L, table, "capabilities", &spec->has_capabilities);
-}
-
-/* The same, or NULL where there is no such field. */
-static const char *const *command_field(lua_State *L, int table, const char *name)
-{
-    int type = lua_getfield(L, table, name);
-
-    lua_pop(L, 1);
-    return type == LUA_TNIL ? NULL : texts_field(L, table, name);
-}
-
-static void read_phases(lua_State *L, int table, struct process_spec *spec)
-{
-    spec->init = command_field(L, table, "init_argv");
-    spec->init_timeout_ms = number_field(L, table, "init_timeout_ms", NULL);
-    spec->fini = command_field(L, table, "fini_argv");
-    spec->fini_timeout_ms = number_field(L, table, "fini_timeout_ms", NULL);
-    spec->ready_fd = number_field(L, table, "ready_fd", NULL);
-    spec->run_timeout_ms = number_field(L, table, "run_timeout_ms", NULL);
+    return lua_handle_check(L, 1, class_name, &live, "process client", "is closed");
 }
 
 static const char *check_id(lua_State *L, const char *id)
@@ -451,13 +183,6 @@ static const char *check_id(lua_State *L, const char *id)
     if (!id || !*id || strlen(id) > WIRE_ID_MAX)
         luaL_error(L, "core.process: id must be a string of 1 to %d bytes", WIRE_ID_MAX);
     return id;
-}
-
-/* --- the client's methods --- */
-
-static struct lua_process *check_client(lua_State *L)
-{
-    return lua_handle_check(L, 1, class_name, &live, "process client", "is closed");
 }
 
 static int answer(lua_State *L, int status)
@@ -476,31 +201,23 @@ static int answer(lua_State *L, int status)
 static int spawn(lua_State *L)
 {
     struct lua_process *object = check_client(L);
-    struct policy policy = {0};
+    struct lua_process_policy policy = {0};
     struct process_spec spec = {0};
 
     luaL_checktype(L, 2, LUA_TTABLE);
-    spec.id = check_id(L, text_field(L, 2, "id"));
-    read_policy(L, 2, &spec, &policy);
-    spec.arguments = texts_field(L, 2, "argv");
-    spec.environment = texts_field(L, 2, "env");
-    luaL_argcheck(L, spec.arguments[0], 2, "argv is empty");
-    spec.working_dir = text_field(L, 2, "working_dir");
-    spec.user = text_field(L, 2, "user");
-    spec.output_path = text_field(L, 2, "output_path");
-    read_phases(L, 2, &spec);
-    read_settings(L, 2, &spec);
+    lua_process_read_spec(L, 2, &spec, &policy);
+    check_id(L, spec.id);
     return answer(L, process_spawn(object->client, &spec));
 }
 
 static int update(lua_State *L)
 {
     struct lua_process *object = check_client(L);
-    struct policy policy = {0};
+    struct lua_process_policy policy = {0};
     struct process_spec spec = {.id = check_id(L, luaL_checkstring(L, 2))};
 
     luaL_checktype(L, 3, LUA_TTABLE);
-    read_policy(L, 3, &spec, &policy);
+    lua_process_read_policy(L, 3, &spec, &policy);
     return answer(L, process_update(object->client, &spec));
 }
 
@@ -639,7 +356,7 @@ static int open_client(lua_State *L)
     char error[512] = "out of memory";
 
     luaL_checktype(L, 1, LUA_TTABLE);
-    const char *keeper_path = text_field(L, 1, "keeper_path"), *state_dir = text_field(L, 1, "state_dir");
+    const char *keeper_path = lua_process_text(L, 1, "keeper_path"), *state_dir = lua_process_text(L, 1, "state_dir");
     luaL_argcheck(L, keeper_path && state_dir, 1, "keeper_path and state_dir must be given");
     check_functions(L);
     lua_getfield(L, 1, "awaits_keeper");
