@@ -229,6 +229,7 @@ local function open_session(self)
     state = self.state, host = core.host, config = self.config.Consul, node = self.node,
     on_renewed = function(sent_ms) self.lease:renewed(sent_ms) end,
     on_held = function(id)
+      if id ~= self.own_session then self.assignment:session_had_ended() end
       self.cluster:session_held(id)
       self.membership:session_held(id)
     end,
@@ -405,12 +406,13 @@ local function open_election(self)
 end
 
 --- Uses what is remembered when Consul cannot say soon what is to run. Where it does answer, and this node is not among the
--- live, or somebody else has its name, its slots may be others' by now: then only its assignment tells.
+-- live, or somebody else has its name, or its session had ended, its slots may be others' by now: then only its assignment
+-- tells.
 local function recall_later(self)
   local function recall()
     if not self.is_ending and not self.is_refused then self.assignment:recall() end
   end
-  local own_session = self.session:last_id()
+  self.own_session = self.session:last_id()
   self.assignment:restore()
   self.recall_timer = self.core.timer.after(RECALL_MS, recall)
   self.probe = self.client:get("live/" .. self.node, {}, function(answer, err)
@@ -418,7 +420,7 @@ local function recall_later(self)
     if err then return recall() end
     local entries = answer.status == 200 and self.client.entries(answer.body) or {}
     local holder = entries[1] and entries[1].session
-    if not holder or holder ~= own_session then self.recall_timer:cancel() end
+    if not holder or holder ~= self.own_session then self.recall_timer:cancel() end
   end)
 end
 

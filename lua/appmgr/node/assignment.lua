@@ -402,10 +402,20 @@ function Assignment:restore()
   self.remembered = replicas
 end
 
---- Uses what was remembered, if Consul has not said anything usable yet; once it has named slots, of these alone, as the
--- others may be somebody else's by now. Nothing is stopped by it.
+--- Uses what was remembered, if Consul has not said anything usable yet; once it has named slots, or is to, of these
+-- alone, as the others may be somebody else's by now. Nothing is stopped by it.
 function Assignment:recall()
-  if self.wanted then recall_wanted(self) else recall_all(self) end
+  if self.wanted then
+    recall_wanted(self)
+  elseif not self.must_be_named then
+    recall_all(self)
+  end
+end
+
+--- This node's session had ended, and with it what the node had: what it remembers counts only where Consul names it, or is
+-- in doubt.
+function Assignment:session_had_ended()
+  self.must_be_named = true
 end
 
 --- Which assignment is acted on, for the leader to know.

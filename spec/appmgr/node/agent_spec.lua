@@ -372,6 +372,34 @@ describe("an agent with Consul", function()
     assert.same({ "spawn own", "spawn web" }, fake.keeper.calls)
   end)
 
+  for what, fail in pairs({
+    ["cannot be read at once"] = function(request) request.fail("connect", "reset") end,
+    ["takes its time"] = function() end,
+    ["cannot be read as it is answered"] = function(request) request.reply(200, "[{}]") end,
+  }) do
+    it("does not run what it remembers when its session had ended, and its assignment " .. what, function()
+      start()
+      assign(web())
+      fake.timer.advance(2000)
+      fake.signals.TERM()
+      fake.timer.advance(10)
+      fake.keeper.records, fake.keeper.calls = {}, {}
+      local session, respond, failed = consul.holder("appmgr/live/alpha"), consul.http.respond, nil
+      consul.http.respond = function(request)
+        -- Its session ends after it was seen among the live.
+        if request.url:find("session/renew", 1, true) then fake.timer.after(1, function() consul.expire(session) end) end
+        if failed or not request.url:find("assignment/alpha", 1, true) then return respond(request) end
+        failed = request
+        fake.timer.after(1, function() fail(request) end)
+      end
+      assign()
+      start()
+      fake.timer.advance(20000)
+      assert.truthy(failed)
+      assert.same({ "spawn own" }, fake.keeper.calls)
+    end)
+  end
+
   it("whose name is held by another runs only its own applications, until the name is free", function()
     assign(web())
     local held = false
