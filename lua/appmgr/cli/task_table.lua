@@ -43,7 +43,7 @@ end
 --- What is going on with a task, in a word or two.
 local function state_of(task)
   if task.error then return "error" end
-  if task.removed then return "being removed" end
+  if task.removed then return task.assigned > 0 and "to be removed" or "being removed" end
   local states, is_moving = {}, false
   for _, slot in ipairs(task.slots) do
     states[slot.state], is_moving = true, is_moving or slot.moving_to ~= nil
@@ -93,12 +93,20 @@ local function add_away(list, task)
   end
 end
 
+--- A removed task whose replicas nobody has told to go.
+local function add_removal(list, task)
+  if not task.removed or task.assigned == 0 then return end
+  list[#list + 1] = ('task "%s": is removed, and %d of its replicas go on; if that lasts, "appmgr plan" says what has to be'
+    .. " confirmed"):format(task.name, task.assigned)
+end
+
 --- What has to be said of a task beside its row.
 local function notes(task)
   local list, name = {}, ('task "%s": '):format(task.name)
   if task.error then list[#list + 1] = name .. task.error .. "; what runs of it stays as it is" end
   local pending = task.pending > 0 and ("%d pending: "):format(task.pending) or "pending: "
   if task.pending > 0 or task.reason and not task.error then list[#list + 1] = name .. pending .. (task.reason or "?") end
+  add_removal(list, task)
   add_moves(list, task)
   add_slot_errors(list, task)
   add_away(list, task)
