@@ -122,11 +122,9 @@ end
 -- @treturn ?number its score
 -- @treturn ?number how much the task's own wishes speak for it
 function M.peek(question)
-  question.pool:catch_up(question.asker)
+  question.pool:catch_up(question.asker, is_full, question)
   rank_holders(question)
   local id, ranking, wish_score = best(question)
-  put_back(question)
-  question.aside = {}
   question.pool:end_use()
   if id then return id, ranking.score[id], wish_score end
 end
