@@ -17,6 +17,7 @@ enum {
     IN_FIRST = 4 << 10,
     IN_MAX = 64 << 10,          /* more than the largest frame that a keeper sends */
     QUEUE_MAX = 64 << 20,       /* what waits for a keeper that does not read */
+    TOGETHER = 16 << 10,        /* what is sent without waiting for the end of the turn */
 };
 
 struct keeper_link {
@@ -24,7 +25,7 @@ struct keeper_link {
     keeper_link_message_fn on_message;
     keeper_link_lost_fn on_lost;
     void *data;
-    struct wire_writer writer;
+    struct wire_writer writer;  /* frames of this turn that are not sent yet */
     uint8_t *in;
     size_t in_size, in_capacity;
     const char *broken;         /* why, once it cannot be used any more */
@@ -48,12 +49,6 @@ static void tell_lost(void *data)
     link->on_lost(link->broken, link->data);
 }
 
-void keeper_link_close(struct keeper_link *link)
-{
-    (void)loop_undefer(tell_lost, link);
-    uv_close((uv_handle_t *)&link->pipe, on_closed);
-}
-
 /* Told on the next turn and not here: a request is no place to be called back from. */
 static void break_link(struct keeper_link *link, const char *reason)
 {
@@ -62,6 +57,43 @@ static void break_link(struct keeper_link *link, const char *reason)
     link->broken = reason;
     uv_read_stop((uv_stream_t *)&link->pipe);
     (void)loop_defer(tell_lost, link);
+}
+
+/* --- sending --- */
+
+static void on_write_failed(uv_stream_t *stream, int uv_error)
+{
+    break_link(stream->data, uv_strerror(uv_error));
+}
+
+/* Hands over what was written in this turn: a thousand requests are some tens of writes then, and not a thousand. */
+static void flush(void *data)
+{
+    struct keeper_link *link = data;
+    struct wire_writer *writer = &link->writer;
+    uv_stream_t *stream = (uv_stream_t *)&link->pipe;
+    uv_buf_t part = uv_buf_init((char *)writer->data, (unsigned)writer->size);
+
+    if (writer->size > 0 && !link->broken) {
+        if (stream_queued(stream) > QUEUE_MAX)
+            break_link(link, "the keeper does not read what it is sent");
+        else if (stream_write(stream, &part, 1, on_write_failed) != 0)
+            break_link(link, "the keeper cannot be written to");
+    }
+    writer->size = 0;
+    if (writer->capacity > IN_MAX) { /* one large request is no reason to keep its memory */
+        free(writer->data);
+        writer->data = NULL;
+        writer->capacity = 0;
+    }
+}
+
+void keeper_link_close(struct keeper_link *link)
+{
+    if (loop_undefer(flush, link))
+        flush(link);
+    (void)loop_undefer(tell_lost, link);
+    uv_close((uv_handle_t *)&link->pipe, on_closed);
 }
 
 /* --- in --- */
@@ -130,7 +162,7 @@ static int grow(struct wire_writer *writer, size_t bytes)
 
     while (wanted < writer->size + bytes)
         wanted *= 2;
-    if (writer->size + bytes > WIRE_HEADER_SIZE + WIRE_PAYLOAD_MAX)
+    if (writer->size - writer->frame + bytes > WIRE_HEADER_SIZE + WIRE_PAYLOAD_MAX)
         return -1;
     grown = realloc(writer->data, wanted);
     if (!grown)
@@ -140,14 +172,8 @@ static int grow(struct wire_writer *writer, size_t bytes)
     return 0;
 }
 
-static void on_write_failed(uv_stream_t *stream, int uv_error)
-{
-    break_link(stream->data, uv_strerror(uv_error));
-}
-
 struct wire_writer *keeper_link_begin(struct keeper_link *link, enum wire_type type)
 {
-    link->writer.size = 0;
     wire_begin(&link->writer, type);
     return &link->writer;
 }
@@ -155,21 +181,14 @@ struct wire_writer *keeper_link_begin(struct keeper_link *link, enum wire_type t
 int keeper_link_end(struct keeper_link *link)
 {
     struct wire_writer *writer = &link->writer;
-    uv_stream_t *stream = (uv_stream_t *)&link->pipe;
+    bool is_first = writer->frame == 0;
     int result = wire_end(writer) == 0 ? 0 : -E2BIG;
 
-    if (result == 0 && !link->broken) {
-        uv_buf_t part = uv_buf_init((char *)writer->data, (unsigned)writer->size);
-
-        if (stream_queued(stream) > QUEUE_MAX)
-            break_link(link, "the keeper does not read what it is sent");
-        else if (stream_write(stream, &part, 1, on_write_failed) != 0)
-            break_link(link, "the keeper cannot be written to");
-    }
-    if (writer->capacity > IN_MAX) { /* one large request is no reason to keep its memory */
-        free(writer->data);
-        writer->data = NULL;
-        writer->capacity = 0;
+    if (writer->size >= TOGETHER || writer->capacity > IN_MAX) {
+        (void)loop_undefer(flush, link);
+        flush(link);
+    } else if (is_first && writer->size > 0 && loop_defer(flush, link) != 0) {
+        flush(link);
     }
     return result;
 }

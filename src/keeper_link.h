@@ -21,10 +21,11 @@ typedef void (*keeper_link_lost_fn)(const char *reason, void *data);
 int keeper_link_open(const char *state_dir, keeper_link_message_fn on_message, keeper_link_lost_fn on_lost, void *data,
                      struct keeper_link **link);
 
-/* Closes and frees it; neither callback is called any more. */
+/* Closes and frees it, with what was to be sent sent; neither callback is called any more. */
 void keeper_link_close(struct keeper_link *link);
 
-/* Begins a frame in the link's writer, which takes any number of fields; keeper_link_end sends it. */
+/* Begins a frame in the link's writer, which takes any number of fields; keeper_link_end sends it, at the end of this turn of
+ * the loop at the latest. */
 struct wire_writer *keeper_link_begin(struct keeper_link *link, enum wire_type type);
 
 /* Returns 0, or -E2BIG when the frame is larger than the protocol takes, or -ENOMEM. A loss is told on the loop. */

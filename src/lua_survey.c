@@ -6,6 +6,7 @@
  *     {memory_bytes, cpu_us}                       of the whole process tree
  *     {is_unchanged=true, cpu_us}                  it has used no processor time since; its memory was not looked at
  *     false                                        there is no such process
+ *   cgroup_cpu_us(cgroup) → what all below it have used, nil when there is no such cgroup
  *
  * A survey is done after that, and raises when it is used again.
  */
@@ -71,6 +72,17 @@ static void push_usage(lua_State *L, const struct survey_usage *usage)
     lua_setfield(L, -2, usage->is_unchanged ? "is_unchanged" : "memory_bytes");
 }
 
+static int cgroup_cpu_us(lua_State *L)
+{
+    uint64_t cpu_us;
+
+    if (survey_cgroup_cpu(luaL_checkstring(L, 1), &cpu_us))
+        lua_pushinteger(L, (lua_Integer)cpu_us);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 static int finish(lua_State *L)
 {
     struct survey **box = luaL_checkudata(L, 1, class_name);
@@ -103,7 +115,7 @@ static int step(lua_State *L)
 
 int lua_survey_open(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"begin", begin}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"begin", begin}, {"cgroup_cpu_us", cgroup_cpu_us}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"step", step}, {NULL, NULL}};
 
     luaL_newmetatable(L, class_name);

@@ -80,14 +80,14 @@ static void end(struct process_client *client)
 
 static void lose(struct process_client *client, const char *reason)
 {
-    bool is_news = client->ready || strcmp(client->reason, reason) != 0;
+    bool is_news = client->ready || strcmp(client->reason, reason) != 0, is_cut = client->link != NULL;
 
     snprintf(client->reason, sizeof client->reason, "%s", reason);
     drop_link(client);
     /* A keeper that was told to end has ended when nobody listens any more, and not when it cut the connection. */
     timer_start(&client->retry, client->retry_ms, 0, on_retry, client);
     client->retry_ms = client->retry_ms * 2 < LAST_RETRY_MS ? client->retry_ms * 2 : LAST_RETRY_MS;
-    if (is_news && !client->ending)
+    if (is_news && !(client->ending && is_cut))
         client->callbacks.on_lost(client->reason, client->data);
 }
 
@@ -207,11 +207,20 @@ static void on_keeper_started(const char *failure, void *data)
     leave(client);
 }
 
+/* A keeper that ends as it was told removes its records. One that was killed leaves them, and what it held runs on. */
+static bool has_left_records(const struct process_client *client)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/keeper.records", client->state_dir);
+    return access(path, F_OK) == 0;
+}
+
 static void start_keeper(struct process_client *client)
 {
     char reason[REASON_SIZE];
 
-    if (client->ending) {
+    if (client->ending && !has_left_records(client)) {
         end(client);
         return;
     }

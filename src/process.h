@@ -95,7 +95,8 @@ int process_renew(struct process_client *client, uint64_t at_ms);
 /* Has the keeper execute its program, as it is on the disk now, in its place. Returns 0 or -ENOTCONN. */
 int process_upgrade(struct process_client *client);
 
-/* Stops everything and ends the keeper; on_ended is called when it is gone, connected or not. */
+/* Stops everything and ends the keeper; on_ended is called when it is gone, connected or not. One that was killed is
+ * followed by another first, which ends what is left; that it cannot be started is told to on_lost. */
 void process_shutdown(struct process_client *client);
 
 /* Disconnects and frees the client; no callback is called any more. */

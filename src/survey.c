@@ -152,15 +152,22 @@ static void add_members(struct survey *survey, size_t tree)
         fclose(file);
 }
 
+bool survey_cgroup_cpu(const char *cgroup, uint64_t *cpu_us)
+{
+    char text[64]; /* it stands first */
+
+    return read_file(cgroup, "cpu.stat", text, sizeof text) && sscanf(text, "usage_usec %" SCNu64, cpu_us) == 1;
+}
+
 /* A cgroup that is not there any more leaves its tree to the pass over /proc. */
 static void look_at_cgroup(struct survey *survey)
 {
     struct tree *tree = &survey->trees[survey->next];
-    char text[512];
+    char text[64];
 
     if (!tree->cgroup)
         return;
-    if (!read_file(tree->cgroup, "cpu.stat", text, sizeof text) || sscanf(text, "usage_usec %" SCNu64, &tree->usage.cpu_us) != 1) {
+    if (!survey_cgroup_cpu(tree->cgroup, &tree->usage.cpu_us)) {
         free(tree->cgroup);
         tree->cgroup = NULL;
         return;

@@ -35,6 +35,10 @@ int survey_add(struct survey *survey, pid_t pid, const char *cgroup, uint64_t cp
 /* Goes on for about so many microseconds. Returns true when all is known. */
 bool survey_step(struct survey *survey, uint64_t budget_us);
 
+/* What all processes in a cgroup and below it have used, those that have ended included, in *cpu_us. Returns false when there is
+ * no such cgroup. */
+bool survey_cgroup_cpu(const char *cgroup, uint64_t *cpu_us);
+
 /* How many trees there are, and what one uses, in the order in which they were added. */
 size_t survey_count(const struct survey *survey);
 const struct survey_usage *survey_get(const struct survey *survey, size_t index);

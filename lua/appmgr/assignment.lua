@@ -8,6 +8,7 @@ local M = {}
 
 local slot_number = fields.integer(0, 1000000)
 local port_number = fields.integer(1, 65535)
+local seconds = fields.integer(1, 10000000)
 
 -- What a replica was given: name → number; nil when it was given none.
 local function read_ports(value)
@@ -74,12 +75,16 @@ local function read_replica(value)
   if peers_reason then return nil, "peers: " .. peers_reason end
   local moved, moved_reason = read_moved(value.moved)
   if moved_reason then return nil, "moved: " .. moved_reason end
+  local stops_within, within_reason
+  if value.stops_within ~= nil then stops_within, within_reason = seconds(value.stops_within) end
+  if within_reason then return nil, "stops_within: " .. within_reason end
   return {
     task = value.task,
     slot = slot,
     moved = moved or nil,
     ports = ports or nil,
     peers = peers or nil,
+    stops_within = stops_within,
     version = value.version,
     since = math.type(value.since) and math.tointeger(value.since // 1) or 0,
     leaving = value.leaving == true or nil,
@@ -104,7 +109,8 @@ end
 --   `preempted` (true or nil: it leaves to make room for what is more important), `ports` (name → number; nil when it
 --   was given none), `peers` (slot, as a text, → host of the task's other
 --   slots; nil when it does not ask for them), `moved` (nil but for the successor of a move for balance: `from` (host), `slot` and
---   `since` of whom it succeeds, `at` (unix s), `round`, `by` ("score" or "wish"), `before` and `after`; see planner/moves.lua)
+--   `since` of whom it succeeds, `at` (unix s), `round`, `by` ("score" or "wish"), `before` and `after`; see planner/moves.lua),
+--   `stops_within` (seconds within which a host that is cut off has stopped it; nil: it goes on)
 -- @treturn[1] ?integer since when the host is gone, unix s; nil while it is not
 -- @treturn[2] nil
 -- @treturn[2] string why it cannot be read
@@ -146,7 +152,7 @@ function M.encode(replicas, json, gone_since)
     list[index] = {
       task = replica.task, slot = replica.slot, version = replica.version, since = replica.since,
       leaving = replica.leaving or nil, preempted = replica.preempted or nil, ports = replica.ports,
-      peers = replica.peers, moved = replica.moved,
+      peers = replica.peers, moved = replica.moved, stops_within = replica.stops_within,
     }
   end
   table.sort(list, M.before)

@@ -63,9 +63,10 @@ end
 -- @tparam table given from `for_keeper`
 -- @treturn string "" when there are none
 function M.fingerprint(given)
+  if not next(given) then return "" end
   local parts = {}
-  for _, limit in ipairs(LIMITS) do parts[#parts + 1] = given[limit.keeper] or "-" end
-  return next(given) and table.concat(parts, ",") or ""
+  for index, limit in ipairs(LIMITS) do parts[index] = given[limit.keeper] or "-" end
+  return table.concat(parts, ",")
 end
 
 --- How the keeper keeps them.

@@ -18,16 +18,17 @@ Store.__index = Store
 local function entry_json(entry)
   return {
     Key = entry.key, Value = entry.value ~= "" and core.codec.base64_encode(entry.value) or nil, Session = entry.session,
-    LockIndex = entry.lock_index, Flags = 0, CreateIndex = entry.create_index, ModifyIndex = entry.modify_index,
+    LockIndex = entry.lock_index, Flags = entry.flags, CreateIndex = entry.create_index, ModifyIndex = entry.modify_index,
   }
 end
 
-function Store:write(key, value, session)
+function Store:write(key, value, session, flags)
   local entry = self.keys[key]
-  if entry and entry.value == value and entry.session == session then return end
+  flags = flags or 0
+  if entry and entry.value == value and entry.session == session and entry.flags == flags then return end
   self.index = self.index + 1
   entry = entry or { key = key, create_index = self.index, lock_index = 0 }
-  entry.value, entry.session, entry.modify_index = value, session, self.index
+  entry.value, entry.session, entry.flags, entry.modify_index = value, session, flags, self.index
   self.keys[key] = entry
   self.dirty = true
 end
@@ -104,7 +105,7 @@ function Store:put(key, body, query)
   if query.acquire then
     if not self.sessions[query.acquire] then return nil end
     if entry and entry.session and entry.session ~= query.acquire then return false end
-    self:write(key, body, query.acquire)
+    self:write(key, body, query.acquire, query.flags)
   elseif query.release then
     if not entry or entry.session ~= query.release then return false end
     self:write(key, body, nil)
@@ -127,12 +128,16 @@ end
 VERBS["check-not-exists"] = function(store, kv)
   if store.keys[kv.Key] then return ('key "%s" exists'):format(kv.Key) end
 end
+VERBS["check-index"] = function(store, kv)
+  local entry = store.keys[kv.Key]
+  if not entry or entry.modify_index ~= kv.Index then return "failed index check for key" end
+end
 VERBS.cas = function(store, kv, value)
   if not store:put(kv.Key, value, { cas = kv.Index or 0 }) then return "index is stale" end
 end
 VERBS.set = function(store, kv, value) store:put(kv.Key, value, {}) end
 VERBS.lock = function(store, kv, value)
-  if not store:put(kv.Key, value, { acquire = kv.Session }) then return "lock is held" end
+  if not store:put(kv.Key, value, { acquire = kv.Session, flags = kv.Flags }) then return "lock is held" end
 end
 VERBS.delete = function(store, kv) store:remove(kv.Key) end
 VERBS["delete-cas"] = function(store, kv)

@@ -8,6 +8,7 @@
 --     keeper.finish(id)           -- the group of a stopped one is gone
 --     keeper.wall = 1600000000    -- what its clock shows from now on
 --     keeper.refuse_spawn = "too large"
+--     keeper.renewed_ms           -- what was handed on of leases
 --     keeper.calls                -- "spawn web", "stop web" … by the name in the tag
 
 local M = {}
@@ -58,6 +59,7 @@ function M.new()
     self.records[id] = nil
   end
 
+  function keeper:renew(at_ms) self.renewed_ms = at_ms end
   function keeper:end_run(id) self.ended[#self.ended + 1] = id end
   function keeper:signal(id, number) self.signals[#self.signals + 1] = { id, number } end
   function keeper:set_ready(id, starts) self.records[id].ready_starts = starts end

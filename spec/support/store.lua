@@ -83,7 +83,7 @@ end
 --- The body of the leader's audit.
 function Store:audit()
   local results = {}
-  for _, folder in ipairs({ "assignment/", "topology/", "confirm/", "meta" }) do
+  for _, folder in ipairs({ "assignment/", "topology/", "confirm/", "meta", "leader" }) do
     for _, entry in ipairs(self:entries(folder)) do results[#results + 1] = { KV = entry } end
   end
   return json.encode({ Results = json.array(results), Index = self.index })
@@ -96,6 +96,9 @@ local VERBS = {
   end,
   ["check-not-exists"] = function(self, _, key)
     if self.keys[key] then return ("key %q exists"):format(key) end
+  end,
+  ["check-index"] = function(self, operation, key)
+    if self:index_of(key) ~= operation.Index or not self.keys[key] then return "failed index check for key" end
   end,
   cas = function(self, operation, key)
     local entry = self.keys[key]

@@ -97,6 +97,7 @@ static enum proc_answer hold(struct child *child)
     struct rlimit limit;
     enum proc_answer answer = fd < 0 && error == ESRCH ? PROC_GONE : proc_is(child->pid, child->start_ticks);
 
+    fd = fd < 0 ? fd : spawn_set_aside(fd);
     getrlimit(RLIMIT_NOFILE, &limit);
     if (answer == PROC_THERE && fd >= 0 && (rlim_t)fd + RESERVE < limit.rlim_cur &&
         watch_add(&child->watch, fd, EPOLLIN) == 0) {

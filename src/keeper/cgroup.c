@@ -216,14 +216,21 @@ int cgroup_directory(const char *id)
 
 int cgroup_make(const char *id)
 {
+    const char *name = place(id, "");
+    bool made;
+
     if (base_fd < 0)
         return -ENOENT;
+    made = mkdirat(base_fd, name, 0755) == 0;
     /* An empty one is made anew: kernels (6.18) kill what is born into a cgroup, as clone3 does, that cgroup.kill was ever
      * used on. */
-    unlinkat(base_fd, place(id, ""), AT_REMOVEDIR);
-    if (mkdirat(base_fd, place(id, ""), 0755) != 0 && errno != EEXIST)
+    if (!made && errno == EEXIST) {
+        unlinkat(base_fd, name, AT_REMOVEDIR);
+        made = mkdirat(base_fd, name, 0755) == 0;
+    }
+    if (!made && errno != EEXIST)
         return -errno;
-    if (!kernel_kills)
+    if (!made && !kernel_kills)
         cgroup_write(base_fd, place(id, "cgroup.freeze"), "0"); /* cgroup_kill_each left it frozen */
     return cgroup_directory(id);
 }

@@ -97,6 +97,7 @@ struct child {
     bool in_sweep, alive_in_sweep, asked_in_sweep; /* used by sweep.c alone */
     struct cgroup_watch emptiness; /* these are used by containment.c alone, but for is_hidden */
     bool in_cgroup;
+    bool cgroup_was_killed;        /* or may have been: its next run needs another one */
     bool is_hidden;                /* in no cgroup, and /proc does not show it: only its group can be found */
     unsigned limits_in_cgroup;     /* as limits_apply returns them */
     uint64_t oom_kills;            /* how many there had been when it was started */

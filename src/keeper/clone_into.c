@@ -64,7 +64,7 @@ static long clone3(const struct clone_args *arguments, int (*child)(void *unused
 pid_t clone_into(int cgroup_fd, int (*child)(void *unused), void *stack, size_t size)
 {
     struct clone_args arguments = {
-        .flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .stack = (uintptr_t)stack,
+        .flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .stack = (uintptr_t)stack,
         .stack_size = size, .cgroup = (unsigned)cgroup_fd,
     };
     long result = clone3(&arguments, child);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Starts `child` as clone(2) with CLONE_VM | CLONE_VFORK does, on `stack` (its lowest address), in the cgroup whose directory
+/* Starts `child` as clone(2) with CLONE_VM | CLONE_VFORK | CLONE_FILES does, on `stack` (its lowest address), in the cgroup whose directory
  * `cgroup_fd` is. It must not return. Returns a pid, or -1 with errno: ENOSYS where this is not known, in the kernel
  * (before 5.7) or here. */
 pid_t clone_into(int cgroup_fd, int (*child)(void *unused), void *stack, size_t size);

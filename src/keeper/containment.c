@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { YOUNG_MS = 1000 };
+
 static const char *name_of(const char *mark)
 {
     static char name[80];
@@ -58,7 +60,7 @@ static void find_again(struct child *child)
     child->is_hidden = fd < 0 && child->pid && !child->ended && proc_hides(child->pid);
     if (fd < 0)
         return;
-    child->in_cgroup = true;
+    child->in_cgroup = child->cgroup_was_killed = true;
     child->limits_in_cgroup = limits_apply(&child->limits, fd);
     child->oom_kills = limits_oom_kills(fd);
     close(fd);
@@ -96,11 +98,28 @@ static rlim_t or_none(uint64_t value)
     return value == LIMIT_NONE ? 0 : (rlim_t)value;
 }
 
+/* Somebody else may have used cgroup.kill as well: what is born there then does not live (cgroup_make). */
+static bool was_killed_young(const struct child *child)
+{
+    return child->last_exit.by_signal && child->last_exit.number == SIGKILL && child->last_exit.ran_ms < YOUNG_MS;
+}
+
+/* The cgroup of the run before will do, where the keeper did not have to kill anything in it: to make another takes longer
+ * than all else that it does for a restart. */
+static int cgroup_for_run(const struct child *child)
+{
+    bool is_usable = child->in_cgroup && !child->cgroup_was_killed && !was_killed_young(child);
+    int fd = is_usable ? cgroup_directory(child->id) : -1;
+
+    return fd >= 0 ? fd : cgroup_make(child->id);
+}
+
 void containment_begin(struct child *child, struct spawn_request *request)
 {
-    int fd = cgroup_make(child->id);
+    int fd = cgroup_for_run(child);
 
     child->in_cgroup = fd > 0;
+    child->cgroup_was_killed = false;
     child->limits_in_cgroup = 0;
     if (child->in_cgroup) {
         request->cgroup_fd = fd;
@@ -132,6 +151,12 @@ void containment_limit(struct child *child)
 
 /* --- ending --- */
 
+static void kill_all(struct child *child)
+{
+    child->cgroup_was_killed = true;
+    cgroup_kill(child->id);
+}
+
 bool containment_signal(struct child *child, int number)
 {
     bool group = adopt_signal_group(child, number);
@@ -140,7 +165,7 @@ bool containment_signal(struct child *child, int number)
         return group;
     if (!cgroup_is_populated(child->id))
         return false;
-    cgroup_kill(child->id);
+    kill_all(child);
     return true;
 }
 
@@ -166,7 +191,7 @@ void containment_drain(struct child *child)
         cgroup_signal(child->id, child->stop_signal, 0);
         cgroup_signal(child->id, SIGCONT, 0);
     } else {
-        cgroup_kill(child->id);
+        kill_all(child);
     }
 }
 

@@ -145,7 +145,7 @@ static void start_child(struct child *child)
     struct spawn_request request = {
         .argv = child->spec->command[child->phase], .environment = child->spec->environment,
         .working_dir = child->spec->working_dir, .input_fd = null_fd, .output_fd = null_fd,
-        .before_exec = records_note_birth, .data = child, .reset_oom = oom_lowered, .files = upgrade.files, .settings = child->spec->settings,
+        .before_exec = records_note_birth, .data = child, .before_exec_fd = records_descriptor(), .reset_oom = oom_lowered, .files = upgrade.files, .settings = child->spec->settings,
     };
     struct spawn_result result = {0};
     struct stream *stream = NULL;
@@ -302,7 +302,7 @@ static void signals_ready(struct watch *watch, uint32_t events)
     }
 }
 
-static struct watch signals = {signals_ready, -1};
+static struct watch signals = {.ready = signals_ready, .fd = -1};
 
 static int open_signals(void)
 {
@@ -379,7 +379,6 @@ static int take_up(const struct keeper_options *options, char *why, size_t size)
     records_begin(options->directory_fd);
     containment_adopt();
     adopt_all(options->listen_fd >= 0);
-    lease_changed();
     reap(); /* what ended while one program became another */
     return 0;
 }

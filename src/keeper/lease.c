@@ -3,7 +3,7 @@
 #include "watch.h"
 
 static uint64_t renewed_ms;
-static uint64_t next_ms; /* when the next lease may end; 0: none runs */
+static uint64_t next_ms = 1; /* when the next lease may end; 0: none runs. The first look is at what was taken over */
 
 void lease_renew(uint64_t at_ms)
 {
@@ -18,9 +18,10 @@ uint64_t lease_renewed_ms(void)
     return renewed_ms;
 }
 
-void lease_changed(void)
+void lease_changed(const struct child *child)
 {
-    next_ms = 1;
+    if (child->lease_ms)
+        next_ms = 1;
 }
 
 bool lease_has_ended(const struct child *child)

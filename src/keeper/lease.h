@@ -17,8 +17,8 @@ void lease_renew(uint64_t at_ms);
 /* The moment that counts, to be handed on to a successor; 0: none is known. */
 uint64_t lease_renewed_ms(void);
 
-/* A child got a lease, or another one. */
-void lease_changed(void);
+/* A child may have got a lease, or another one: its own is looked at, soon. */
+void lease_changed(const struct child *child);
 
 /* True when `child` has a lease and it has ended. */
 bool lease_has_ended(const struct child *child);

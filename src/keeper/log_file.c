@@ -16,7 +16,7 @@ enum {
     RETRY_MS = 1000,       /* between tries to write to a file that refused */
     FILES_MAX = 1000,
     BUCKETS = 4096,
-    CHUNK = 64 << 10,      /* written at once: what a pipe holds as a rule */
+    CHUNK = 32 << 10,      /* written at once: half of what a pipe holds as a rule, so that its writer fills the other half */
 };
 
 /* One for all files: they are written one after the other. */
@@ -58,21 +58,25 @@ static void refuse(struct log_file *file, int error)
     file->retry_ms = watch_now_ms() + RETRY_MS;
 }
 
-static void open_file(struct log_file *file)
+/* Returns false when the file takes nothing now. */
+static bool open_file(struct log_file *file)
 {
     struct stat status;
 
+    if (file->fd >= 0)
+        return true;
     file->fd = open(file->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
     if (file->fd >= 0 && fstat(file->fd, &status) == 0 && S_ISREG(status.st_mode)) {
         file->size = (uint64_t)status.st_size;
         file->index_count = log_index_count(file->path);
         file->index_due_ms = 0;
-        return;
+        return true;
     }
     refuse(file, file->fd < 0 ? errno : EINVAL); /* a FIFO nobody reads would be worse than no output */
     if (file->fd >= 0)
         close(file->fd);
     file->fd = -1;
+    return false;
 }
 
 /* FNV-1a. */
@@ -93,13 +97,13 @@ static struct log_file *add_file(const char *path, const struct log_terms *terms
         return NULL;
     strcpy(file->path, path);
     file->terms = *terms;
+    file->fd = -1;
     file->next = first;
     if (first)
         first->previous = file;
     first = file;
     file->next_in_bucket = *bucket;
     *bucket = file;
-    open_file(file);
     return file;
 }
 
@@ -195,7 +199,7 @@ static bool rotate(struct log_file *file)
     shift(file->path, LOG_INDEX_ENDING, 0);
     remove_from(file->path, older + 1);
     close(file->fd);
-    open_file(file);
+    file->fd = -1;
     return true;
 }
 
@@ -262,9 +266,7 @@ void log_file_retry(struct log_file *file)
     length = snprintf(note, sizeof note, "\n[appmgr: %" PRIu64 " bytes of output were dropped here: %s]\n", dropped,
                       strerror(file->error));
     set_state(file, WIRE_OUTPUT_WELL);
-    if (file->fd < 0)
-        open_file(file);
-    if (file->state == WIRE_OUTPUT_WELL && dropped > 0)
+    if (open_file(file) && dropped > 0)
         write_bytes(file, note, (size_t)length);
     if (file->state == WIRE_OUTPUT_WELL) {
         file->dropped = 0;
@@ -330,11 +332,12 @@ enum log_take log_file_take(struct log_file *file, int pipe_fd, bool *in_line)
     got = look(pipe_fd);
     if (got <= 0)
         return nothing(got);
+    if (!open_file(file))
+        return LOG_TOOK; /* the next look drops it, or waits */
     part = fitting(file, (size_t)got, *in_line);
-    if (part == 0)
-        part = rotate(file) ? 0 : (size_t)got;
-    if (part == 0 || file->state != WIRE_OUTPUT_WELL)
+    if (part == 0 && rotate(file))
         return LOG_TOOK; /* the next look finds another file */
+    part = part > 0 ? part : (size_t)got;
     note_time(file);
     done = write_bytes(file, chunk, part);
     if (done > 0)
@@ -345,6 +348,6 @@ enum log_take log_file_take(struct log_file *file, int pipe_fd, bool *in_line)
 
 void log_file_end_line(struct log_file *file)
 {
-    if (file->state == WIRE_OUTPUT_WELL)
+    if (file->state == WIRE_OUTPUT_WELL && open_file(file))
         write_bytes(file, "\n", 1);
 }

@@ -35,7 +35,7 @@ struct log_file {
     int error;             /* why it is not well: an errno */
     uint64_t dropped;      /* bytes since it was well */
     uint64_t retry_ms;     /* when to try again */
-    int fd;                /* -1: could not be opened */
+    int fd;                /* -1: nothing was written yet, or it could not be opened */
     uint64_t size;
     uint64_t index_due_ms; /* no entry before */
     uint32_t index_count;
@@ -51,8 +51,8 @@ void log_terms_put(struct wire_writer *writer, const struct log_terms *terms);
 
 enum log_take { LOG_TOOK, LOG_EMPTY, LOG_ENDED, LOG_STUCK };
 
-/* The file of a path, opened where it was not; it is there until the last user leaves. `terms` replace those it had. Returns
- * NULL without memory. */
+/* The file of a path, until the last user leaves; `terms` replace those it had. What writes nothing costs no file: it is
+ * opened for the first byte. Returns NULL without memory. */
 struct log_file *log_file_use(const char *path, const struct log_terms *terms);
 /* Other terms from now on. What waits or is dropped by the old ones is tried again at once. */
 void log_file_change(struct log_file *file, struct log_terms terms);

@@ -42,7 +42,7 @@ static void keeper_ready(struct watch *watch, uint32_t events);
 
 static unsigned told_trouble;              /* how many files the keeper takes for not well */
 static struct source *sources;
-static struct watch keeper = {keeper_ready, -1};
+static struct watch keeper = {.ready = keeper_ready, .fd = -1};
 static uint64_t until_ms = UINT64_MAX;     /* when it ends without a keeper */
 
 /* --- to the keeper --- */
@@ -170,7 +170,7 @@ static void begin_source(const struct pass_stream *stream)
             close(stream->fd);
         return;
     }
-    *source = (struct source){.watch = {source_ready, -1}, .next = sources, .number = stream->number, .file = file,
+    *source = (struct source){.watch = {.ready = source_ready, .fd = -1}, .next = sources, .number = stream->number, .file = file,
                               .in_line = stream->in_line, .fd = stream->fd};
     if (sources)
         sources->previous = source;
@@ -226,7 +226,7 @@ static void keeper_asks(struct watch *watch, uint32_t events)
     close(fd); /* it did not live to take them: they are read on */
 }
 
-static struct watch asking = {keeper_asks, -1};
+static struct watch asking = {.ready = keeper_asks, .fd = -1};
 
 static void keeper_came(struct watch *watch, uint32_t events)
 {
@@ -241,7 +241,7 @@ static void keeper_came(struct watch *watch, uint32_t events)
     watch_add(&asking, fd, EPOLLIN);
 }
 
-static struct watch listener = {keeper_came, -1};
+static struct watch listener = {.ready = keeper_came, .fd = -1};
 
 /* --- the keeper --- */
 

@@ -55,7 +55,8 @@ static struct stream *add_stream(const struct pass_stream *pass)
     *stream = (struct stream){.next = streams, .pass = *pass};
     stream->pass.path = strcpy(stream->path, pass->path);
     stream->pass.number = ++last_number;
-    stream->pipe = inode_of(pass->fd);
+    stream->pass.fd = spawn_set_aside(pass->fd);
+    stream->pipe = inode_of(stream->pass.fd);
     if (streams)
         streams->previous = stream;
     streams = stream;
@@ -154,7 +155,7 @@ static void socket_ready(struct watch *watch, uint32_t events)
         disconnect(watch); /* its exit is noticed by itself */
 }
 
-static struct watch connection = {socket_ready, -1};
+static struct watch connection = {.ready = socket_ready, .fd = -1};
 
 static void start_logger(void)
 {

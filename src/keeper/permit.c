@@ -72,18 +72,10 @@ static bool is_program(const char *path)
     return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
 }
 
-static const char *search_path(char *const *environment)
-{
-    for (; *environment; environment++)
-        if (strncmp(*environment, "PATH=", 5) == 0)
-            return *environment + 5;
-    return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-}
-
 /* The first program of that name in PATH. What is found here is what is executed. */
 static bool look_up(const char *name, char *const *environment)
 {
-    for (const char *at = search_path(environment); *at; at += strspn(at, ":")) {
+    for (const char *at = spawn_search_path(environment); *at; at += strspn(at, ":")) {
         int length = (int)strcspn(at, ":");
 
         if (snprintf(found, sizeof found, "%.*s/%s", length, at, name) < (int)sizeof found && is_plain(found) &&

@@ -69,6 +69,11 @@ bool proc_is_boot(const char *text)
     return strcmp(text, boot) == 0 || (strlen(text) == strcspn(boot, " ") && strncmp(text, boot, strlen(text)) == 0);
 }
 
+int proc_descriptor(void)
+{
+    return proc_fd;
+}
+
 const char *proc_mark(void)
 {
     return mark;

@@ -55,6 +55,9 @@ int proc_reopen(pid_t pid, int number, int flags);
 /* Calls visit for each process. Returns false when for want of descriptors or memory not all could be looked at. */
 bool proc_each(void (*visit)(pid_t pid));
 
+/* The descriptor that all of this looks through. */
+int proc_descriptor(void);
+
 /* The boot that pids belong to, as proc_open read it: the kernel's id of it, and the pid namespace (where that can be read). */
 const char *proc_boot(void);
 

@@ -315,6 +315,11 @@ int records_note_birth(void *data)
     return 0;
 }
 
+int records_descriptor(void)
+{
+    return file > proc_descriptor() ? file : proc_descriptor();
+}
+
 void records_note_agent(void)
 {
     if (file >= 0)

@@ -45,6 +45,9 @@ void records_drop(struct child *child);
  * record before it runs. Returns 0, or an errno when it could not be known again: it may not run then. */
 int records_note_birth(void *child);
 
+/* The highest descriptor that records_note_birth uses. */
+int records_descriptor(void);
+
 /* The agent has acknowledged exits, or renewed the leases. */
 void records_note_agent(void);
 

@@ -105,7 +105,7 @@ static int spawn(struct connection *connection, const struct wire_message *messa
             return refuse(connection, id, why);
         }
     }
-    lease_changed();
+    lease_changed(child);
     child_handle(child, CHILD_ASKED);
     return 0;
 }
@@ -116,7 +116,8 @@ static int update(struct connection *connection, const struct wire_message *mess
     struct child *child = table_find(id);
     const char *why = child ? child_update(child, message) : "is not known to the keeper";
 
-    lease_changed();
+    if (child)
+        lease_changed(child);
     if (!why && wire_has(message, WIRE_TAG_MAX_OUTPUT_BYTES))
         output_change(child, message);
     if (!why && wire_has(message, WIRE_TAG_READY))

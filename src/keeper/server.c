@@ -22,7 +22,7 @@ enum {
 
 static void accept_client(struct watch *watch, uint32_t events);
 
-static struct watch listener = {accept_client, -1};
+static struct watch listener = {.ready = accept_client, .fd = -1};
 static struct connection connections[CONNECTIONS];
 
 static void drop(struct connection *connection)
@@ -221,7 +221,7 @@ static void accept_client(struct watch *watch, uint32_t events)
         close(fd);
         return;
     }
-    *connection = (struct connection){.watch = {connection_ready, -1}, .pid = (uint32_t)peer.pid};
+    *connection = (struct connection){.watch = {.ready = connection_ready, .fd = -1}, .pid = (uint32_t)peer.pid};
     connection->in = malloc(IN_SMALL);
     connection->out = malloc(OUT_SMALL);
     connection->in_capacity = IN_SMALL;

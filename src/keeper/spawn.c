@@ -18,6 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* More than a keeper has but for its children's. */
+enum { OWN_DESCRIPTORS = 64 };
+
 /* What parent and child share. Static: one child is on its way at a time. */
 static struct {
     const struct spawn_request *request;
@@ -36,6 +39,18 @@ ON_FOREIGN_STACK static _Noreturn void give_up(enum spawn_step step)
     shared.result.error = errno;
     for (;;)
         syscall(SYS_exit_group, 127);
+}
+
+/* Parts from the parent's descriptors, which both have until now, without those that are of no use here. */
+ON_FOREIGN_STACK static void leave_descriptors(const struct spawn_request *request)
+{
+    const int needed[] = {request->input_fd, request->output_fd, request->ready_fd, request->cgroup_fd, request->before_exec_fd};
+    unsigned first = 3;
+
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        first = needed[i] >= (int)first ? (unsigned)needed[i] + 1 : first;
+    if (close_range(first, ~0u, CLOSE_RANGE_UNSHARE) != 0 && unshare(CLONE_FILES) != 0) /* before Linux 5.9: all of them */
+        give_up(SPAWN_FORK);
 }
 
 ON_FOREIGN_STACK static void reset_oom_score(void)
@@ -114,7 +129,7 @@ ON_FOREIGN_STACK static void apply_settings(const struct spawn_request *request)
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-ON_FOREIGN_STACK static const char *search_path(char *const *environment)
+ON_FOREIGN_STACK const char *spawn_search_path(char *const *environment)
 {
     for (; *environment; environment++)
         if (strncmp(*environment, "PATH=", 5) == 0)
@@ -141,7 +156,7 @@ ON_FOREIGN_STACK static void hand_over(const struct spawn_request *request)
 ON_FOREIGN_STACK static void execute(const struct spawn_request *request)
 {
     const char *name = request->program ? request->program : request->argv[0];
-    const char *directory = search_path(request->environment);
+    const char *directory = spawn_search_path(request->environment);
     int refused = 0;
 
     if (strchr(name, '/') || !*name) {
@@ -174,6 +189,7 @@ ON_FOREIGN_STACK static int child_main(void *unused)
     sigset_t none;
 
     (void)unused;
+    leave_descriptors(request);
     if (shared.joins)
         join(request->cgroup_fd);
     setsid();
@@ -203,7 +219,7 @@ static pid_t begin(int cgroup_fd)
     if (pid >= 0 || (cgroup_fd && errno != ENOSYS))
         return pid;
     shared.joins = cgroup_fd != 0;
-    pid = clone(child_main, shared.stack + sizeof shared.stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+    pid = clone(child_main, shared.stack + sizeof shared.stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, NULL);
     shared.joins = false;
     return pid;
 }
@@ -227,6 +243,16 @@ int spawn_process(const struct spawn_request *request, struct spawn_result *resu
     }
     result->pid = pid;
     return 0;
+}
+
+int spawn_set_aside(int fd)
+{
+    int aside = fcntl(fd, F_DUPFD_CLOEXEC, OWN_DESCRIPTORS);
+
+    if (aside < 0)
+        return fd;
+    close(fd);
+    return aside;
 }
 
 const char *spawn_step_name(enum spawn_step step)

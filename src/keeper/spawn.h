@@ -3,6 +3,9 @@
  * The child shares the parent's memory until it executes the program (CLONE_VM|CLONE_VFORK: the parent sleeps
  * meanwhile), therefore the child's path makes plain system calls only and tells what failed in memory.
  * Nothing is allocated. The caller is single-threaded and has every signal blocked.
+ *
+ * The child takes a copy of the descriptors that it needs and of those below them; it never has the others. Where there are
+ * thousands of pipes, copying and closing them would take longer than all the rest: spawn_set_aside keeps them out of the way.
  */
 #ifndef APPMGR_KEEPER_SPAWN_H
 #define APPMGR_KEEPER_SPAWN_H
@@ -42,6 +45,7 @@ struct spawn_request {
     int (*before_exec)(void *data); /* NULL, or called in the child, which shares our memory, before it becomes the
                                      * program: plain system calls only. Returns 0, or an errno: it does not start */
     void *data;
+    int before_exec_fd;             /* the highest descriptor that before_exec uses */
     int cgroup_fd;                  /* directory of the cgroup that the child is born in; 0: that of its parent */
     rlim_t address_space, processes; /* RLIMIT_AS and RLIMIT_NPROC, soft and hard; 0: as its parent's */
     bool reset_oom;                 /* give the child the default oom_score_adj */
@@ -62,6 +66,12 @@ struct spawn_result {
 
 /* Starts `request`. Returns 0 and a pid, or -1 with step and errno in `result`. A child that failed is reaped. */
 int spawn_process(const struct spawn_request *request, struct spawn_result *result);
+
+/* Takes a descriptor that no child needs and returns it with a number, where one is free, that no child has to copy. */
+int spawn_set_aside(int fd);
+
+/* Where a program without a slash is looked for: PATH of that environment, or the usual folders. */
+const char *spawn_search_path(char *const *environment);
 
 /* The word for a step: "exec", "chdir", "user", "output", "fork", "nice", "limits", "ready", "cgroup", "caps". */
 const char *spawn_step_name(enum spawn_step step);

@@ -20,7 +20,7 @@ static void timer_ready(struct watch *watch, uint32_t events)
         armed_ms = 0;
 }
 
-static struct watch timer = {timer_ready, -1};
+static struct watch timer = {.ready = timer_ready, .fd = -1};
 
 int watch_open(void)
 {
@@ -37,6 +37,7 @@ static int control(struct watch *watch, int operation, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
 
+    watch->events = events;
     return epoll_ctl(set, operation, watch->fd, &event) != 0 ? -errno : 0;
 }
 
@@ -53,7 +54,7 @@ int watch_add(struct watch *watch, int fd, uint32_t events)
 
 void watch_change(struct watch *watch, uint32_t events)
 {
-    if (watch->fd >= 0)
+    if (watch->fd >= 0 && watch->events != events)
         control(watch, EPOLL_CTL_MOD, events);
 }
 

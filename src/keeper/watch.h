@@ -10,6 +10,7 @@
 struct watch {
     void (*ready)(struct watch *watch, uint32_t events);
     int fd; /* -1 while it is not watched */
+    uint32_t events;
 };
 
 /* Makes epoll set and timer. Returns 0 or -errno. */

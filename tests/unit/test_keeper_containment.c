@@ -98,6 +98,43 @@ static void a_successor_does_not_run_beside_a_daemon(void **state)
     assert_false(is_alive(daemon));
 }
 
+static ino_t inode_of_cgroup(void)
+{
+    struct stat status;
+
+    assert_int_equal(stat(wire_text(&message, WIRE_TAG_CGROUP), &status), 0);
+    return status.st_ino;
+}
+
+static void a_cgroup_serves_the_next_run_unless_it_was_killed(void **state)
+{
+    char path[512];
+    ino_t first;
+    int fd;
+
+    need_cgroups();
+    begin_script("d", "echo >>runs; exec sleep 1000");
+    put_restart(1, 1);
+    end(&agent);
+    expect(&agent, WIRE_STARTED, "d");
+    first = inode_of_cgroup();
+    WAIT_FOR(strcmp(contents("runs"), "\n") == 0);
+    kill((pid_t)number(WIRE_TAG_PID), SIGTERM);
+    expect(&agent, WIRE_STARTED, "d");
+    assert_int_equal(inode_of_cgroup(), first);
+    WAIT_FOR(strcmp(contents("runs"), "\n\n") == 0);
+    snprintf(path, sizeof path, "%s/cgroup.kill", wire_text(&message, WIRE_TAG_CGROUP));
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return; /* before Linux 5.14 */
+    assert_int_equal(write(fd, "1", 1), 1);
+    close(fd);
+    do /* one that had run for long is followed by one that is killed at its birth */
+        expect(&agent, WIRE_STARTED, "d");
+    while (inode_of_cgroup() == first);
+    WAIT_FOR(strcmp(contents("runs"), "\n\n\n") == 0);
+}
+
 static void a_daemon_ends_with_the_run_that_made_it(void **state)
 {
     pid_t daemon;
@@ -497,6 +534,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_daemon_does_not_escape_a_stop, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(what_left_the_group_is_asked_to_end_first, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(a_successor_does_not_run_beside_a_daemon, begin_test, tear_down),
+        cmocka_unit_test_setup_teardown(a_cgroup_serves_the_next_run_unless_it_was_killed, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(a_daemon_ends_with_the_run_that_made_it, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(an_adopted_daemon_does_not_escape, begin_test, tear_down),
         cmocka_unit_test_setup_teardown(a_keeper_elsewhere_finds_the_cgroups_of_the_one_before, begin_test, tear_down),

@@ -258,6 +258,24 @@ static void a_shutdown_ends_children_and_keeper(void **state)
     client = NULL;
 }
 
+static void a_keeper_that_is_killed_while_it_ends_is_replaced_by_one_that_ends_the_rest(void **state)
+{
+    pid_t pid = keeper_pid();
+    uint64_t child;
+
+    start_sleep("a", "100");
+    hear("started:a ");
+    child = last_pid;
+    kill(pid, SIGSTOP);
+    process_shutdown(client);
+    kill(pid, SIGKILL);
+    hear("ended ");
+    assert_false(is_alive((pid_t)child));
+    assert_int_equal(access(in_directory("keeper.records"), F_OK), -1);
+    process_close(client);
+    client = NULL;
+}
+
 static void two_agents_do_not_share_a_keeper(void **state)
 {
     struct process_client *first = client;
@@ -386,6 +404,7 @@ int main(void)
         TEST(a_killed_keeper_is_replaced),
         TEST(an_upgraded_keeper_is_the_same),
         TEST(a_shutdown_ends_children_and_keeper),
+        TEST(a_keeper_that_is_killed_while_it_ends_is_replaced_by_one_that_ends_the_rest),
         TEST(two_agents_do_not_share_a_keeper),
         TEST(what_is_too_large_is_refused_here),
         TEST(hundreds_at_once_are_no_trouble),

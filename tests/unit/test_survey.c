@@ -175,6 +175,18 @@ static void a_cgroup_is_believed(void **state)
     assert_int_equal(look(1234567).memory_bytes, 0);
 }
 
+static void a_cgroup_alone_tells_what_all_in_it_used(void **state)
+{
+    uint64_t cpu_us = 0;
+
+    strcpy(directory, "/tmp/appmgr-survey-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    assert_false(survey_cgroup_cpu(directory, &cpu_us));
+    put("cpu.stat", "usage_usec 7654321\nuser_usec 1\n");
+    assert_true(survey_cgroup_cpu(directory, &cpu_us));
+    assert_int_equal(cpu_us, 7654321);
+}
+
 static int drop_directory(void **state)
 {
     char command[128];
@@ -189,6 +201,7 @@ int main(void)
         cmocka_unit_test(whole_trees_are_summed_up),
         cmocka_unit_test(one_process_is_not_counted_for_two),
         cmocka_unit_test_teardown(a_cgroup_is_believed, drop_directory),
+        cmocka_unit_test_teardown(a_cgroup_alone_tells_what_all_in_it_used, drop_directory),
     };
 
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

@@ -150,7 +150,8 @@ end
 --- Sends a transaction.
 -- @tparam string body of `encode_transaction`
 -- @tparam ?table options `consistent` (read-only ones), `guard`, `timeout_ms`
--- @tparam function callback ({status = 200|409, body (raw)}, err); 409 says that nothing was applied
+-- @tparam function callback ({status = 200|409, body (raw), is_second_try}, err); 409 says that nothing was applied, by this
+--   try at least
 function Client:transaction(body, options, callback)
   options = options or {}
   return self:request("PUT", "/v1/txn", {
@@ -161,7 +162,7 @@ function Client:transaction(body, options, callback)
     if not (response.body:find("^%s*{") and response.body:find("}%s*$", -16)) then
       return callback(nil, strange(response, "a transaction"))
     end
-    callback({ status = response.status, body = response.body })
+    callback({ status = response.status, body = response.body, is_second_try = response.is_second_try })
   end)
 end
 

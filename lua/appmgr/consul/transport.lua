@@ -131,7 +131,7 @@ local function judge(self, request, response)
   end
   return {
     status = response.status, headers = response.headers, body = response.body,
-    index = math.tointeger(tonumber(response.headers["x-consul-index"])),
+    index = math.tointeger(tonumber(response.headers["x-consul-index"])), is_second_try = request.tried > 0,
   }
 end
 
@@ -211,7 +211,8 @@ end
 -- @tparam ?table options `query` (name → value, or true), `body`, `timeout_ms` (of one attempt, default 10000),
 --   `accept` (statuses beside 200 that are an answer, as a set), `guard` (function asked right before each attempt:
 --   false and it is not made)
--- @tparam function callback ({status, headers, body, index}, err {kind = "transport"|"http"|"guard", status, code,
+-- @tparam function callback ({status, headers, body, index, is_second_try (what another server was asked before may still
+--   be done)}, err {kind = "transport"|"http"|"guard", status, code,
 --   message}); tostring(err) is its message. Never called after a cancel.
 -- @treturn table handle with cancel()
 function Transport:request(method, path, options, callback)

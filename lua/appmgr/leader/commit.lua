@@ -9,8 +9,8 @@ local M = {}
 --- Begins to write.
 -- @tparam table deps `client`, `batches` (array of transaction bodies), `may_write` (function → boolean), `on_answer`
 --   (function(number, status, body): Consul's answer to a batch, applied or refused; status 0 and no body when there is
---   none, so that it is not known which of the two), `on_end` (function(outcome, err): "done", "refused" by a 409,
---   "failed" with err after a status 0, "stopped" when the right to write ended)
+--   none, so that it is not known which of the two), `on_end` (function(outcome, err, is_unsure): "done", "refused" by a 409,
+--   "failed" with err after a status 0, "stopped" when the right to write ended; `is_unsure`: it may still be written)
 -- @treturn table handle with cancel(): nothing more is sent or called
 function M.run(deps)
   local handle = { cancelled = false }
@@ -22,8 +22,8 @@ function M.run(deps)
     if err and err.kind == "guard" then return deps.on_end("stopped", err) end
     deps.on_answer(number, answer and answer.status or 0, answer and answer.body or "")
     if handle.cancelled then return end
-    if err then return deps.on_end("failed", err) end
-    if answer.status ~= 200 then return deps.on_end("refused") end
+    if err then return deps.on_end("failed", err, true) end
+    if answer.status ~= 200 then return deps.on_end("refused", nil, answer.is_second_try) end
     if number == #deps.batches then return deps.on_end("done") end
     send(number + 1)
   end

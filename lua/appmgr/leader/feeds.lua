@@ -2,8 +2,10 @@
 --
 -- task/, live/ and node/ are followed by long polls whose first read is
 -- consistent; the status of hosts that a rollout waits for likewise. An audit is read
--- when asked: the keys of version/, and assignment/, topology/, confirm/ and meta in one
--- transaction; both are delivered together. confirm/ is followed only while something waits for a confirmation.
+-- when asked: the keys of version/, and assignment/, topology/, confirm/, meta and leader in one
+-- transaction, which shuts late batches out where need be (fence.lua); both are delivered together.
+--
+-- confirm/ is followed only while something waits for a confirmation.
 -- How loaded nodes are is read for policies that look at it, see telemetry.lua. Nothing is parsed here.
 local Telemetry = require("appmgr.leader.telemetry")
 local Watch = require("appmgr.consul.watch")
@@ -21,7 +23,9 @@ local STATUS_WAIT_S = 5
 
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `problems`, `fallback_ms`, `on_feeds`
 --   (function(array of {header {topic, host, status, index, writes}, body})), `writes` (function → a number that grows
---   when a write begins and when it ends: an audit carries the one from when it was asked for)
+--   when a write begins and when it ends: an audit carries the one from when it was asked for), `fence` (leader/fence.lua;
+--   nil: nothing is decided from it), `may_write` (function → boolean), `on_refused` (function(): Consul says that the leader
+--   is another one); these two with a fence
 -- @treturn Feeds
 function M.new(deps)
   local telemetry = Telemetry.new({
@@ -29,7 +33,8 @@ function M.new(deps)
   })
   return setmetatable({
     telemetry = telemetry, client = deps.client, timer = deps.timer, random = deps.random, problems = deps.problems,
-    fallback_ms = deps.fallback_ms, on_feeds = deps.on_feeds, writes = deps.writes,
+    fallback_ms = deps.fallback_ms, on_feeds = deps.on_feeds, writes = deps.writes, fence = deps.fence,
+    may_write = deps.may_write, on_refused = deps.on_refused,
     watches = {}, status_watches = {}, failures = 0, is_due_again = false, generation = 0,
   }, Feeds)
 end
@@ -64,10 +69,22 @@ local function refusal(self, body)
   return { kind = "http", status = 409, message = first and first.message or "Consul refused the transaction" }
 end
 
+local AUDITED = { "assignment/", "topology/", "confirm/", "meta", "leader" }
+
+--- Sends the transaction of an audit.
+local function send_transaction(self, fencing, callback)
+  local operations = fencing or {}
+  for _, tree in ipairs(AUDITED) do operations[#operations + 1] = { verb = "get-tree", key = tree } end
+  return self.client:transaction(self.client.encode_transaction(operations), {
+    consistent = true, guard = fencing and self.may_write or nil,
+  }, callback)
+end
+
 --- Sends both reads of an audit.
+-- @tparam ?{table,...} fencing see Fence:operations
 -- @tparam function callback (answers {version, audit} | nil, err)
 -- @treturn table handle with cancel()
-local function send_audit(self, callback)
+local function send_audit(self, fencing, callback)
   local answers, requests, handle = {}, {}, {}
   function handle.cancel()
     for _, request in pairs(requests) do request:cancel() end
@@ -85,10 +102,7 @@ local function send_audit(self, callback)
     end
   end
   requests.version = self.client:get("version/", { keys = true, consistent = true }, take("version"))
-  requests.audit = self.client:transaction(self.client.encode_transaction({
-    { verb = "get-tree", key = "assignment/" }, { verb = "get-tree", key = "topology/" },
-    { verb = "get-tree", key = "confirm/" }, { verb = "get-tree", key = "meta" },
-  }), { consistent = true }, take("audit"))
+  requests.audit = send_transaction(self, fencing, take("audit"))
   return handle
 end
 
@@ -108,17 +122,21 @@ end
 
 function read(self)
   local generation, writes = self.generation, self.writes()
+  local fencing, doubts
+  if self.fence then fencing, doubts = self.fence:operations() end
   cancel(self, "audit_wait")
   self.is_due_again = false
-  self.auditing = send_audit(self, function(answers, err)
+  self.auditing = send_audit(self, fencing, function(answers, err)
     self.auditing = nil
     tell(self, "audit", err)
     if not answers then
+      if fencing and err.status == 409 then self.on_refused() end
       local longest = math.min(RETRY_CEILING_MS, RETRY_FIRST_MS * 2 ^ math.min(self.failures, 8))
       self.failures = self.failures + 1
       return read_later(self, longest * (1 - self.random() / 4))
     end
     self.failures = 0
+    if fencing then self.fence:settle(doubts) end
     local feeds = {}
     for position, topic in ipairs({ "version", "audit" }) do
       local answer = answers[topic]

@@ -10,7 +10,7 @@
 --   commit     leader/commit.lua           batches                   Consul's answers         lease valid, one by one
 --   feed back  leader/leader.lua           Consul's answers          "committed"              each batch
 --   audit      leader/feeds.lua            assignment/ topology/     a feed, or another read  each 50 s, a refusal,
---                                          meta, version/ (keys)     if written meanwhile     an answer that was lost
+--              leader/fence.lua            meta, version/ (keys)     if written meanwhile     an answer that was lost
 --   reload     leader/switch.lua           another policy            a new planner, or none   a file, SIGHUP, policy/use
 --   shadow     leader/shadow.lua           the same feeds            a comparison             an audit
 --
@@ -20,6 +20,7 @@
 -- replaced by one that is fed everything again. The last topology stays meanwhile.
 local bucket = require("appmgr.consul.bucket")
 local commit = require("appmgr.leader.commit")
+local Fence = require("appmgr.leader.fence")
 local Feeds = require("appmgr.leader.feeds")
 local Shadow = require("appmgr.leader.shadow")
 local Switch = require("appmgr.leader.switch")
@@ -52,10 +53,13 @@ local REQUIRED = { "audit", "version", "task", "live", "node" }
 function M.new(deps)
   local self = setmetatable({ deps = deps, timer = deps.timer, problems = deps.problems, log = deps.log }, Leader)
   self.random = deps.random or math.random
+  self.fence = Fence.new(deps)
   self.feeds = Feeds.new({
     client = deps.client, timer = deps.timer, random = self.random, problems = deps.problems,
     fallback_ms = deps.fallback_ms, on_feeds = function(list) self:take_feeds(list) end,
     writes = function() return self.writes end,
+    fence = self.fence, may_write = function() return self.term ~= nil and deps.may_write(self.term) end,
+    on_refused = deps.on_refused,
   })
   self.decisions = outcome.new({
     timer = deps.timer, problems = deps.problems, now = deps.now, remember_tasks = deps.remember_tasks,
@@ -87,6 +91,7 @@ end
 
 local function end_pass(self)
   cancel(self, "deadline")
+  if self.commit then self.fence:doubt() end
   cancel(self, "commit")
   self.pass = nil
 end
@@ -283,8 +288,9 @@ local function commit_batches(self, batches, moves)
     on_answer = function(number, status, body)
       send(self, { type = "committed", batch = number, status = status }, body)
     end,
-    on_end = function(how, err)
+    on_end = function(how, err, is_unsure)
       self.commit, self.writes = nil, self.writes + 1
+      if is_unsure then self.fence:doubt() end
       for _, text in ipairs(how == "done" and moves or {}) do self.log.info("rebalance: " .. text) end
       ON_COMMIT_END[how](self, err)
       if self.pass then finish_pass(self) end
@@ -364,6 +370,7 @@ function Leader:start(term)
   self.term, self.failures, self.refusals = term, 0, 0
   self.fed, self.held, self.is_dirty = {}, {}, false
   self.new_cluster = self.deps.codec.uuid()
+  self.fence:doubt() -- of a term before, by the same session
   self.work = bucket.new({ timer = self.timer, burst = WORK_BURST_MS, per_ms = WORK_PER_MS })
   self.audits = self.timer.every(AUDIT_MS, function() self:audit() end)
   start_planner(self)

@@ -288,7 +288,6 @@ local function joined(self)
   self.is_refused = false
   self.report:start()
   self.assignment:start()
-  self.lease:joined()
   if not self.election then return end
   if self.election_started then return self.election:session_held() end
   self.election_started = true
@@ -311,14 +310,16 @@ local function open_membership(self)
     json = json, node = self.node, fields = self:live_fields(),
     fallback_ms = self.config.Consul.topology_interval * 1000,
     on_joined = function() joined(self) end,
+    on_held = function() self.lease:joined() end,
     on_refused = function(holder) refused(self, holder) end,
     doubt_session = function() self.session:check() end,
   })
 end
 
---- This node's assignment was removed, as the leader does with a node that it takes for gone: whatever makes it look
--- so (no session, no key among the live, another store) is found out and put right now.
+--- The leader takes this node for gone: whatever makes it look so (no session, no key among the live, another store) is
+-- found out and put right now. Until the key is held again it counts its seconds as those of a node that is gone.
 local function look_around(self)
+  self.lease:left()
   self.session:check()
   self.membership:check()
   self.cluster:verify()
@@ -335,7 +336,8 @@ local function open_assignment(self)
       -- Also when no application changed: the leader may wait to hear that this assignment is known.
       self.report:changed()
     end,
-    on_absent = function() look_around(self) end,
+    session = function() return self.session:id(), self.session:since() end,
+    on_taken_for_gone = function() look_around(self) end,
   })
 end
 
@@ -403,18 +405,20 @@ local function open_election(self)
 end
 
 --- Uses what is remembered when Consul cannot say soon what is to run. Where it does answer, and this node is not among the
--- live, its slots may be others' by now: then only its assignment tells.
+-- live, or somebody else has its name, its slots may be others' by now: then only its assignment tells.
 local function recall_later(self)
   local function recall()
     if not self.is_ending and not self.is_refused then self.assignment:recall() end
   end
+  local own_session = self.session:last_id()
   self.assignment:restore()
   self.recall_timer = self.core.timer.after(RECALL_MS, recall)
   self.probe = self.client:get("live/" .. self.node, {}, function(answer, err)
     self.probe = nil
     if err then return recall() end
     local entries = answer.status == 200 and self.client.entries(answer.body) or {}
-    if not (entries[1] and entries[1].session) then self.recall_timer:cancel() end
+    local holder = entries[1] and entries[1].session
+    if not holder or holder ~= own_session then self.recall_timer:cancel() end
   end)
 end
 

@@ -41,6 +41,7 @@ function M.new(deps)
     client_now = function() return self:keeper() end,
     app_changed = function(app)
       self.health:changed(app)
+      self.usage:changed(app)
       self.on_change()
     end,
   }, Apps)
@@ -133,7 +134,7 @@ end
 local function lease_ruling(self, app, replica)
   local seconds = replica.application and replica.application.stop_after_seconds
   if not seconds then return nil end
-  return self.lease:ruling(seconds, app.state ~= "idle" and app.state ~= "stopping")
+  return self.lease:ruling(seconds, app.state ~= "idle" and app.state ~= "stopping", replica.not_before_ms)
 end
 
 --- Tells the lease for how long its replicas may go on without it.
@@ -256,7 +257,7 @@ function Apps:set_replicas(list, decided)
     local identity = {
       kind = "replica", task = replica.task, slot = replica.slot, version = replica.version,
       leaving = replica.leaving, application = replica.application, error = replica.error, ports = replica.ports,
-      fence = replica.fence, peers = replica.peers,
+      fence = replica.fence, peers = replica.peers, not_before_ms = replica.not_before_ms,
     }
     identity.id = launch.id(self.context.codec, self.context.node, identity)
     self.replicas[index] = identity
@@ -422,6 +423,7 @@ function Apps:keeper_lost(reason)
   self.is_connected = false
   if self.heard then self.turns:cancel() end -- of half a list nothing is known; the next one says it all
   self.lost_reason = reason
+  if self.is_closing then self.log.warn(("what runs is not ended yet: %s; it is tried again"):format(reason)) end
   -- An upgrade says itself how it ended.
   if not self.is_closing and not self.is_upgrading then tell_lost(self) end
 end
@@ -462,7 +464,7 @@ end
 --- Measures what the process trees of what runs use.
 -- @tparam function callback called when that is known
 function Apps:sample(callback)
-  self.usage:measure(self.by_id, callback)
+  self.usage:measure(self.by_id, callback, self.containment and self.containment.cgroup)
 end
 
 --- @treturn table array of rows (fields of the status key), by name; empty before the keeper has answered

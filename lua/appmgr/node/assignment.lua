@@ -1,11 +1,12 @@
 --- Follows `assignment/<host>`: what this node is to run.
 --
---   long poll → parse → one read transaction (meta, versions that are lacking)
+--   long poll → parse → one read transaction (meta, still among the live?, versions that are lacking)
 --             → cluster check → on_assignment → kept in the state directory
 --
--- Only a document that was read whole, under the cluster id this node knows,
--- changes anything. An absent or unreadable one, a store in doubt, a failed
--- read: all leave what runs as it is, and are told as problems. A version that
+-- Only a document that was read whole, under the cluster id this node knows, by
+-- a node that is still among the live, changes anything. An absent or unreadable one, a store in doubt, a failed
+-- read: all leave what runs as it is, and are told as problems. What an agent heard that was frozen since, or that lost its
+-- session and does not know it yet, may be another's by now. A version that
 -- is missing or unusable concerns its own slots only.
 local assignment = require("appmgr.assignment")
 local fields = require("appmgr.fields")
@@ -16,22 +17,26 @@ local M = {}
 local Assignment = {}
 Assignment.__index = Assignment
 
---- Old servers take 64 operations in a transaction; one of them reads meta.
-local VERSIONS_PER_READ <const> = 63
+--- What each read transaction begins with: meta, and whether this node is among the live.
+local CHECKS <const> = 2
+--- Old servers take 64 operations in a transaction.
+local VERSIONS_PER_READ <const> = 64 - CHECKS
 local RETRY_FIRST_MS <const> = 500
 --- The disk is written after the processes were started, not before.
 local SAVE_DELAY_MS <const> = 100
 
 --- @tparam table deps `client`, `watch` (the module appmgr.consul.watch), `timer`, `random`, `problems`, `json`,
 --   `state`, `cluster` (`check(meta|nil)` → "ok", "adopted", "unknown" or "mismatch"), `node`, `fallback_ms`
---   (longest wait between two tries), `on_assignment` (function(list, decided), see apps.set_replicas),
---   `on_absent` (function(): the key is gone; the leader removes those of nodes that it takes for gone)
+--   (longest wait between two tries), `session` (function → the id of the session that this node is among the live by, and
+--   since when there is that session, unix s or nil),
+--   `on_assignment` (function(list, decided), see apps.set_replicas),
+--   `on_taken_for_gone` (function(): the leader takes this node for gone, or will as soon as it looks)
 -- @treturn Assignment stopped
 function M.new(deps)
   local self = setmetatable({
     client = deps.client, timer = deps.timer, problems = deps.problems, json = deps.json,
     state = deps.state, cluster = deps.cluster, node = deps.node, fallback_ms = deps.fallback_ms,
-    on_assignment = deps.on_assignment, on_absent = deps.on_absent,
+    session = deps.session, on_assignment = deps.on_assignment, on_taken_for_gone = deps.on_taken_for_gone,
     key = "assignment/" .. deps.node, contents = {}, fences = {}, retry_ms = RETRY_FIRST_MS,
   }, Assignment)
   self.watch = deps.watch.new({
@@ -80,29 +85,44 @@ local function slot_id(replica)
   return replica.task .. "." .. replica.slot
 end
 
+--- When a slot may be started that must not run twice, that was given to this name before the session was made, and
+-- that it knows nothing of: somebody else had the name then (or this node, before it lost its memory), or the store is an
+-- older one that was put back, and the slot is where it went since. Whoever that is has stopped it by then.
+-- @treturn ?number ms of timer.now_ms(); nil: now
+local function not_before(self, replica)
+  local _, session_since = self.session()
+  if not replica.stops_within or not session_since or replica.since >= session_since then return nil end
+  return self.timer.now_ms() + replica.stops_within * 1000
+end
+
 --- Gives each replica its fence.
--- @tparam table known fences by slot: {since, fence}
+-- @tparam Assignment self `fences`: by slot, {since, fence, not_before_ms}; are those to know from now on afterwards
 -- @tparam integer index of the document that holds the replicas
--- @treturn table the fences to know from now on
-local function fence(replicas, known, index)
+local function fence(self, replicas, index)
   local fences = {}
   for _, replica in ipairs(replicas) do
-    local before = known[slot_id(replica)]
+    local before = self.fences[slot_id(replica)]
     local is_same = before and before.since == replica.since and before.fence
     if not replica.leaving then
       replica.fence = is_same and before.fence or index
-      fences[slot_id(replica)] = { since = replica.since, fence = replica.fence }
+      if is_same then replica.not_before_ms = before.not_before_ms else replica.not_before_ms = not_before(self, replica) end
+      fences[slot_id(replica)] = { since = replica.since, fence = replica.fence, not_before_ms = replica.not_before_ms }
     end
   end
-  return fences
+  self.fences = fences
 end
 
 --- What is remembered of fences, by slot.
-local function remembered_fences(replicas)
+-- @tparam {replica,...} replicas as they were kept
+-- @tparam number now_ms of a clock that may have begun anew since
+local function remembered_fences(replicas, now_ms)
   local fences = {}
   for _, replica in ipairs(replicas) do
-    local number = math.type(replica.fence) == "integer" and replica.fence or nil
-    fences[slot_id(replica)] = { since = replica.since, fence = number }
+    local number, moment_ms = math.type(replica.fence) == "integer" and replica.fence or nil, nil
+    if math.type(replica.not_before_ms) and math.type(replica.stops_within) then
+      moment_ms = math.min(replica.not_before_ms, now_ms + replica.stops_within * 1000)
+    end
+    fences[slot_id(replica)] = { since = replica.since, fence = number, not_before_ms = moment_ms }
   end
   return fences
 end
@@ -125,7 +145,7 @@ local function apply(self, replicas, decided)
     list[index] = {
       task = replica.task, slot = replica.slot, version = replica.version, leaving = replica.leaving, ports = replica.ports,
       application = content.application, error = reason, fence = replica.fence,
-      peers = replica.peers,
+      peers = replica.peers, not_before_ms = replica.not_before_ms,
     }
   end
   for _, what in ipairs({ "follow", "read", "versions" }) do told["assignment/:" .. what] = true end
@@ -134,18 +154,38 @@ local function apply(self, replicas, decided)
   self.on_assignment(list, decided)
 end
 
+--- Uses all that was remembered, if nothing usable was said yet.
+local function recall_all(self)
+  if self.replicas and not self.is_partial or not self.remembered then return end
+  self.replicas, self.is_partial = self.remembered, false
+  apply(self, self.replicas, false)
+end
+
+--- Uses what was remembered of the slots that Consul names: it is known that they are this node's, and not with which content.
+local function recall_wanted(self)
+  if self.replicas or not self.remembered then return end
+  local named, list = {}, {}
+  for _, replica in ipairs(self.wanted) do named[slot_id(replica)] = not replica.leaving end
+  for _, replica in ipairs(self.remembered) do
+    if named[slot_id(replica)] then list[#list + 1] = replica end
+  end
+  self.replicas, self.is_partial = list, true
+  apply(self, list, false)
+end
+
 --- Writes what is in force, a moment later and once for many changes.
 local function save_later(self)
   if self.saving then return end
   self.saving = self.timer.after(SAVE_DELAY_MS, function() self:save() end)
 end
 
+-- @treturn ?boolean true when the disk has it
 local function save_now(self)
   if self.saving then self.saving:cancel() end
   self.saving = nil
   local versions = {}
   for key, content in pairs(self.contents) do versions[key] = content.document end
-  self.state:save_assignment(self.replicas, versions)
+  return self.state:save_assignment(self.replicas, versions)
 end
 
 --- Writes what is in force now, if it was not written yet.
@@ -176,16 +216,20 @@ end
 local function complete(self, meta, incomplete)
   local verdict = self.cluster:check(meta)
   -- A store in doubt is followed by its meta, and `refresh` comes when the doubt is over.
-  if verdict == "mismatch" then return self:recall() end
+  if verdict == "mismatch" then return recall_all(self) end
   if verdict ~= "ok" and verdict ~= "adopted" then
-    self:recall()
+    recall_all(self)
     return retry_later(self)
   end
   self:tell("versions", nil)
   self.replicas, self.acted_index, self.is_partial = self.wanted, self.wanted_index, false
   -- Once the leader is told that this is acted on it gives a slot that leaves to another node: from then on what is
   -- remembered must not start it again.
-  if leaves_any(self.replicas) then save_now(self) else save_later(self) end
+  if not leaves_any(self.replicas) then
+    save_later(self)
+  elseif not save_now(self) then
+    self.state:forget_assignment()
+  end
   apply(self, self.replicas, true)
   if incomplete then return retry_later(self) end
   self.retry_ms = RETRY_FIRST_MS
@@ -222,35 +266,33 @@ local function take_entries(self, entries, asked)
 end
 
 --- What a refused read says: which version is missing, or why all failed.
--- @treturn ?integer position among those asked for
+-- @treturn ?integer position among those asked for; 0: this node is not among the live
 -- @treturn string reason
 local function refusal(self, answer)
   local decoded, err = self.client.transaction_answer(answer.body)
   local first = decoded and decoded.errors[1]
   if not first then return nil, err or "Consul refused the read" end
-  -- The first operation reads meta; a missing key is the only thing that is no fault.
-  local is_missing = first.operation > 1 and first.message:find("doesn't exist", 1, true)
-  if is_missing then return first.operation - 1, first.message end
+  if first.operation == CHECKS and first.message:find("session", 1, true) then return 0, first.message end
+  local is_missing = first.operation > CHECKS and first.message:find("doesn't exist", 1, true)
+  -- A missing key is the only thing that is no fault.
+  if is_missing then return first.operation - CHECKS, first.message end
   return nil, first.message
 end
 
---- Uses what was remembered of the slots that Consul names: it is known that they are this node's, and not with which content.
-local function recall_wanted(self)
-  if self.replicas or not self.remembered then return end
-  local named, list = {}, {}
-  for _, replica in ipairs(self.wanted) do named[slot_id(replica)] = not replica.leaving end
-  for _, replica in ipairs(self.remembered) do
-    if named[slot_id(replica)] then list[#list + 1] = replica end
-  end
-  self.replicas, self.is_partial = list, true
-  apply(self, list, false)
+--- This node is not among the live: its slots may be others'. It is to be again first, and what it was given then counts.
+local function not_live(self)
+  self:tell("versions", "is not acted on: this node is not among the live")
+  self.on_taken_for_gone()
+  retry_later(self)
 end
 
---- Reads meta and up to 63 versions; calls itself until none is left.
+--- Reads meta and as many versions as one read takes; calls itself until none is left.
 local function read_some(self, generation, versions, incomplete)
   local asked = table.move(versions, 1, math.min(#versions, VERSIONS_PER_READ), 1, {})
-  local operations = { { verb = "get-tree", key = "meta" } }
-  for index, version in ipairs(asked) do operations[index + 1] = { verb = "get", key = version.key } end
+  local operations = {
+    { verb = "get-tree", key = "meta" }, { verb = "check-session", key = "live/" .. self.node, session = self.session() },
+  }
+  for index, version in ipairs(asked) do operations[index + CHECKS] = { verb = "get", key = version.key } end
   local function failed(reason)
     self:tell("versions", "was read, but not the versions it names: " .. reason)
     recall_wanted(self)
@@ -263,6 +305,7 @@ local function read_some(self, generation, versions, incomplete)
     if answer.status ~= 200 then
       local missing, reason = refusal(self, answer)
       if not missing then return failed(reason) end
+      if missing == 0 then return not_live(self) end
       table.remove(versions, missing)
       return read_some(self, generation, versions, true)
     end
@@ -305,7 +348,7 @@ local function ask_whose_store(self)
     local entries = answer and (answer.status == 404 and {} or self.client.entries(answer.body))
     if err or not entries then return self:recall() end
     local verdict = self.cluster:check(entries[1] and entries[1].value)
-    if verdict ~= "ok" and verdict ~= "adopted" then return self:recall() end
+    if verdict ~= "ok" and verdict ~= "adopted" then return recall_all(self) end
     self.remembered = nil
     self.state:forget_assignment()
   end)
@@ -316,7 +359,7 @@ local function absent(self)
   if not self.replicas and self.remembered then ask_whose_store(self) end
   self:tell("read", self.replicas and "is not there any more" or nil)
   -- The leader removes what belongs to a node that is gone. That this one is not gone, it has to show.
-  if self.wanted then self.on_absent() end
+  if self.wanted then self.on_taken_for_gone() end
 end
 
 --- What the long poll delivers.
@@ -334,7 +377,7 @@ function Assignment:deliver(answer)
   local replicas, reason = assignment.parse(text, self.json)
   if not replicas then return unusable(self, "cannot be read: " .. reason) end
   self:tell("read", nil)
-  self.fences = fence(replicas, self.fences, modify_index)
+  fence(self, replicas, modify_index)
   self.wanted, self.wanted_index, self.retry_ms = replicas, modify_index, RETRY_FIRST_MS
   fetch(self)
 end
@@ -351,16 +394,18 @@ function Assignment:restore()
       self.contents[content_key(replica)] = read_content(replica.task, replica.version, document)
     end
   end
-  self.fences = remembered_fences(kept.replicas)
-  for _, replica in ipairs(replicas) do replica.fence = self.fences[slot_id(replica)].fence end
+  self.fences = remembered_fences(kept.replicas, self.timer.now_ms())
+  for _, replica in ipairs(replicas) do
+    local known = self.fences[slot_id(replica)]
+    replica.fence, replica.not_before_ms = known.fence, known.not_before_ms
+  end
   self.remembered = replicas
 end
 
---- Uses what was remembered, if Consul has not said anything usable yet. Nothing is stopped by it.
+--- Uses what was remembered, if Consul has not said anything usable yet; once it has named slots, of these alone, as the
+-- others may be somebody else's by now. Nothing is stopped by it.
 function Assignment:recall()
-  if self.replicas and not self.is_partial or not self.remembered then return end
-  self.replicas, self.is_partial = self.remembered, false
-  apply(self, self.replicas, false)
+  if self.wanted then recall_wanted(self) else recall_all(self) end
 end
 
 --- Which assignment is acted on, for the leader to know.

@@ -7,7 +7,8 @@
 -- them, says so, and starts none of them
 --
 --   - before the session is good again and this node is among the live: from then on the leader gives its slots to nobody;
---   - before its assignment was read anew after that, past every cache: they may have been given away meanwhile.
+--   - before its assignment was read anew after that, past every cache: they may have been given away meanwhile;
+--   - that were given to this node's name in another life, before those who may have them then have stopped them.
 --
 -- A renewal counts from the moment it was sent, by CLOCK_BOOTTIME, as the keeper's deadline does.
 local M = {}
@@ -44,6 +45,17 @@ end
 local function hand_on(self)
   local keeper = self.terms_s[1] and self.good_ms > NEVER and self.keeper()
   if keeper then keeper:renew(self.good_ms) end
+end
+
+--- Rules again when a slot may be started that waits for its time.
+local function look_at(self, moment_ms)
+  if self.look and self.looks_at_ms <= moment_ms then return end
+  cancel(self, "look")
+  self.looks_at_ms = moment_ms
+  self.look = self.timer.after(moment_ms - self.timer.now_ms(), function()
+    self.look = nil
+    self.on_change()
+  end)
 end
 
 --- Waits for the next lease that ends; what was true of the longer ones stays so.
@@ -150,10 +162,11 @@ end
 --- What to do with a replica that must not run without Consul.
 -- @tparam integer seconds its `stop_after_seconds`
 -- @tparam boolean is_up whether it runs, or the keeper is about to start it again: that needs no confirmation
+-- @tparam ?number not_before_ms of timer.now_ms(): it is not started before
 -- @treturn ?string nil: what is wanted anyway; else a mode of App:want: `off`, or `keep` where only the keeper may know
 --   of a lease that has not ended
 -- @treturn ?string why, for people
-function Lease:ruling(seconds, is_up)
+function Lease:ruling(seconds, is_up, not_before_ms)
   if self.good_ms == NEVER then
     return "keep", "waits for Consul: it must not run without (on_disconnect)"
   end
@@ -164,6 +177,10 @@ function Lease:ruling(seconds, is_up)
   if not is_up and not self.is_confirmed then
     return "keep", "waits until Consul confirms that the slot is still this node's (on_disconnect)"
   end
+  if not is_up and not_before_ms and not_before_ms > self.timer.now_ms() then
+    look_at(self, not_before_ms)
+    return "keep", "waits until whoever had it under this node's name before has surely stopped it (on_disconnect)"
+  end
   return nil
 end
 
@@ -171,6 +188,7 @@ end
 function Lease:stop()
   forget_confirmation(self)
   cancel(self, "wait")
+  cancel(self, "look")
   self.is_joined = false
 end
 

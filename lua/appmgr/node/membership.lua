@@ -22,13 +22,14 @@ local FAREWELL_TIMEOUT_MS = 2000
 --- @tparam table deps `client`, `timer`, `random` (function → [0,1)), `log`, `problems`, `json`, `node` (name), `fields`
 --   (the document: hostname, incarnation, cluster, version, labels, capacity {cpu (millicores), memory_mb}, candidate,
 --   local_applications, tasks; `node` and `api` are added, and what is json.null is left out), `fallback_ms`, `on_joined`
---   (function()), `on_refused` (function(holder): a text), `doubt_session` (function(): the session may be gone)
+--   (function()), `on_held` (function(): Consul says that the key is held, each time it is asked), `on_refused`
+--   (function(holder): a text), `doubt_session` (function(): the session may be gone)
 -- @treturn Membership
 function M.new(deps)
   local self = setmetatable({
     client = deps.client, timer = deps.timer, random = deps.random or math.random, log = deps.log,
     problems = deps.problems, json = deps.json, node = deps.node, fields = {}, fallback_ms = deps.fallback_ms,
-    on_joined = deps.on_joined, on_refused = deps.on_refused, doubt_session = deps.doubt_session,
+    on_joined = deps.on_joined, on_held = deps.on_held, on_refused = deps.on_refused, doubt_session = deps.doubt_session,
     key = "live/" .. deps.node, phase = "off", failures = 0,
   }, Membership)
   self:merge(deps.fields or {})
@@ -73,9 +74,11 @@ local function joined(self)
   self.failures = 0
   self.problems:clear("membership")
   phase.after(self, math.floor(CHECK_MS * (1 - self.random() / 10)), acquire)
-  if was_joined then return end
-  self.log.info(('joined the cluster as node "%s"'):format(self.node))
-  if self.on_joined then self.on_joined() end
+  if not was_joined then
+    self.log.info(('joined the cluster as node "%s"'):format(self.node))
+    if self.on_joined then self.on_joined() end
+  end
+  if self.on_held then self.on_held() end
 end
 
 -- Refused -------------------------------------------------------------------

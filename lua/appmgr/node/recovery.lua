@@ -55,6 +55,12 @@ local function by_name(list, field)
   return list
 end
 
+--- Whether a slot is rather the first replica's host's: what leaves has a successor, or will get one.
+local function is_rather(a, b)
+  if (a.leaving == true) ~= (b.leaving == true) then return not a.leaving end
+  return a.since < b.since
+end
+
 --- One slot runs on one host: of two that remember it, the one that had it first.
 local function settle_slots(memories, notes)
   local owner = {}
@@ -62,7 +68,7 @@ local function settle_slots(memories, notes)
     for _, replica in ipairs(memory.replicas) do
       local id = replica.task .. "." .. replica.slot
       local other = owner[id]
-      if not other or replica.since < other.replica.since then
+      if not other or is_rather(replica, other.replica) then
         owner[id] = { host = memory.node, replica = replica }
       end
       if other then
@@ -74,12 +80,21 @@ local function settle_slots(memories, notes)
   return owner
 end
 
+--- What a host has that is another's leaves it as anything else does: it may run there.
+local function as_of(replica, is_own)
+  if is_own then return replica end
+  local made = {}
+  for name, value in pairs(replica) do made[name] = value end
+  made.leaving = true
+  return made
+end
+
 local function plan_hosts(memories, store, owner)
   local hosts = {}
   for _, memory in ipairs(memories) do
     local replicas = {}
-    for _, replica in ipairs(memory.replicas) do
-      if owner[replica.task .. "." .. replica.slot].host == memory.node then replicas[#replicas + 1] = replica end
+    for index, replica in ipairs(memory.replicas) do
+      replicas[index] = as_of(replica, owner[replica.task .. "." .. replica.slot].host == memory.node)
     end
     hosts[#hosts + 1] = { node = memory.node, replicas = replicas, index = store.assignments[memory.node] or 0 }
   end

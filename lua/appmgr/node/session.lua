@@ -145,8 +145,9 @@ local function beginning_failed(self, what, err)
 end
 
 local function keep(self, id)
+  self.made_at = self.timer.wall_ms() // 1000
   self.state:set("session", {
-    id = id, node = self.bound_node, machine_id = self.host.machine_id(), boot_id = self.host.boot_id(),
+    id = id, node = self.bound_node, machine_id = self.host.machine_id(), boot_id = self.host.boot_id(), made_at = self.made_at,
   })
 end
 
@@ -218,7 +219,7 @@ local function take_up(self, kept)
     self.request = nil
     if entry then
       self.log.info(("Consul session %s taken up again"):format(kept.id))
-      self.bound_node = kept.node
+      self.bound_node, self.made_at = kept.node, kept.made_at
       return hold(self, kept.id, entry, sent_ms)
     end
     if err then return beginning_failed(self, "the one of before cannot be renewed", err) end
@@ -246,6 +247,12 @@ end
 --- @treturn ?string the session's id while it is held
 function Session:id()
   return self.session_id
+end
+
+--- Since when there is the session that is held: what was given to this node's name before that was given to who had it then.
+-- @treturn ?integer unix s; nil while that is not known
+function Session:since()
+  return self.made_at
 end
 
 --- Until when it may be relied upon.

@@ -1,7 +1,8 @@
 --- Nodes that are gone: which of their replicas stay theirs for now, and until when.
 --
 -- A node that vanishes may be back in a moment. Until its grace is over its replicas count as placed; those of a task that
--- says `on_disconnect: {"stop_after_seconds": N}` until they are surely stopped. When more than half of the nodes vanish
+-- says `on_disconnect: {"stop_after_seconds": N}` until they are surely stopped, by what the node was told of them; those of a
+-- task that is frozen as long as it is, because nobody else could have them. When more than half of the nodes vanish
 -- within one TTL it is rather the network, or Consul: then nothing of theirs moves before an operator says so, or they are back.
 --
 -- Nothing is remembered here: since when a node is gone stands in its assignment. That document outlives the replicas by one
@@ -13,14 +14,24 @@ local M = {}
 --- How long after its time is up a replica may take to be stopped, when its task does not say.
 local STOP_TIMEOUT_S <const> = 10
 
---- Until when a replica on a node that is gone stays there.
+--- Within how many seconds a node that is cut off has stopped a replica of a task.
+-- @tparam table task parsed
+-- @treturn ?integer nil: it goes on
+function M.stops_within(task)
+  local terms = task.on_disconnect
+  if type(terms) ~= "table" then return nil end
+  local app = task.application or {}
+  return math.ceil(terms.stop_after_seconds + (app.stop_timeout or STOP_TIMEOUT_S) + (app.fini_timeout or 0))
+end
+
+--- Until when a replica on a node that is gone stays there; infinite while nobody can say.
 local function deadline_of(replica, since, context)
   local task = context.tasks[replica.task]
-  local terms = task and task.on_disconnect
-  if type(terms) ~= "table" then return since + context.grace end
-  local app = task.application or {}
-  local stop_s = (app.stop_timeout or STOP_TIMEOUT_S) + (app.fini_timeout or 0)
-  return since + math.max(context.grace, math.ceil(terms.stop_after_seconds + stop_s))
+  if context.frozen[replica.task] then return math.huge end
+  -- What an earlier version wrote says nothing: then the task counts, as it is now.
+  local within = replica.stops_within or task and M.stops_within(task)
+  -- It began to count at some moment within the second that `since` names.
+  return since + math.max(context.grace, within and within + 1 or 0)
 end
 
 -- The most hosts that vanished within one TTL of each other: hosts by when they vanished, and the names in that window.
@@ -80,8 +91,8 @@ end
 
 --- Judges the nodes that are gone.
 -- @tparam table context `now` (unix s), `grace` and `ttl` (seconds), `live` (how many nodes are alive), `tasks` (parsed, by
---   name), `is_confirmed` (function(id) → boolean), `codec`, and `hosts`: those with an assignment that are not alive, each
---   {`replicas`, `gone_since` (nil: since now), `left` (they said so)}
+--   name), `frozen` (set of those whose replicas stay as they are), `is_confirmed` (function(id) → boolean), `codec`, and
+--   `hosts`: those with an assignment that are not alive, each {`replicas`, `gone_since` (nil: since now), `left` (they said so)}
 -- @treturn table `hosts`: for each whose assignment stays {`replicas` that stay its own, `since`, `until_time` (the latest of
 --   their deadlines; nil when held back), `deadlines` (by replica; absent when held back)}; `held` (see held_back) when too many
 --   vanished; `next_at`: when time alone changes this
@@ -94,7 +105,7 @@ function M.judge(context)
     for _, replica in ipairs(one.replicas) do
       local deadline = deadline_of(replica, one.since, context)
       if held_set[one.host] or context.now < deadline then kept[#kept + 1] = replica end
-      if not held_set[one.host] and context.now < deadline then
+      if not held_set[one.host] and context.now < deadline and deadline < math.huge then
         until_time, deadlines[replica] = math.max(until_time or 0, deadline), deadline
         result.next_at = sooner(result.next_at, deadline)
       end
@@ -123,7 +134,7 @@ function M.changes(snapshot, decided, holdings, json)
       -- Who is back in this very moment counts on what its assignment says.
       local key, loses = "live/" .. host, #replicas < #(holdings.decided[host] or {})
       list[#list + 1] = {
-        absent = loses and not snapshot.unheld[key] and key or nil,
+        absent = loses and { key = key, index = snapshot.unheld[key] } or nil,
         kind = "set", host = host, replicas = replicas, text = text, names = assignment.topology(replicas), index = stored.index,
         gone_since = gone.since, is_buried = #replicas == 0, rank = 1,
       }

@@ -1,6 +1,6 @@
 --- Turns changes into transactions that Consul takes: each begins by checking
--- that this agent's session still holds the leader key, none is larger or longer
--- than old servers allow.
+-- that this agent's session still holds the leader key, and that this was not fenced since it was read
+-- (leader/fence.lua); none is larger or longer than old servers allow.
 --
 -- Atomicity ends at a batch, so the order matters: versions before the
 -- assignments that name them, stops before starts.
@@ -20,8 +20,13 @@ local function encode(deps, verb, key, extra)
 end
 
 local function new_builder(deps)
-  local check = encode(deps, "check-session", "leader", { Session = deps.session })
-  return setmetatable({ deps = deps, check = check, batches = {}, problems = {} }, Builder)
+  local checks = {
+    encode(deps, "check-session", "leader", { Session = deps.session }),
+    encode(deps, "check-index", "leader", { Index = deps.leader_index }),
+  }
+  return setmetatable({
+    deps = deps, checks = checks, check_bytes = #table.concat(checks) + 3, batches = {}, problems = {},
+  }, Builder)
 end
 
 function Builder:finish()
@@ -32,15 +37,16 @@ function Builder:finish()
 end
 
 function Builder:begin()
-  -- The check of the leader has no effect of its own; the list stays aligned.
-  self.current = { parts = { self.check }, effects = { false }, bytes = #self.check + 2 }
+  -- The checks of the leader have no effect of their own; the list stays aligned.
+  local parts = table.move(self.checks, 1, #self.checks, 1, {})
+  self.current = { parts = parts, effects = { false, false }, bytes = self.check_bytes }
 end
 
 --- Adds operations that must not be torn apart.
 function Builder:add(unit, what)
   local bytes = 0
   for _, operation in ipairs(unit) do bytes = bytes + #operation.text + 1 end
-  if bytes + #self.check + 2 > M.MAX_BYTES then
+  if bytes + self.check_bytes > M.MAX_BYTES then
     local text = ("%s needs %d bytes, a transaction holds %d; it is left as it was"):format(what, bytes, M.MAX_BYTES)
     self.problems[#self.problems + 1] = { key = "commit/" .. what, text = text }
     return
@@ -68,9 +74,12 @@ function Builder:delete(verb, key, effect, index)
   return { text = encode(self.deps, verb, key, { Index = index }), effect = effect }
 end
 
--- A node that has come back in this very moment counts on what its assignment says.
+-- A node that has come back in this very moment counts on what its assignment says: nobody may have taken its key since.
 local function absence_of(builder, change)
-  return change.absent and { text = encode(builder.deps, "check-not-exists", change.absent), effect = false } or nil
+  local absent = change.absent
+  if not absent then return nil end
+  local verb = absent.index and "check-index" or "check-not-exists"
+  return { text = encode(builder.deps, verb, absent.key, { Index = absent.index }), effect = false }
 end
 
 local function add_change(builder, change)
@@ -121,7 +130,8 @@ local function add_leftovers(builder, leftovers)
 end
 
 --- Builds the transactions of a decision.
--- @tparam table deps `json`, `codec`, `prefix` (with slash), `session`
+-- @tparam table deps `json`, `codec`, `prefix` (with slash), `session`, `leader_index` (ModifyIndex of the key
+--   `leader` when what stands there was read)
 -- @tparam table work `founding` (`cluster`, `folders`), `versions` to make
 --   ({`task`, `hash`, `text`}), `changes` (diff.changes), `old_versions` to delete, `leftovers` ({`key`, `index`} to delete;
 --   may be absent)

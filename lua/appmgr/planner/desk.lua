@@ -214,6 +214,7 @@ end
 local function build(self, header, work)
   local deps = {
     json = self.deps.json, codec = self.deps.codec, prefix = self.model.prefix, session = header.session,
+    leader_index = self.model.holdings.leader_index,
   }
   local built, problems = batches.build(deps, work)
   self.model.holdings:expect(work.changes)

@@ -84,8 +84,8 @@ end
 -- @tparam table json appmgr.json
 -- @treturn {table,...} stops before starts: `kind` ("set" or "delete"), `host`,
 --   `index` (for check-and-set; nil when there is no assignment to delete),
---   for "set": `replicas`, `text`, `names`; for "delete": `topology` (there is one), `absent` (the key of `live/` whose
---   absence it was decided from)
+--   for "set": `replicas`, `text`, `names`; for "delete": `topology` (there is one), `absent` (`key` of
+--   `live/`, and its `index` where it stands there without a session: it is decided from nobody's holding it)
 function M.changes(decided, snapshot, holdings, json)
   local list, live, unreadable = {}, {}, snapshot.unreadable
   for _, node in ipairs(snapshot.nodes) do
@@ -98,11 +98,10 @@ function M.changes(decided, snapshot, holdings, json)
   for host, stored in pairs(gone_hosts(live, holdings)) do
     if not unreadable[host] and not snapshot.absence.hosts[host] then
       local has_topology = holdings.topology[host] ~= nil
-      -- A key that no session holds is nobody's, and is no reason to keep anything.
       local key = "live/" .. host
       list[#list + 1] = {
         kind = "delete", host = host, index = stored.index, topology = has_topology, rank = 1,
-        absent = not snapshot.unheld[key] and key or nil,
+        absent = { key = key, index = snapshot.unheld[key] },
       }
     end
   end

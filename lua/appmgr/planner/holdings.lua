@@ -21,7 +21,7 @@ end
 function Holdings:forget()
   self.store, self.topology, self.decided, self.unreadable = {}, {}, {}, {}
   self.foreign, self.pending, self.in_step, self.marks, self.gone_since = {}, {}, {}, {}, {}
-  self.meta, self.meta_error, self.audited = nil, nil, false
+  self.meta, self.meta_error, self.audited, self.leader_index = nil, nil, false, nil
 end
 
 local function set_of(list)
@@ -82,8 +82,12 @@ function Holdings:mark(host, replicas, index, before)
 end
 
 --- Compares a host's assignment with what was decided.
+-- @tparam string host
+-- @tparam ?string text
+-- @tparam boolean is_first whether there is nothing to compare with
+-- @tparam ?integer gone_since since when it was gone, as far as was decided
 -- @treturn ?{replica,...} what it holds, nil when it cannot be read
-function Holdings:audit_host(host, text, is_first)
+function Holdings:audit_host(host, text, is_first, gone_since)
   local found, detail = assignment.parse(text, self.json)
   self.gone_since[host] = found and detail or nil
   local decided, pending = self.decided[host], self.pending[host]
@@ -92,7 +96,10 @@ function Holdings:audit_host(host, text, is_first)
   elseif is_first then
     self.unreadable[host] = detail
   elseif not found or not decided or not same(found, decided, self.json) then
-    if not self.unreadable[host] then self:take_foreign(host, found) end
+    if not self.unreadable[host] then
+      self:take_foreign(host, found)
+      self.gone_since[host] = gone_since
+    end
   end
   return found
 end
@@ -110,12 +117,12 @@ function Holdings:audit_missing()
   end
 end
 
---- Takes the answer of the read transaction over `assignment/`, `topology/` and `meta`.
+--- Takes the answer of the read transaction over `assignment/`, `topology/`, `meta` and `leader`.
 -- @tparam {entry,...} entries see listing.read_transaction
 function Holdings:feed_audit(entries)
   local is_first = not self.audited
   local meta
-  local store, marks = self.store, self.marks
+  local store, marks, gone_since = self.store, self.marks, self.gone_since
   self.store, self.topology, self.foreign, self.audited = {}, {}, {}, true
   self.in_step, self.marks, self.gone_since = {}, {}, {}
   for _, entry in ipairs(entries) do
@@ -123,12 +130,14 @@ function Holdings:feed_audit(entries)
     if folder == "assignment" then
       self.store[host] = { index = entry.index, text = entry.value or "" }
       local is_same = store[host] and store[host].index == entry.index
-      local found = self:audit_host(host, entry.value, is_first)
+      local found = self:audit_host(host, entry.value, is_first, gone_since[host])
       self:mark(host, found or {}, entry.index, is_same and marks[host])
     elseif folder == "topology" then
       self.topology[host] = self.json.decode(entry.value or "") or false
     elseif entry.key == "meta" then
       meta = entry.value
+    elseif entry.key == "leader" then
+      self.leader_index = entry.index
     end
   end
   self:feed_meta(meta)

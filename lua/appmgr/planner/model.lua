@@ -166,10 +166,15 @@ local function recover_unreadable(self, nodes)
   end
 end
 
+-- @treturn table the parsed tasks by name
+-- @treturn table set of those of which nothing is changed: their documents cannot be used
 local function parsed_tasks(entries)
-  local by_name = {}
-  for _, entry in ipairs(entries) do by_name[entry.name] = entry.task end
-  return by_name
+  local by_name, frozen = {}, {}
+  for _, entry in ipairs(entries) do
+    by_name[entry.name] = entry.task
+    if not entry.task or #entry.task.unsupported > 0 then frozen[entry.name] = true end
+  end
+  return by_name, frozen
 end
 
 -- The hosts that have an assignment of ours and are not alive.
@@ -214,8 +219,8 @@ end
 -- @tparam integer now unix s
 -- @tparam table terms `node_grace_seconds`, `session_ttl` (seconds)
 -- @treturn table `now`, `tasks`, `live` (nodes), `nodes` (with those that are gone and still have something), `held` (replicas
---   by host), `assignment_index` (by host), `marks` (see holdings.mark), `unreadable` (set of hosts), `unheld` (set of keys of
---   `live/` that no session holds), `absence` (see absence.judge)
+--   by host), `assignment_index` (by host), `marks` (see holdings.mark), `unreadable` (set of hosts), `unheld` (index by key of
+--   `live/`, of those that no session holds), `absence` (see absence.judge)
 function Model:snapshot(now, terms)
   local live, tasks = self.nodes:list(), self.tasks:list()
   guard.mark_strangers(self, live)
@@ -227,9 +232,10 @@ function Model:snapshot(now, terms)
   for _, node in ipairs(live) do
     unreadable[node.name] = self.holdings.unreadable[node.name] and true or nil
   end
+  local parsed, frozen = parsed_tasks(tasks)
   local judgement = absence.judge({
     now = now, grace = terms.node_grace_seconds, ttl = terms.session_ttl, live = #live, codec = self.codec,
-    tasks = parsed_tasks(tasks), hosts = self.nodes.live_read and absent_hosts(self, live) or {},
+    tasks = parsed, frozen = frozen, hosts = self.nodes.live_read and absent_hosts(self, live) or {},
     is_confirmed = function(id) return self.confirmations:has(id, now) end,
   })
   local nodes, held = add_gone(self, live, judgement)

@@ -94,7 +94,7 @@ end
 function Nodes:feed_live(entries)
   self.live_read, self.unheld = true, {}
   for _, entry in ipairs(entries) do
-    if not entry.session then self.unheld[entry.key] = true end
+    if not entry.session then self.unheld[entry.key] = entry.index end
   end
   self.live, self.bad_keys.live = update(self.live, entries,
     function(text) return read_live(text, self.json) end,

@@ -25,6 +25,7 @@ end
 
 local POLICY = { name = "spread", source = read("policies/spread.lua") }
 local WEB = '{"content":{"name":"web","command":"sleep 1000"},"replication":%d}'
+local TWICE = '{"content":{"name":"web","command":"sleep 1000"},"replication":%d,"max_per_node":2}'
 
 describe("agents on one store", function()
   local timer, consul, planner, uuids
@@ -177,28 +178,71 @@ describe("agents on one store", function()
     assert.equal(before, consul.value("appmgr/assignment/alpha"))
   end)
 
+  --- Keeps the next batch for a host back.
+  -- @treturn function that hands it to Consul after all, and gives the status of the answer that nobody waits for
+  -- @treturn function that loses its answer
+  local function hold_next_batch(host)
+    local respond, held = consul.http.respond, nil
+    consul.http.respond = function(request)
+      if held or not (request.body or ""):find("appmgr/assignment/" .. host, 1, true) then return respond(request) end
+      held = request
+    end
+    return function()
+      local status
+      assert(held, "no batch was sent")
+      consul.store:serve({
+        method = held.method, url = held.url, body = held.body, reply = function(code) status = code end,
+      })
+      return status
+    end, function() held.fail("timeout") end
+  end
+
+  describe("place a slot once, when a batch is written late", function()
+    local a, deliver_late, lose_answer
+
+    local function prefer(this, other)
+      consul.put("appmgr/node/" .. this, '{"eligible":true}')
+      consul.put("appmgr/node/" .. other, '{"eligible":false}')
+    end
+
+    before_each(function()
+      a = agent("alpha")
+      timer.advance(500)
+      agent("beta")
+      timer.advance(500)
+      prefer("alpha", "beta")
+      consul.put("appmgr/task/web", TWICE:format(1))
+      timer.advance(500)
+      assert.equal(1, count({ "alpha" }))
+      prefer("beta", "alpha")
+      timer.advance(500)
+      deliver_late, lose_answer = hold_next_batch("beta")
+      consul.put("appmgr/task/web", TWICE:format(2))
+      timer.advance(10)
+      assert.equal("committing", a.leader:status().stage)
+      prefer("alpha", "beta")
+    end)
+
+    after_each(function()
+      timer.advance(2000)
+      assert.same({ 2, 0 }, { count({ "alpha" }), count({ "beta" }) })
+      assert.equal(409, deliver_late())
+      assert.same({ 2, 0 }, { count({ "alpha" }), count({ "beta" }) })
+      assert.same({}, a.problems:list())
+    end)
+
+    it("whose answer was lost", function() lose_answer() end)
+
+    it("by a planner that was ended since", function() a.leader:start_over() end)
+
+    it("in a term that is over, of a leader that is so again by the same session", function()
+      a.leader:stop()
+      a.leader:start(a.election.term)
+    end)
+  end)
+
   describe("change nothing from a term that is over, with a batch that was under way all the time", function()
     local a, deliver_late
-
-    local TWICE = '{"content":{"name":"web","command":"sleep 1000"},"replication":%d,"max_per_node":2}'
-
-    --- Keeps the next batch for alpha back.
-    -- @treturn function that hands it to Consul after all, and gives the status of the answer that nobody waits for
-    local function hold_next_batch()
-      local respond, held = consul.http.respond, nil
-      consul.http.respond = function(request)
-        if held or not (request.body or ""):find("appmgr/assignment/alpha", 1, true) then return respond(request) end
-        held = request
-      end
-      return function()
-        local status
-        assert(held, "no batch was sent")
-        consul.store:serve({
-          method = held.method, url = held.url, body = held.body, reply = function(code) status = code end,
-        })
-        return status
-      end
-    end
 
     before_each(function()
       a = agent("alpha")
@@ -206,7 +250,7 @@ describe("agents on one store", function()
       consul.put("appmgr/task/web", TWICE:format(1))
       timer.advance(500)
       -- The version is there already: nothing but the assignment is written.
-      deliver_late = hold_next_batch()
+      deliver_late = hold_next_batch("alpha")
       consul.put("appmgr/task/web", TWICE:format(2))
       timer.advance(10)
       assert.equal("committing", a.leader:status().stage)

@@ -444,6 +444,125 @@ describe("an agent with Consul", function()
     assert.same({ "spawn own" }, fake.keeper.calls)
   end)
 
+  it("that starts while its name is held does not either when Consul takes its time to give it a session", function()
+    start()
+    assign(web())
+    fake.timer.advance(2000)
+    fake.signals.TERM()
+    fake.timer.advance(10)
+    fake.keeper.records, fake.keeper.calls = {}, {}
+    consul.expire(agent.session:id())
+    consul.store.sessions.twin = {}
+    consul.store:write("appmgr/live/alpha", "{}", "twin")
+    local respond = consul.http.respond
+    consul.http.respond = function(request)
+      if not request.url:find("/session/", 1, true) then respond(request) end
+    end
+    start()
+    fake.timer.advance(8000)
+    assert.same({ "spawn own" }, fake.keeper.calls)
+  end)
+
+  it("that was taken for gone, and does not know it yet, starts nothing that it was given before", function()
+    start()
+    assign()
+    fake.timer.advance(2000)
+    consul.expire(agent.session:id())
+    assign(web())
+    fake.timer.advance(2) -- that it has heard; others have it since
+    assign()
+    fake.timer.advance(20000)
+    assert.same({ "spawn own" }, fake.keeper.calls)
+    assert.equal(agent.session:id(), consul.holder("appmgr/live/alpha"))
+    assign(web())
+    fake.timer.advance(2000)
+    assert.same({ "spawn own", "spawn web" }, fake.keeper.calls)
+  end)
+
+  describe("whose key among the live somebody deleted, and that reads in its assignment that it is gone,", function()
+    local respond
+
+    local function delete_key()
+      start()
+      content = json.encode({ command = "sleep 2", on_disconnect = { stop_after_seconds = 20 } })
+      assign(web())
+      fake.timer.advance(2000)
+      fake.keeper.run(fake.keeper.id_of("web"))
+      consul.delete("appmgr/live/alpha")
+      consul.put("appmgr/assignment/alpha", json.encode({ replicas = { web() }, gone_since = 1600000000 }))
+    end
+
+    before_each(function() respond = consul.http.respond end)
+
+    it("is back at once, and goes on", function()
+      delete_key()
+      fake.timer.advance(10)
+      assert.equal(agent.session:id(), consul.holder("appmgr/live/alpha"))
+      fake.timer.advance(30000)
+      assert.same({ "spawn own", "spawn web" }, fake.keeper.calls)
+    end)
+
+    it("stops what must not run twice in time when it cannot be back", function()
+      delete_key()
+      consul.http.respond = function(request)
+        if not request.url:find("live/alpha", 1, true) then return respond(request) end
+        fake.timer.after(1, function() request.fail("connect", "refused") end)
+      end
+      fake.timer.advance(10)
+      local renewed_ms = fake.keeper.renewed_ms
+      fake.timer.advance(20000)
+      assert.equal(renewed_ms, fake.keeper.renewed_ms)
+      assert.same({ "spawn own", "spawn web", "stop web" }, fake.keeper.calls)
+      consul.http.respond = respond
+      fake.timer.advance(70000)
+      assert.is_true(fake.keeper.renewed_ms > renewed_ms)
+    end)
+  end)
+
+  describe("with what must not run twice, given to its name before it had it,", function()
+    local slot
+
+    before_each(function()
+      content = json.encode({ command = "sleep 2", on_disconnect = { stop_after_seconds = 20 } })
+      slot = web()
+      slot.stops_within = 30
+      assign(slot)
+    end)
+
+    local function restart()
+      fake.signals.TERM()
+      fake.timer.advance(10)
+      fake.keeper.calls, fake.keeper.records = {}, {}
+      start()
+    end
+
+    it("waits until whoever had it has surely stopped it, also when it starts again meanwhile", function()
+      start()
+      fake.timer.advance(20000)
+      assert.same({ "spawn own" }, fake.keeper.calls)
+      assert.matches("whoever had it under this node's name before", agent.apps:rows().web.error)
+      restart()
+      fake.timer.advance(9000)
+      assert.same({ "spawn own" }, fake.keeper.calls)
+      fake.timer.advance(2000)
+      assert.same({ "spawn own", "spawn web" }, fake.keeper.calls)
+    end)
+
+    it("starts at once what it had itself, and what it is given now", function()
+      start()
+      fake.timer.advance(40000)
+      fake.keeper.run(fake.keeper.id_of("web"))
+      restart()
+      consul.expire(consul.holder("appmgr/live/alpha"))
+      fake.timer.advance(15000)
+      assert.same({ "spawn own", "spawn web" }, fake.keeper.calls)
+      local other = { task = "web", slot = 1, version = version, since = 1600001000, stops_within = 30 }
+      assign(slot, other)
+      fake.timer.advance(2000)
+      assert.same({ "spawn own", "spawn web", "spawn web#2" }, fake.keeper.calls)
+    end)
+  end)
+
   it("that leaves while Consul is away ends in bounded time and says what stays there", function()
     fake.planner = fake_planner.new()
     start("{}")

@@ -45,6 +45,7 @@ describe("the applications of a node", function()
     problems = Problems.new({ log = log, now = os.time })
     changes, history, failures = 0, fake_history.new(), {}
     local made = Apps.new({
+      usage = { changed = function() end },
       health = fake_health.new(),
       history = history,
       schedule = Schedule.new({
@@ -732,6 +733,8 @@ describe("the applications of a node", function()
     run_all()
     local done = false
     apps:stop_all(function() done = true end)
+    apps:keeper_lost("no keeper can be started")
+    assert.equal(1, log.count("WARN what runs is not ended yet: no keeper can be started; it is tried again"))
     keeper.finish(keeper.id_of("a"))
     apps:set_local(locals({ name = "b", command = "x" }))
     keeper.shutdown_callback(true)

@@ -15,19 +15,23 @@ local function version_of(content)
 end
 
 describe("the assignment", function()
-  local client, http, timer, problems, log, assignment, given, saved, kept, verdict, metas, index, doubts
+  local client, http, timer, problems, log, assignment, given, saved, kept, verdict, metas, index, doubts, is_full
 
   before_each(function()
     client, http = consul.client()
     timer, log, given, saved, metas, index = fake_timer.new(), fake_log.new(), {}, nil, {}, 10
-    kept, verdict, doubts = nil, "ok", 0
+    kept, verdict, doubts, is_full = nil, "ok", 0, false
     problems = Problems.new({ log = log, now = os.time })
     assignment = Assignment.new({
       client = client, watch = watch, timer = timer, random = function() return 0 end, problems = problems, json = json,
       node = "alpha", fallback_ms = 5000,
       state = {
         load_assignment = function() return kept end,
-        save_assignment = function(_, replicas, versions) saved = { replicas = replicas, versions = versions } end,
+        save_assignment = function(_, replicas, versions)
+          if is_full then return nil, "disk full" end
+          saved = { replicas = replicas, versions = versions }
+          return true
+        end,
         forget_assignment = function() kept = nil end,
       },
       cluster = { check = function(_, meta)
@@ -35,7 +39,8 @@ describe("the assignment", function()
         return verdict
       end },
       on_assignment = function(list, decided) given[#given + 1] = { list = list, decided = decided } end,
-      on_absent = function() doubts = doubts + 1 end,
+      session = function() return "own session" end,
+      on_taken_for_gone = function() doubts = doubts + 1 end,
     })
   end)
 
@@ -62,7 +67,9 @@ describe("the assignment", function()
     results[1] = { KV = { Key = "appmgr/meta", Value = core.codec.base64_encode("META"), Flags = 0 } }
     for position, operation in ipairs(json.decode(request.body)) do
       local content = contents[operation.KV.Key:match("version/(.+)$") or ""]
-      if operation.KV.Verb == "get" and not content then
+      if operation.KV.Verb == "check-session" then
+        results[position] = { KV = { Key = operation.KV.Key, Session = operation.KV.Session, Flags = 0 } }
+      elseif operation.KV.Verb == "get" and not content then
         return request.reply(409, json.encode({ Errors = json.array({
           { OpIndex = position - 1, What = ('key "%s" doesn\'t exist'):format(operation.KV.Key) },
         }) }))
@@ -81,8 +88,9 @@ describe("the assignment", function()
     assignment:start()
     assign(web)
     local operations = json.decode(transaction().body)
-    assert.same({ "get-tree", "get" }, { operations[1].KV.Verb, operations[2].KV.Verb })
-    assert.equal("appmgr/version/web/" .. hash, operations[2].KV.Key)
+    assert.same({ "get-tree", "check-session", "get" }, { operations[1].KV.Verb, operations[2].KV.Verb, operations[3].KV.Verb })
+    assert.same({ "appmgr/live/alpha", "own session" }, { operations[2].KV.Key, operations[2].KV.Session })
+    assert.equal("appmgr/version/web/" .. hash, operations[3].KV.Key)
     answer({ ["web/" .. hash] = text })
     assert.is_true(last().decided)
     assert.same({ "sleep", "1" }, last().list[1].application.argv)
@@ -92,7 +100,7 @@ describe("the assignment", function()
     assert.same({ ["web/" .. hash] = { command = "sleep 1" } }, saved.versions)
 
     assign(web, { task = "web", slot = 1, version = hash, since = 6 })
-    assert.equal(1, #json.decode(transaction().body))
+    assert.equal(2, #json.decode(transaction().body))
     answer({})
     assert.equal(2, #last().list)
     assert.equal(last().list[1].application, last().list[2].application)
@@ -125,6 +133,17 @@ describe("the assignment", function()
     assign({ task = "web", slot = 0, version = hash, since = 5, leaving = true })
     answer({})
     assert.is_true(saved.replicas[1].leaving)
+  end)
+
+  it("whose slot leaves is rather forgotten than remembered as it was, where it cannot be kept", function()
+    assignment:start()
+    assign(web)
+    answer({ ["web/" .. hash] = text })
+    timer.advance(200)
+    kept, is_full = saved, true
+    assign({ task = "web", slot = 0, version = hash, since = 5, leaving = true })
+    answer({})
+    assert.is_nil(kept)
   end)
 
   it("that names a missing version goes on without that one, and asks again", function()
@@ -213,6 +232,19 @@ describe("the assignment", function()
     assert.equal(1, #given)
   end)
 
+  it("is acted on by a node that is among the live, and by no other", function()
+    assignment:start()
+    assign(web)
+    local refused = { OpIndex = 1, What = 'failed session check for key "appmgr/live/alpha", current session "a" != "b"' }
+    transaction().reply(409, json.encode({ Errors = json.array({ refused }) }))
+    assert.same({ 0, 1 }, { #given, doubts })
+    assert.equal("assignment/alpha is not acted on: this node is not among the live; what runs on this node stays",
+      problems:list()[1].text)
+    timer.advance(600)
+    answer({ ["web/" .. hash] = text })
+    assert.same({ 1, 1, 0 }, { #given, doubts, #problems:list() })
+  end)
+
   it("waits and reads again when the versions cannot be read", function()
     assignment:start()
     assign(web)
@@ -257,7 +289,7 @@ describe("the assignment", function()
   it("does not read versions of what leaves", function()
     assignment:start()
     assign({ task = "web", slot = 0, version = hash, since = 5, leaving = true })
-    assert.equal(1, #json.decode(transaction().body))
+    assert.equal(2, #json.decode(transaction().body))
     answer({})
     assert.is_true(last().list[1].leaving)
     assert.equal(0, #problems:list())
@@ -396,6 +428,19 @@ describe("the assignment", function()
       answer({ ["other/" .. hash] = text })
       assert.is_false(last().decided)
       assert.equal(2, #last().list)
+    end)
+
+    it("never comes back with slots that Consul has not named, whatever cannot be read afterwards", function()
+      kept.replicas[2] = { task = "web", slot = 1, version = hash, since = 5 }
+      assignment:restore()
+      assignment:start()
+      assign(web, { task = "other", slot = 0, version = hash, since = 1 })
+      assignment:recall() -- the versions take their time
+      assert.same({ 1, 0 }, { #last().list, last().list[1].slot })
+      transaction().reply(500, "rpc error")
+      deliver("garbage")
+      poll().fail("connect")
+      for _, told in ipairs(given) do assert.equal(1, #told.list) end
     end)
 
     it("is used when a store that is in doubt has none", function()

@@ -28,6 +28,7 @@ describe("the health of applications", function()
       end,
     }
     made = Apps.new({
+      usage = { changed = function() end },
       turns = Turns.new({ defer = function(fn) fn() end, now_ms = function() return 0 end }),
       health = Health.new({
         timer = timer, random = function() return 0.5 end, log = log, now = function() return 1600000000.5 end,

@@ -17,7 +17,7 @@ describe("membership", function()
   end)
 
   local function agent(session_id)
-    local self = { joined = 0, holders = {}, doubts = 0, session_id = session_id }
+    local self = { joined = 0, held = 0, holders = {}, doubts = 0, session_id = session_id }
     consul.store.sessions[session_id] = {}
     self.problems = Problems.new({ log = log, now = function() return 0 end })
     self.membership = Membership.new({
@@ -29,6 +29,7 @@ describe("membership", function()
       fields = { hostname = "h1", incarnation = 3, cluster = "c", version = "0.1.0", labels = { zone = "a" }, candidate = true,
         capacity = { cpu = 2000, memory_mb = 512 }, local_applications = {} },
       on_joined = function() self.joined = self.joined + 1 end,
+      on_held = function() self.held = self.held + 1 end,
       on_refused = function(holder) self.holders[#self.holders + 1] = holder end,
       doubt_session = function() self.doubts = self.doubts + 1 end,
     })
@@ -80,9 +81,10 @@ describe("membership", function()
     assert.equal(1, #consul.http.requests)
     consul.delete(KEY)
     a.membership:check()
+    assert.equal(1, a.held)
     timer.advance(2)
     assert.equal("s1", consul.holder(KEY))
-    assert.equal(1, a.joined)
+    assert.same({ 1, 2 }, { a.joined, a.held })
     a.membership:session_lost()
     a.membership:check()
     assert.equal(2, #consul.http.requests)

@@ -98,9 +98,17 @@ describe("a plan to restore", function()
     local result = plan({
       memory("a", { replica("web", 0, 20) }, { versions = WEB }), memory("b", { replica("web", 0, 10) }),
     })
-    assert.equal(0, #result.hosts[1].replicas)
-    assert.equal(1, #result.hosts[2].replicas)
+    assert.same({ true, nil }, { result.hosts[1].replicas[1].leaving, result.hosts[2].replicas[1].leaving })
+    assert.same({ 1, 1 }, { #result.hosts[1].replicas, #result.hosts[2].replicas })
     assert.truthy(result.notes[1]:find("it stays on b", 1, true))
+  end)
+
+  it("keeps a slot that was on its way where it went, and has it leave where it was", function()
+    local leaving = replica("web", 0, 10)
+    leaving.leaving = true
+    local result = plan({ memory("a", { leaving }, { versions = WEB }), memory("b", { replica("web", 0, 20) }) })
+    assert.same({ true, nil }, { result.hosts[1].replicas[1].leaving, result.hosts[2].replicas[1].leaving })
+    assert.same({ 1, 1 }, { #result.hosts[1].replicas, #result.hosts[2].replicas })
   end)
 
   it("leaves tasks that stand in the store, and knows what it replaces", function()

@@ -26,6 +26,7 @@ describe("an application that runs at times", function()
     if apps then apps:close() end
     local made
     made = Apps.new({
+      usage = { changed = function() end },
       turns = Turns.new({ defer = function(fn) fn() end, now_ms = function() return 0 end }),
       health = fake_health.new(),
       history = fake_history.new(),

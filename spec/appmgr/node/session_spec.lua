@@ -75,7 +75,8 @@ describe("a session", function()
       assert.same({ ID1 }, held)
       assert.equal(ID1, session:id())
       assert.is_false(session:is_settling())
-      assert.same({ id = ID1, node = "appmgr-alpha", machine_id = "machine", boot_id = "boot" }, state:get("session"))
+      assert.same({ id = ID1, node = "appmgr-alpha", machine_id = "machine", boot_id = "boot", made_at = 1600000000 },
+        state:get("session"))
     end)
 
     it("on the node that is configured, with the lock delay that is configured", function()
@@ -284,7 +285,7 @@ describe("a session", function()
 
   describe("after a restart", function()
     before_each(function()
-      state:set("session", { id = ID1, node = "appmgr-alpha", machine_id = "machine", boot_id = "boot" })
+      state:set("session", { id = ID1, node = "appmgr-alpha", machine_id = "machine", boot_id = "boot", made_at = 1500000000 })
     end)
 
     it("is taken up again", function()

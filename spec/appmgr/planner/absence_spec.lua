@@ -9,7 +9,7 @@ describe("nodes that are gone", function()
   before_each(function()
     confirmed = {}
     context = {
-      now = NOW, grace = 0, ttl = 30, live = 10, codec = core.codec, hosts = {},
+      now = NOW, grace = 0, ttl = 30, live = 10, codec = core.codec, hosts = {}, frozen = {},
       tasks = {
         web = { on_disconnect = "keep" },
         db = { on_disconnect = { stop_after_seconds = 60 }, application = { stop_timeout = 5 } },
@@ -53,11 +53,27 @@ describe("nodes that are gone", function()
     gone("a", { gone_since = NOW - 40 }, "web", "db")
     local result = absence.judge(context)
     assert.equal("db", result.hosts.a.replicas[1].task)
-    assert.same({ 1, NOW + 25 }, { #result.hosts.a.replicas, result.next_at })
-    gone("a", { gone_since = NOW - 65 }, "web", "db")
+    assert.same({ 1, NOW + 26 }, { #result.hosts.a.replicas, result.next_at })
+    gone("a", { gone_since = NOW - 66 }, "web", "db")
     assert.is_nil(kept("a"))
     context.tasks.db.application.fini_timeout = 30
     assert.same({ 1, NOW + 30 }, { kept("a") })
+  end)
+
+  it("do so by what they were told, whatever has become of the task", function()
+    gone("a", { gone_since = NOW - 40 }, "web", "db")
+    context.hosts.a.replicas[2].stops_within = 100
+    assert.same({ 1, NOW + 61 }, { kept("a") })
+    context.tasks.db = nil
+    assert.same({ 1, NOW + 61 }, { kept("a") })
+  end)
+
+  it("keep what is of a task that is frozen, as nobody else could have it", function()
+    gone("a", { gone_since = NOW - 4000 }, "web", "db")
+    context.frozen.web, context.tasks.web = true, nil
+    local result = absence.judge(context)
+    assert.same({ "web", nil }, { result.hosts.a.replicas[1].task, result.next_at })
+    assert.same({ 1, nil }, { #result.hosts.a.replicas, result.hosts.a.until_time })
   end)
 
   it("that said that they leave give everything up and leave nothing behind", function()

@@ -105,6 +105,17 @@ describe("a node that vanishes", function()
       assert.is_true(cluster.last.retry_s <= 60)
     end)
 
+    it("that left and is back before that is written keeps what its assignment says", function()
+      cluster:lose("gamma")
+      cluster.store:put("live/gamma", '{"left":true}')
+      cluster:feed_all()
+      local _, batches = cluster:decide()
+      cluster:node("gamma")
+      assert.equal(0, cluster:commit(batches))
+      cluster:settle()
+      assert.equal(before["web.2"], cluster:slots()["web.2"])
+    end)
+
     it("that left on purpose is not waited for, and its farewell is deleted", function()
       cluster:node("delta")
       cluster:settle()
@@ -134,6 +145,85 @@ describe("a node that vanishes", function()
     assert.same({ 3, 2 }, { running("web"), running("one") })
     pass(40)
     assert.same({ 3, 3 }, { running("web"), running("one") })
+  end)
+
+  describe("with what may never run twice", function()
+    local document_of_one
+
+    local function elsewhere()
+      return cluster:slots()["one.1"]
+    end
+
+    -- Of one second each.
+    local function some_turns()
+      for _ = 1, 6 do cluster:turn() end
+    end
+
+    before_each(function()
+      cluster = desk_cluster.three_nodes({ placement = { session_ttl = 30 } })
+      document_of_one = { replication = 3, on_disconnect = { stop_after_seconds = 20 } }
+      cluster:task("one", document_of_one)
+      cluster:settle()
+      assert.equal("beta", elsewhere())
+      cluster:lose("beta")
+      cluster:node("delta")
+      some_turns()
+    end)
+
+    for what, change in pairs({
+      ["was removed and made again"] = function() cluster.store:delete("task/one") end,
+      ["could not be read for a moment"] = function() cluster.store:put("task/one", "{") end,
+      ["is to go on without Consul now, of which the node knows nothing"] = function()
+        document_of_one.on_disconnect = "keep"
+        cluster:task("one", document_of_one)
+      end,
+      ["is to stop sooner now, of which the node knows nothing"] = function()
+        document_of_one.on_disconnect = { stop_after_seconds = 5 }
+        cluster:task("one", document_of_one)
+      end,
+    }) do
+      it(what .. ", waits until that is surely stopped", function()
+        change()
+        some_turns()
+        cluster:task("one", document_of_one)
+        some_turns()
+        assert.is_nil(elsewhere())
+        assert.equal(1, #document("beta").replicas)
+        pass(60)
+        assert.truthy(elsewhere())
+      end)
+    end
+
+    for what, damage in pairs({
+      ["was emptied"] = function() cluster.store:put("assignment/beta", '{"replicas":[]}') end,
+      ["was broken"] = function() cluster.store:put("assignment/beta", "garbage") end,
+      ["got another slot"] = function()
+        local found = document("beta")
+        found.gone_since, found.replicas[2] = nil, { task = "evil", slot = 0, version = "00", since = 0 }
+        cluster.store:put("assignment/beta", json.encode(found))
+      end,
+    }) do
+      it("and whose assignment somebody else wrote (" .. what .. ") is waited for all the same", function()
+        damage()
+        cluster:feed_all()
+        some_turns()
+        assert.is_nil(elsewhere())
+        assert.equal("one", document("beta").replicas[1].task)
+        pass(60)
+        assert.truthy(elsewhere())
+        pass(60)
+        assert.is_nil(document("beta"))
+      end)
+    end
+
+    it("whose document cannot be read keeps it", function()
+      cluster.store:put("task/one", "{")
+      pass(500)
+      assert.equal(1, #document("beta").replicas)
+      cluster:node("beta")
+      cluster:settle()
+      assert.equal("beta", elsewhere())
+    end)
   end)
 
   it("with most of the others moves nothing until somebody says that they are gone for good", function()

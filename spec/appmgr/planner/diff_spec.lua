@@ -55,8 +55,8 @@ describe("the difference between a decision and the store", function()
 
   it("is a host that is gone as long as it is", function()
     local held = holdings({ a = { replica(0) } })
-    assert.equal("live/a", changes({}, held)[1].absent)
-    assert.is_nil(changes({}, held, nil, { ["live/a"] = true })[1].absent)
+    assert.same({ key = "live/a" }, changes({}, held)[1].absent)
+    assert.same({ key = "live/a", index = 5 }, changes({}, held, nil, { ["live/a"] = 5 })[1].absent)
   end)
 
   it("names the index that it was made from, 0 where there was nothing", function()

@@ -21,6 +21,7 @@ end
 local function open(kind, root, dir, commands)
   local services = dir .. "/services"
   assert(uv.fs_mkdir(services, 448))
+  assert(uv.fs_symlink(root .. "/usr/bin", services .. "/.peer"))
   for index, command in ipairs(commands) do
     make_service(("%s/app%d"):format(services, index), command)
   end
@@ -70,7 +71,8 @@ M.runit = {
 
 M.s6 = {
   name = "s6", most = 10000, supervisor = "s6-supervise", stop_signal = "sigterm",
-  argv = function(services) return {"s6-svscan", "-c", "10000", services} end,
+  -- peers.sh says why.
+  argv = function(services) return {"s6-svscan-here", "-c", "10000", services} end,
   open = function(...) return open(M.s6, ...) end,
 }
 

@@ -10,6 +10,7 @@
 -- The first pass ends before the second begins, so that room that is given up
 -- by one task can be taken by any other.
 local Jobs = require("appmgr.planner.engine.jobs")
+local absence = require("appmgr.planner.absence")
 local peers = require("appmgr.planner.peers")
 local placement = require("appmgr.planner.placement")
 local preemption = require("appmgr.planner.preemption")
@@ -27,7 +28,7 @@ local function with_leaving(replica, leaving)
   if (replica.leaving == true) == leaving then return replica end
   return {
     task = replica.task, slot = replica.slot, version = replica.version, since = replica.since, ports = replica.ports,
-    peers = replica.peers, moved = replica.moved, leaving = leaving or nil,
+    peers = replica.peers, moved = replica.moved, stops_within = replica.stops_within, leaving = leaving or nil,
   }
 end
 
@@ -137,6 +138,12 @@ local function place_all(self, run, due)
   end
 end
 
+-- A node that is gone does not hear of new terms.
+local function stops_within(holder, task)
+  local within, before = absence.stops_within(task), holder.replica.stops_within
+  return holder.site.node.gone and before and math.max(before, within or 0) or within
+end
+
 -- Gives a slot the current version, and the ports that its task wants now.
 local function move_to_current(self, job, holder, since)
   local before = holder.replica
@@ -150,7 +157,7 @@ local function move_to_current(self, job, holder, since)
   self.board:touch(holder.site)
   self.ledger:replace(holder, {
     task = before.task, slot = before.slot, version = job.task.version, since = since, ports = next(given) and given or nil,
-    peers = before.peers, moved = before.moved,
+    peers = before.peers, moved = before.moved, stops_within = stops_within(holder, job.task),
   })
   return true
 end

@@ -1,6 +1,7 @@
 --- Keeps the account of who holds what: takes over what the store holds, and
 -- writes down what a decision changes in it until that is confirmed.
 local Classes = require("appmgr.planner.engine.classes")
+local absence = require("appmgr.planner.absence")
 local assignment = require("appmgr.assignment")
 local canonical = require("appmgr.planner.rules.canonical")
 
@@ -118,9 +119,14 @@ function Ledger:remove(holder)
 end
 
 local function new_replica(job, slot, since, ports)
-  -- Most have no ports, and there are so many that room for a field more in each would be felt.
-  if not ports then return { task = job.name, slot = slot, version = job.task.version, since = since } end
-  return { task = job.name, slot = slot, version = job.task.version, since = since, ports = ports }
+  local stops_within = absence.stops_within(job.task)
+  -- Most have neither, and there are so many that room for a field more in each would be felt.
+  if not ports and not stops_within then
+    return { task = job.name, slot = slot, version = job.task.version, since = since }
+  end
+  return {
+    task = job.name, slot = slot, version = job.task.version, since = since, ports = ports, stops_within = stops_within,
+  }
 end
 
 --- Gives sites replicas that were chosen for them, and counted already.
