@@ -22,7 +22,7 @@ enum sandbox_outcome {
 };
 
 struct sandbox_limits {
-    int64_t deadline_ms; /* how long it may take; 0 without limit */
+    int64_t deadline_ms; /* how much of the processor's time it may take; 0 without limit */
     int64_t instructions; /* how many VM instructions, counted in steps of 100; 0 without limit */
     int64_t memory_bytes; /* by how much it may make the state grow; 0 without limit */
     /*
