@@ -9,14 +9,12 @@ package.path = "./lua/?.lua;./?.lua;" .. package.path
 local Engine = require("appmgr.planner.engine")
 local Policy = require("appmgr.planner.policy")
 local check = require("appmgr.planner.check")
+local garbage = require("appmgr.planner.garbage")
 local generator = require("appmgr.workbench.random").new
 local sandbox = require("core.sandbox")
 
 local policy_name, shape = arg[1], arg[5]
 local node_count, task_count, replicas = tonumber(arg[2]), tonumber(arg[3]), tonumber(arg[4])
-
--- As in the planner's process, see planner/main.lua.
-collectgarbage("setpause", 400)
 
 local OWN = {
   custom = [[return { api = 1, name = "custom", reads = { "node.replicas", "node.task_replicas", "node.used" },
@@ -91,6 +89,8 @@ for number = 1, task_count do
 end
 
 local function decide()
+  -- As in the planner's process.
+  garbage.pace()
   local begun = os.clock()
   local result = engine:decide(1000)
   local decided = os.clock()

@@ -18,8 +18,6 @@ local desk = Desk.new({ json = json, codec = codec, sandbox = sandbox })
 return function()
   codec.sha256("") -- OpenSSL reads its configuration when it is first used
   pipe.confine()
-  -- What is decided on is large and stays; to look through it whenever as much again was made would be half of the work.
-  collectgarbage("setpause", 400)
   serve(pipe, function(header, body) return desk:handle(header, body) end)
   return 0
 end

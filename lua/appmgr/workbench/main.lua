@@ -35,8 +35,6 @@ end
 return function()
   codec.sha256("") -- OpenSSL reads its configuration when it is first used
   pipe.confine()
-  -- What a run needs stays anyway; to look through it again and again only takes time.
-  collectgarbage("incremental", 400, 400)
   serve(pipe, handle)
   return 0
 end
