@@ -101,6 +101,8 @@ describe("a cluster with a grace", function()
 
   it("plans what documents would change, with an index that is refused when the world moved on", function()
     local document = '{"content":{"name":"new","command":"sleep 1000"},"replication":2}'
+    -- What is not there any more stands in the assignments until its node has said so.
+    loop.wait_for("nothing else is to be done", 20000, function() return agents.alpha:json("plan").way.steps == 0 end)
     local result = agents.alpha:cli("plan", "-", "--json", {stdin = document})
     assert.equal(0, result.code, result.stderr)
     local plan = require("dkjson").decode(result.stdout)
