@@ -5,6 +5,7 @@
 -- ignored: an unknown key is an error that names the nearest known one. No
 -- message repeats a value that may be a secret.
 local application = require("appmgr.application")
+local environment = require("appmgr.consul.environment")
 local fields = require("appmgr.fields")
 local json = require("appmgr.json")
 local names = require("appmgr.names")
@@ -31,7 +32,9 @@ local function one_of(words)
       if value == word then return word end
     end
     if type(value) ~= "string" then return nil, "must be one of " .. table.concat(words, ", ") end
-    return nil, ('"%s" is none of %s; %s'):format(value, table.concat(words, ", "), suggest.hint(value, words))
+    local nearest = suggest.nearest(value, words)
+    return nil, ('"%s" is none of %s%s'):format(value, table.concat(words, ", "),
+      nearest and ('; did you mean "%s"?'):format(nearest) or "")
   end
 end
 
@@ -56,6 +59,8 @@ end
 local function read_address(value)
   if type(value) ~= "string" or value == "" then return nil, "must be an address such as http://localhost:8500" end
   if value:find("//[^/]*@") then return nil, "must not hold a password: it would show in logs; use token" end
+  local ok, reason = environment.parse_address(value, false)
+  if not ok then return nil, reason end
   return value
 end
 
@@ -322,8 +327,24 @@ function M.load_policy(policy, file, share_dir)
     return { name = name:match("([^/]+)%.lua$") or name, path = path, source = source, options = policy.options }
   end
   if is_path then return nil, ("Policy: %s"):format(err) end
-  return nil, ('Policy: there is no policy "%s" in %s; %s, or write a path with a slash'):format(name, folder,
-    suggest.hint(name, installed(file, folder)))
+  return nil, ('Policy: there is no policy "%s" in %s (a file elsewhere is named by a path with a slash); %s'):format(name,
+    folder, suggest.hint(name, installed(file, folder)))
+end
+
+--- Reads all that a `Policy` block names.
+-- @tparam table named the block
+-- @tparam table file core.file
+-- @tparam string share_dir
+-- @treturn[1] table `policy`, and `shadow` where there is one; see load_policy
+-- @treturn[2] nil
+-- @treturn[2] string why one of them cannot be read
+function M.load_policies(named, file, share_dir)
+  local policy, err = M.load_policy(named, file, share_dir)
+  if not policy then return nil, err end
+  if not named.shadow then return { policy = policy } end
+  local shadow, shadow_error = M.load_policy({ name = named.shadow }, file, share_dir)
+  if not shadow then return nil, "shadow: " .. shadow_error end
+  return { policy = policy, shadow = shadow }
 end
 
 return M

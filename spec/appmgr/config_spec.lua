@@ -55,6 +55,17 @@ describe("the configuration", function()
     assert.equal(PATH .. ':3:5: Consul.sesion_TTL: unknown field; did you mean "session_TTL"?', err)
   end)
 
+  it("refuses an address that the agent would not start with", function()
+    assert.truthy(errors_of('{"Consul":{"url":"ftp://a:1"}}'):find('Consul.url: address "ftp://a:1": use http://', 1, true))
+    assert.truthy(errors_of('{"Consul":{"urls":["http://a:1","unix://b"]}}'):find("address 2 address \"unix://b\": a unix", 1, true))
+  end)
+
+  it("names the known words once", function()
+    local err = errors_of('{"LogLevel":"TRACE"}')
+    assert.truthy(err:find('"TRACE" is none of DEBUG, INFO, WARN, ERROR', 1, true))
+    assert.is_nil(err:find("known are", 1, true))
+  end)
+
   it("tells all that is wrong at once", function()
     local err = errors_of([[{ "LogLevel": "DEBG", "Colour": 1,
       "Consul": { "session_TTL": 5, "token": "s3cr3t", "token_file": "/t", "cert_file": "/c", "lock_delay": 15,
@@ -155,5 +166,14 @@ describe("a policy of the configuration", function()
     policy, err = config.load_policy({ name = "/home/no.lua" }, file, "/share")
     assert.is_nil(policy)
     assert.matches("/home/no.lua: No such file", err)
+  end)
+
+  it("is read together with its shadow", function()
+    local both = assert(config.load_policies({ name = "spread", shadow = "/home/mine.lua" }, file, "/share"))
+    assert.same({ "return 1", "return 3" }, { both.policy.source, both.shadow.source })
+    assert.is_nil(assert(config.load_policies({ name = "spread" }, file, "/share")).shadow)
+    local none, err = config.load_policies({ name = "spread", shadow = "no" }, file, "/share")
+    assert.is_nil(none)
+    assert.matches('^shadow: Policy: there is no policy "no"', err)
   end)
 end)

@@ -37,6 +37,7 @@ const char *upgrade_begin(const char *wanted)
     char *const arguments[] = {program, (char[]){"--check-records"}, (char[]){"--state-dir"},
                                (char *)(uintptr_t)options->directory, NULL};
     struct spawn_request request = {.argv = arguments, .environment = environ, .files = options->files};
+    static char refusal[PATH_MAX + 512];
     struct spawn_result result;
     int pair[2];
 
@@ -55,7 +56,9 @@ const char *upgrade_begin(const char *wanted)
     close(pair[1]);
     if (result.error) {
         close(pair[0]);
-        return strerror(result.error);
+        snprintf(refusal, sizeof refusal, "%s: cannot be executed: %s; the keeper goes on as it is", program,
+                 strerror(result.error));
+        return refusal;
     }
     check = result.pid;
     said_fd = pair[0];

@@ -107,7 +107,8 @@ static void an_upgrade_that_cannot_be_leaves_all_as_it_is(void **state)
     char program[160];
     FILE *file;
 
-    fail_to_upgrade("/no/such/program", "No such file");
+    fail_to_upgrade("/no/such/program",
+                    "/no/such/program: cannot be executed: No such file or directory; the keeper goes on as it is");
     fail_to_upgrade("relative", "absolute");
     fail_to_upgrade("/bin/false", "it ended with 1");
     strcpy(program, in_directory("picky"));

@@ -49,8 +49,9 @@ function Context:read_line()
   return self.stdin:read("l")
 end
 
---- Asks without a newline; on stderr, so that answers stay clean.
+--- Asks without a newline; on stderr, so that answers stay clean, and after what was answered so far: it is about that.
 function Context:ask(question)
+  self.stdout:flush()
   self.stderr:write(question)
   self.stderr:flush()
 end

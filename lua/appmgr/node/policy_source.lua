@@ -18,13 +18,7 @@ function M.new(deps)
 end
 
 local function load(self, block)
-  local deps = self.deps
-  local policy, err = configuration.load_policy(block, deps.file, deps.share_dir)
-  if not policy then return nil, err end
-  if not block.shadow then return { policy = policy } end
-  local shadow, shadow_error = configuration.load_policy({ name = block.shadow }, deps.file, deps.share_dir)
-  if not shadow then return nil, "shadow: " .. shadow_error end
-  return { policy = policy, shadow = shadow }
+  return configuration.load_policies(block, self.deps.file, self.deps.share_dir)
 end
 
 local function is_other(a, b)

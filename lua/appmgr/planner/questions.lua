@@ -8,6 +8,7 @@ local plan = require("appmgr.planner.plan")
 local reasons = require("appmgr.planner.reasons")
 local report = require("appmgr.planner.report")
 local restraint = require("appmgr.planner.restraint")
+local suggest = require("appmgr.suggest")
 local trial = require("appmgr.planner.trial")
 local way = require("appmgr.planner.way")
 
@@ -113,6 +114,13 @@ local function moved_rows(engine, task)
   return list
 end
 
+local function no_such_task(name, tasks)
+  local known = {}
+  for index, entry in ipairs(tasks) do known[index] = entry.name end
+  local nearest = suggest.nearest(name, known)
+  return "there is no such task" .. (nearest and ('; did you mean "%s"?'):format(nearest) or "")
+end
+
 -- Why does a task run where it runs, and why not elsewhere?
 local function explain(desk, header, tools)
   local json = desk.deps.json
@@ -122,7 +130,7 @@ local function explain(desk, header, tools)
   local state, rows = engine:task_state(header.task), engine:explain(header.task, header.node)
   if not rows then
     local entry = engine:entry(header.task)
-    return { type = "explanation", error = entry and table.concat(entry.errors, "; ") or "there is no such task" }
+    return { type = "explanation", error = entry and table.concat(entry.errors, "; ") or no_such_task(header.task, snapshot.tasks) }
   end
   return {
     type = "explanation", nodes = explained(rows, json), moved = json.array(moved_rows(engine, header.task)),

@@ -51,7 +51,8 @@ end
 --   one
 function M.findings(text, name, environment)
   local uses, reason = globals.uses(text, name)
-  if not uses then return { reason } end
+  -- A chunk that is no text is refused without its name.
+  if not uses then return { reason:sub(1, #name) == name and reason or ("%s: %s"):format(name, reason) } end
   local list, seen = {}, {}
   for _, use in ipairs(uses) do
     local text_of = finding(use, environment)

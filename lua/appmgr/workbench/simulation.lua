@@ -110,17 +110,36 @@ function M.run(deps, policy, cluster, list, seed, timeout_s, terms)
   return steps, arena, run.failures, unusable
 end
 
---- How many slots two runs put on different nodes.
+-- How many replicas each task has, in all and on each node.
+local function by_task(places)
+  local tasks = {}
+  for slot, host in pairs(places) do
+    local name = slot:match("^(.*)%.%d+$")
+    local task = tasks[name] or { total = 0, on = {} }
+    tasks[name], task.total, task.on[host] = task, task.total + 1, (task.on[host] or 0) + 1
+  end
+  return tasks
+end
+
+local NONE <const> = { total = 0, on = {} }
+
+-- Of the larger of both numbers, those that have no counterpart on the same node.
+local function apart(one, other)
+  local common = 0
+  for host, count in pairs(one.on) do common = common + math.min(count, other.on[host] or 0) end
+  return math.max(one.total, other.total) - common
+end
+
+--- How many replicas two runs put on different nodes, or only one of them puts anywhere. Slots of one task are
+--- interchangeable: a drain gives them other numbers.
 -- @tparam table one see Arena:places
 -- @tparam table other
 -- @treturn integer
 function M.elsewhere(one, other)
-  local count = 0
-  for slot, host in pairs(one) do
-    if other[slot] ~= host then count = count + 1 end
-  end
-  for slot in pairs(other) do
-    if not one[slot] then count = count + 1 end
+  local ones, others, count = by_task(one), by_task(other), 0
+  for name, task in pairs(ones) do count = count + apart(task, others[name] or NONE) end
+  for name, task in pairs(others) do
+    if not ones[name] then count = count + task.total end
   end
   return count
 end

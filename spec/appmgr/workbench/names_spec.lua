@@ -23,6 +23,10 @@ describe("the names a policy uses", function()
       findings("return {\n score = function(_, node) return tonumbr(node.name) end }"))
   end)
 
+  it("are told with the file when it is no text", function()
+    assert.matches("^mine.lua: .*binary chunk", findings("\27Lua")[1])
+  end)
+
   it("of a library's missing members are told too", function()
     assert.same({ 'mine.lua:1: there is no "string.upperr" for a policy; did you mean "string.upper"?' },
       findings("return { score = function(_, node) return string.upperr(node.name) end }"))

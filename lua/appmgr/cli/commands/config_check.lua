@@ -23,8 +23,8 @@ local function run(context, arguments)
   local core, path = context.core, arguments.file or config.DEFAULT_PATH
   local settings, err = config.read(core.file, path)
   if not settings then return context:fail(err) end
-  local policy, policy_error = config.load_policy(settings.Policy, core.file, core.runtime.share_dir)
-  if not policy then return context:fail(("%s: %s"):format(path, policy_error)) end
+  local policies, policy_error = config.load_policies(settings.Policy, core.file, core.runtime.share_dir)
+  if not policies then return context:fail(("%s: %s"):format(path, policy_error)) end
   context:print(summary(settings, path))
   return 0
 end

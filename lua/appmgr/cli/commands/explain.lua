@@ -6,8 +6,7 @@ local task_table = require("appmgr.cli.task_table")
 
 local TEXT = [[
 appmgr explain TASK [NODE]
-Say of each node whether it may have (another replica of) a task, with all reasons against it, and
-what the policy thinks of it.
+Say of each node whether it may have (another replica of) a task, with all reasons and the score.
 
   --json           for programs]]
 

@@ -164,7 +164,16 @@ local function finish(context, arguments, summary, other)
   return (#summary.failures > 0 or other and #other.failures > 0) and 1 or 0
 end
 
+-- A cluster is made up, or it is a snapshot.
+local function is_both(arguments)
+  for _, name in ipairs({ "nodes", "tasks", "replicas" }) do
+    if arguments.snapshot and arguments[name] then return ("--%s and --snapshot exclude each other"):format(name) end
+  end
+end
+
 local function run(context, arguments)
+  local contradiction = is_both(arguments)
+  if contradiction then return context:misuse(contradiction, "appmgr policy simulate --help") end
   local timeout_s = arguments.timeout or TIMEOUT_S
   local policies, reason = policies_of(context, arguments)
   if not policies then return context:fail(reason) end

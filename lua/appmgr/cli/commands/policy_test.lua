@@ -82,6 +82,7 @@ local function report(context, arguments, count, failure, is_small)
 end
 
 local function run(context, arguments)
+  if arguments.clusters == 0 then return context:misuse("--clusters takes a number from 1", "appmgr policy test --help") end
   local found, reason = policy_file.read(context, arguments.file, arguments.options)
   if not found then return context:fail(reason) end
   local given

@@ -6,10 +6,10 @@ local json = require("appmgr.json")
 
 local TEXT = [[
 appmgr snapshot
-Print all that a leader decides from, as JSON: Consul's own answers for tasks, nodes, assignments and
-statuses, and the policy in use.
+Print all that a leader decides from, as JSON.
 
-It holds the "env" of applications, as Consul does.]]
+That is Consul's own answers for tasks, nodes, assignments and statuses, and the policy in use. It
+holds the "env" of applications, as Consul does.]]
 
 local function run(context)
   local status, err = cluster_report.status(context)
