@@ -71,6 +71,15 @@ local function without_history(use, at)
   return { name = use.name, hash = use.hash, options = use.options, at = at }
 end
 
+--- Whether a choice is what stands there already.
+-- @tparam table use what stands there, from `read_use`
+-- @tparam table choice `name`, `hash`, `options`; empty: the configuration's
+-- @tparam table json appmgr.json
+-- @treturn boolean
+function M.is_chosen(use, choice, json)
+  return json.encode(without_history(use)) == json.encode(without_history(choice))
+end
+
 --- The text of `policy/use` after another choice.
 -- @tparam table use what stands there, from `read_use`
 -- @tparam table choice `name`, `hash`, `options`; empty: the configuration's

@@ -34,7 +34,9 @@ return function(test)
   local consul = test:start_consul{kind = "server", name = "server"}
   local beacons, agents, samples = beacons_module.open(test.dir), {}, {}
   for i = 1, AGENTS do
-    agents[i] = test:agent(("node%02d"):format(i), {consul = consul}):start()
+    -- Between two rounds all is removed at once, and nobody is there to confirm it.
+    local config = {Placement = {brake_share = 1}}
+    agents[i] = test:agent(("node%02d"):format(i), {consul = consul, config = config}):start()
   end
   for _, agent in ipairs(agents) do
     agent:wait_joined(30000)

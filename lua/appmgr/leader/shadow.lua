@@ -43,7 +43,7 @@ local function take_comparison(self, header)
   end
   self.last = {
     policy = self.policy.name, at = self.deps.now(), elsewhere = header.elsewhere, replicas = header.replicas,
-    outcome = header.outcome, outcome_message = header.outcome_message,
+    failure = header.failure,
   }
   self.pause = self.timer.after(INTERVAL_MS, function()
     self.pause = nil
@@ -89,7 +89,8 @@ function Shadow:stop()
 end
 
 --- What `status` shows.
--- @treturn ?table nil without a shadow; else {policy, and once known: at, elsewhere, replicas, outcome, or error}
+-- @treturn ?table nil without a shadow; else {policy, and once known: at, elsewhere, replicas, failure (the first task that it fails
+-- for, and how), or error}
 function Shadow:status()
   return self.policy and (self.last or { policy = self.policy.name }) or nil
 end

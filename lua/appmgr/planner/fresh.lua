@@ -16,6 +16,19 @@ function M.decide(snapshot, policy, limits)
   return Deltas.decide_once(bare, policy, { limits = limits })
 end
 
+--- The first task that a policy failed for.
+-- @tparam table result of `decide`
+-- @treturn ?string the task, the outcome and the message; nil when it did well for all
+function M.failure(result)
+  if result.outcome ~= "ok" then return ("%s: %s"):format(result.outcome, result.outcome_message) end
+  for _, state in ipairs(result.states) do
+    local cause = state.cause
+    if cause and cause.code == "policy_failed" then
+      return ('task "%s": %s: %s'):format(state.name, cause.args.outcome, cause.args.message)
+    end
+  end
+end
+
 local function count_by_task(by_host)
   local counts, total = {}, 0
   for host, replicas in pairs(by_host) do

@@ -44,7 +44,7 @@ local function compare(desk, header, tools)
   local answer = { type = "comparison", frozen = frozen }
   if frozen then return answer end
   local result = fresh.decide(snapshot, desk.policy, desk.limits)
-  answer.outcome, answer.outcome_message = result.outcome, result.outcome_message
+  answer.failure = fresh.failure(result)
   answer.elsewhere, answer.replicas = fresh.elsewhere(snapshot.held, result.changes)
   return answer
 end

@@ -13,17 +13,6 @@ local M = {}
 
 local MAX_LINES = 50
 
--- The first task that the policy failed for.
-local function failure_of(result)
-  if result.outcome ~= "ok" then return ("%s: %s"):format(result.outcome, result.outcome_message) end
-  for _, state in ipairs(result.states) do
-    local cause = state.cause
-    if cause and cause.code == "policy_failed" then
-      return ('task "%s": %s: %s'):format(state.name, cause.args.outcome, cause.args.message)
-    end
-  end
-end
-
 -- A task of which a replica is neither placed nor pending.
 local function forgotten(result)
   for _, state in ipairs(result.states) do
@@ -46,7 +35,7 @@ local function breach(snapshot, load, limits, json)
   local policy, err = load()
   if not policy then return err end
   local first, engine = fresh.decide(snapshot, policy, limits)
-  local wrong = failure_of(first) or forgotten(first) or check.violation(engine, first.changes)
+  local wrong = fresh.failure(first) or forgotten(first) or check.violation(engine, first.changes)
   if wrong then return wrong end
   -- Loaded anew: what it kept from the first time must not matter.
   local second = fresh.decide(snapshot, (load()), limits)

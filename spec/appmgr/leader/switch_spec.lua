@@ -154,7 +154,8 @@ describe("a leader whose policy changes", function()
 
     it("says how many replicas that would put elsewhere, without effect", function()
       local status = leader:status().shadow
-      assert.same({ "only_beta", 1, 1, "ok" }, { status.policy, status.elsewhere, status.replicas, status.outcome })
+      assert.same({ "only_beta", 1, 1 }, { status.policy, status.elsewhere, status.replicas })
+      assert.is_nil(status.failure)
       assert.equal("any", leader:status().policy.name)
       assert.equal(1, replicas("alpha"))
       assert.equal(2, planner.live)
@@ -169,6 +170,13 @@ describe("a leader whose policy changes", function()
       timer.advance(10000)
       assert.equal(2, leader:status().shadow.replicas)
       assert.equal(2, leader:status().shadow.elsewhere)
+    end)
+
+    it("that fails for a task says for which, and how", function()
+      shadow = { name = "bad", source = FAILS_FOR_WEB }
+      leader:reconfigure()
+      timer.advance(1000)
+      assert.truthy(leader:status().shadow.failure:find('bad:2: not this one', 1, true), leader:status().shadow.failure)
     end)
 
     it("that is bad says so, and everything else goes on", function()

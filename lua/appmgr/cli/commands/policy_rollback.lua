@@ -13,14 +13,28 @@ It is tried on the cluster first, as by "appmgr policy use".
 
   --json           for programs]]
 
+--- The latest of those before that is still there; the others are passed over, and named.
+-- @treturn ?string the text of policy/use then
+-- @treturn ?table the choice
+-- @treturn ?table its version; nil for the configuration's
+local function find(context, stored)
+  local use = stored.use
+  while true do
+    local text, earlier = documents.step_back(use, json)
+    if not text or not earlier.name then return text, earlier end
+    local version = policy_store.find(stored, earlier.name .. "@" .. earlier.hash)
+    if version then return text, earlier, version end
+    context:warn(("appmgr: %s is passed over: Consul does not hold it any more"):format(change.shown(earlier)))
+    use = documents.read_use(text, json)
+  end
+end
+
 local function run(context, arguments)
   local stored, err = policy_store.read(context)
   if not stored then return context:fail(err) end
-  local text, earlier = documents.step_back(stored.use, json)
+  local text, earlier, version = find(context, stored)
   if not text then return context:fail("there is nothing to go back to: no policy was chosen before") end
-  if earlier.name then
-    local version, find_error = policy_store.find(stored, earlier.name .. "@" .. earlier.hash)
-    if not version then return context:fail(find_error) end
+  if version then
     local tried, try_error = change.try(context, { name = version.name, source = version.source, options = earlier.options })
     if not tried then
       return context:fail(('policy "%s" cannot be used: %s; nothing was changed'):format(change.shown(earlier), try_error))

@@ -47,13 +47,16 @@ local function run(context, arguments)
   if not stored then return context:fail(err) end
   local choice, choose_error, tried = choose(context, arguments, stored)
   if not choice then return context:fail(choose_error) end
-  local written, write_error = change.choose(context, stored, documents.choose(stored.use, choice, os.time(), json))
-  if not written then return context:fail(write_error) end
+  local is_same = documents.is_chosen(stored.use, choice, json)
+  if not is_same then
+    local written, write_error = change.choose(context, stored, documents.choose(stored.use, choice, os.time(), json))
+    if not written then return context:fail(write_error) end
+  end
   if arguments.json then
     context:print_json({ name = choice.name, hash = choice.hash, options = choice.options, trial = tried })
   else
     if choice.name then context:print(change.describe(tried)) end
-    context:print(("in use from now on: %s"):format(change.shown(choice)))
+    context:print((is_same and "in use already: %s" or "in use from now on: %s"):format(change.shown(choice)))
   end
   return 0
 end

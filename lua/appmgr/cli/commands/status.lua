@@ -78,7 +78,7 @@ local function describe_shadow(shadow)
   if shadow.error then return ("%s: %s"):format(shadow.policy, shadow.error) end
   if not shadow.at then return shadow.policy .. ": not compared yet" end
   local text = ("%s: would put %d of %d replicas elsewhere"):format(shadow.policy, shadow.elsewhere, shadow.replicas)
-  return shadow.outcome == "ok" and text or ("%s (%s: %s)"):format(text, shadow.outcome, tostring(shadow.outcome_message))
+  return shadow.failure and ("%s; of that are what it fails for: %s"):format(text, shadow.failure) or text
 end
 
 --- What this node does as the leader.
