@@ -249,6 +249,11 @@ describe("the command line", function()
     local good = process.run{Agent.binary(), "config", "check", alpha.config_path}
     assert.equal(0, good.code, good.stderr)
     process.spit(test.dir .. "/wrong.json", '{"Aplications": [], "Consul": {"sesion_TTL": 30, "report_interval": "often"}}')
+    process.spit(test.dir .. "/policy.json", '{"Policy":{"name":"pinned","options":{"hots":"x"}}}')
+    local halting = process.run{Agent.binary(), "config", "check", test.dir .. "/policy.json"}
+    assert.equal(1, halting.code)
+    assert.truthy(halting.stderr:find('policy.json: policy "pinned": option "hots": is not declared by the policy; did you mean "hosts"?',
+      1, true), halting.stderr)
     local wrong = process.run{Agent.binary(), "config", "check", test.dir .. "/wrong.json"}
     assert.equal(1, wrong.code)
     for _, text in ipairs{"Aplications", "Applications", "session_TTL", "report_interval", "wrong.json"} do

@@ -64,4 +64,21 @@ function M.run(core, messages, on_message, options)
   return done and not failure or nil, failure
 end
 
+--- Checks a policy: its syntax, the names it uses, what it declares, the options it is given.
+-- @tparam table core the core modules by name
+-- @tparam table found `name`, `source`, `options`
+-- @tparam string shown what it is called in messages
+-- @treturn {string,...} what is wrong, complete lines; empty when nothing is
+-- @treturn ?string the policy's name
+function M.check(core, found, shown)
+  local findings, name
+  local header = { type = "check", file = shown, name = found.name, options = found.options }
+  local done, failure = M.run(core, { frame.encode(header, found.source) }, function(answer)
+    findings, name = answer.findings, answer.name
+    return true
+  end)
+  if not done then return { ("%s: %s"):format(shown, failure.message) } end
+  return findings, name
+end
+
 return M

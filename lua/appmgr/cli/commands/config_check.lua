@@ -2,6 +2,7 @@
 
 local config = require("appmgr.config")
 local grid = require("appmgr.cli.grid")
+local workbench = require("appmgr.cli.workbench")
 
 local TEXT = [[
 appmgr config check [FILE]
@@ -19,12 +20,26 @@ local function summary(settings, path)
     where, settings.Policy.name)
 end
 
+--- What is wrong with the policies, as "policy check" would say it.
+local function policy_findings(context, policies)
+  local list = {}
+  for _, key in ipairs({ "policy", "shadow" }) do
+    local policy = policies[key]
+    local findings = policy and workbench.check(context.core, policy, ('%s "%s"'):format(key, policy.name)) or {}
+    table.move(findings, 1, #findings, #list + 1, list)
+  end
+  return list
+end
+
 local function run(context, arguments)
   local core, path = context.core, arguments.file or config.DEFAULT_PATH
   local settings, err = config.read(core.file, path)
   if not settings then return context:fail(err) end
   local policies, policy_error = config.load_policies(settings.Policy, core.file, core.runtime.share_dir)
   if not policies then return context:fail(("%s: %s"):format(path, policy_error)) end
+  local findings = policy_findings(context, policies)
+  for _, finding in ipairs(findings) do context:fail(("%s: %s"):format(path, finding)) end
+  if #findings > 0 then return 1 end
   context:print(summary(settings, path))
   return 0
 end

@@ -1,7 +1,6 @@
 --- `appmgr policy check`: would the planner take this policy?
 
 local Policy = require("appmgr.planner.policy")
-local frame = require("appmgr.planner.frame")
 local json = require("appmgr.json")
 local policy_file = require("appmgr.workbench.policy_file")
 local workbench = require("appmgr.cli.workbench")
@@ -15,22 +14,10 @@ FILE is a path, or the name of an installed policy. "appmgr policy test FILE" tr
   --options JSON   check these options, too
   --json           for programs]]
 
-local function findings_of(context, arguments)
-  local found, reason = policy_file.read(context, arguments.file, arguments.options)
-  if not found then return nil, reason end
-  local header = { type = "check", file = arguments.file, name = found.name, options = found.options }
-  local findings, name
-  local done, failure = workbench.run(context.core, { frame.encode(header, found.source) }, function(answer)
-    findings, name = answer.findings, answer.name
-    return true
-  end)
-  if not done then return { ("%s: %s"):format(arguments.file, failure.message) } end
-  return findings, name
-end
-
 local function run(context, arguments)
-  local findings, name = findings_of(context, arguments)
-  if not findings then return context:fail(name) end
+  local found, reason = policy_file.read(context, arguments.file, arguments.options)
+  if not found then return context:fail(reason) end
+  local findings, name = workbench.check(context.core, found, arguments.file)
   local ok = #findings == 0
   if arguments.json then
     context:print_json({ ok = ok, findings = json.array(findings) })
