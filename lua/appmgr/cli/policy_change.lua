@@ -36,15 +36,6 @@ function M.installed(context, name)
   return source and { name = name, source = source } or nil
 end
 
---- Loads a policy as the leader's planner would.
--- @treturn boolean|nil, string `nil, err` when it cannot be used
-function M.load(context, policy)
-  local status = { node = "policy", cluster = { prefix = "appmgr" } }
-  local answer, err = own_planner.ask(context.core, { feeds.configure(context, status, policy) }, "configured",
-    { needs_policy = true })
-  return answer and true, err
-end
-
 --- Tries a policy on the cluster as it is, without effect (planner/trial.lua).
 -- @treturn[1] table `changes`, `summary`, `elsewhere`, `replicas`, or `untried` with the reason
 -- @treturn[2] nil

@@ -2,29 +2,34 @@
 
 local change = require("appmgr.cli.policy_change")
 local json = require("appmgr.json")
+local workbench = require("appmgr.cli.workbench")
 
 local TEXT = [[
 appmgr policy put FILE...
 Keep policies in Consul, each under the name of its file; "appmgr policy use" brings one into force.
 
-Each is loaded first as the leader would load it, and refused if it cannot be. A version never
+Each is checked first, as by "appmgr policy check", and refused if it is not in order. A version never
 changes; the last 10 of a policy are kept.
 
   --json           for programs]]
 
+--- Puts one policy.
+-- @treturn[1] table see policy_change.put
+-- @treturn[2] nil
+-- @treturn[2] {string,...} what is wrong
 local function put(context, path)
   local policy, err = change.read_file(context, path)
-  if not policy then return nil, err end
-  local loaded
-  loaded, err = change.load(context, policy)
-  if not loaded then return nil, ("%s: %s"):format(path, err) end
-  return change.put(context, policy)
+  if not policy then return nil, { err } end
+  local findings = workbench.check(context.core, policy, path)
+  if #findings > 0 then return nil, findings end
+  local result, put_error = change.put(context, policy)
+  return result, { put_error }
 end
 
 local function run(context, arguments)
   local results, code = {}, 0
   for _, path in ipairs(arguments.file) do
-    local result, err = put(context, path)
+    local result, wrong = put(context, path)
     if result then
       results[#results + 1] = result
       if not arguments.json then
@@ -32,7 +37,7 @@ local function run(context, arguments)
           result.outcome == "created" and "put" or "is there already"))
       end
     else
-      code = context:fail(err)
+      for _, text in ipairs(wrong) do code = context:fail(text) end
     end
   end
   if arguments.json then context:print_json(json.array(results)) end
