@@ -5,6 +5,8 @@ local json = require("appmgr.json")
 
 local M = {}
 
+local UNREADABLE <const> = 'policy/use in Consul cannot be read: %s; "appmgr policy use NAME", or --configured, writes it anew'
+
 local function decode(entry, context)
   return entry.Value and context.core.codec.base64_decode(entry.Value) or ""
 end
@@ -16,11 +18,12 @@ end
 
 --- Reads them.
 -- @tparam table context of the command line
+-- @tparam[opt] boolean is_replaced `policy/use` is about to be written anew: that it cannot be read is no matter
 -- @treturn[1] table `use` (see policy_documents.read_use), `index` of `policy/use` (0: it is not there), `versions` (by name, arrays,
---   latest first: `name`, `hash`, `index`, `source`)
+--   latest first: `name`, `hash`, `index`, `source`), `unreadable` (why `use` cannot be read; nil: it can)
 -- @treturn[2] nil
 -- @treturn[2] string why not
-function M.read(context)
+function M.read(context, is_replaced)
   local answers, err = context:call("consul.read", { keys = { { key = "policy/", recurse = true } } })
   if not answers then return nil, err end
   if answers[1].error then return nil, answers[1].error end
@@ -33,8 +36,8 @@ function M.read(context)
       take_version(stored.versions, name, hash, entry, context)
     elseif key == documents.USE then
       local use, reason = documents.read_use(decode(entry, context), json)
-      if not use then return nil, ("policy/use in Consul cannot be read: %s; repair or delete that key"):format(reason) end
-      stored.use, stored.index = use, entry.ModifyIndex
+      if not use and not is_replaced then return nil, UNREADABLE:format(reason) end
+      stored.use, stored.index, stored.unreadable = use or stored.use, entry.ModifyIndex, reason
     end
   end
   for _, versions in pairs(stored.versions) do

@@ -94,7 +94,7 @@ function Policies:seen(answer)
   local entries, err = self.client.entries(answer.body)
   local use
   if entries then use, err = documents.read_use(entries[1] and entries[1].value, self.json) end
-  self:tell("use", not use and "policy/use cannot be used: " .. tostring(err) or nil)
+  self:tell("use", not use and ('policy/use cannot be used: %s; "appmgr policy use" writes it anew'):format(tostring(err)) or nil)
   if not use then return end
   if not use.name then return take(self, nil) end
   local chosen = self.chosen

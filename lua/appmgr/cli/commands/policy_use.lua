@@ -43,11 +43,14 @@ local function run(context, arguments)
   if (arguments.name == nil) == (arguments.configured == nil) then
     return context:misuse("name a policy, or say --configured", "appmgr policy use --help")
   end
-  local stored, err = policy_store.read(context)
+  local stored, err = policy_store.read(context, true)
   if not stored then return context:fail(err) end
+  if stored.unreadable then
+    context:warn(("appmgr: policy/use in Consul could not be read: %s; what was in use before is not known"):format(stored.unreadable))
+  end
   local choice, choose_error, tried = choose(context, arguments, stored)
   if not choice then return context:fail(choose_error) end
-  local is_same = documents.is_chosen(stored.use, choice, json)
+  local is_same = not stored.unreadable and documents.is_chosen(stored.use, choice, json)
   if not is_same then
     local written, write_error = change.choose(context, stored, documents.choose(stored.use, choice, os.time(), json))
     if not written then return context:fail(write_error) end
