@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-PACKAGES=(lua5.4 lua-busted lua-luv lua-dkjson lua-check libcmocka-dev clang openssl)
+PACKAGES=(lua5.4 lua-busted lua-luv lua-dkjson lua-check libcmocka-dev clang openssl procps)
 cores=$(nproc)
 # Under the sanitizers a process is several times its size: few at a time.
 jobs=${APPMGR_TEST_JOBS:-6}
