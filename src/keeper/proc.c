@@ -122,17 +122,10 @@ const char *proc_child_id(pid_t pid)
 }
 
 /* Fields are counted as in proc(5): 3 state, 4 parent, 6 session, 22 start time; the exit is the last. */
-bool proc_status(pid_t pid, struct proc_status *status)
+bool proc_read_status(const char *text, struct proc_status *status)
 {
-    static char text[1024];
-    char name[40];
-    const char *at, *last;
-    struct stat owner;
+    const char *at = strrchr(text, ')'), *last = strrchr(text, ' ');
 
-    snprintf(name, sizeof name, "%d/stat", (int)pid);
-    read_start(name, text, sizeof text);
-    at = strrchr(text, ')');
-    last = strrchr(text, ' ');
     for (int field = 3; at && field <= 22; field++) {
         at = strchr(at + 1, ' ');
         if (at && field == 3)
@@ -147,6 +140,19 @@ bool proc_status(pid_t pid, struct proc_status *status)
     if (!at)
         return false;
     status->exit_status = atoi(last + 1);
+    return true;
+}
+
+bool proc_status(pid_t pid, struct proc_status *status)
+{
+    static char text[PROC_STATUS_SIZE];
+    char name[40];
+    struct stat owner;
+
+    snprintf(name, sizeof name, "%d/stat", (int)pid);
+    read_start(name, text, sizeof text);
+    if (!proc_read_status(text, status))
+        return false;
     snprintf(name, sizeof name, "%d", (int)pid);
     status->exit_is_shown = status->state == 'Z' && (status->exit_status != 0 ||
                             (fstatat(proc_fd, name, &owner, 0) == 0 && owner.st_uid == geteuid()));

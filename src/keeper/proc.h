@@ -21,6 +21,8 @@ struct proc_status {
     bool exit_is_shown;     /* … if it is true: to some the kernel shows 0 whatever it was */
 };
 
+enum { PROC_STATUS_SIZE = 1024 }; /* what /proc/PID/stat holds has room in it */
+
 enum proc_answer { PROC_GONE, PROC_THERE, PROC_UNDECIDED };
 
 /* Opens /proc and notes whose the mark is. Returns 0 or -errno. */
@@ -38,6 +40,9 @@ const char *proc_child_id(pid_t pid);
 
 /* Returns false when nothing could be read: not what a process that is there looks like, nor a proof that it is not. */
 bool proc_status(pid_t pid, struct proc_status *status);
+
+/* Reads the text of /proc/PID/stat, all but exit_is_shown. Returns false when it is none. Touches nothing else. */
+bool proc_read_status(const char *text, struct proc_status *status);
 
 /* Is this the process that began then? Only a missing process or another start time says no; whatever keeps us from
  * looking does not. */

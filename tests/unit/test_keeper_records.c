@@ -334,6 +334,7 @@ static void unreadable_records_stop_the_keeper_and_nothing_else(void **state)
     pid_t pid = spawn_script("a", "exec sleep 1000");
     size_t size, cells;
 
+    spawn_script("b", "exec sleep 1000");
     kill_keeper();
     read_records();
     memcpy(whole, file, sizeof file);
@@ -354,6 +355,8 @@ static void unreadable_records_stop_the_keeper_and_nothing_else(void **state)
     memcpy(file, whole, sizeof file);
     file_size = size - 10;
     expect_refusal("the record at byte", pid);
+    file_size = RECORD_CHILDREN_AT + record_size(record_head_read(file + RECORD_CHILDREN_AT, size - RECORD_CHILDREN_AT));
+    expect_refusal("its records end at byte", pid);
     file_size = size;
     write_records();
     revive();
