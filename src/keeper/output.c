@@ -246,10 +246,9 @@ int output_open(const char *path, const struct log_terms *terms, struct stream *
 {
     int pair[2];
 
-    if (pipe2(pair, O_CLOEXEC) != 0)
+    if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) != 0)
         return errno;
-    fcntl(pair[0], F_SETFL, O_NONBLOCK);
-    *child_fd = proc_reopen(getpid(), pair[1], O_RDWR);
+    *child_fd = proc_reopen_own(pair[1], O_RDWR);
     close(pair[1]);
     *stream = *child_fd < 0 ? NULL
                             : add_stream(&(struct pass_stream){.terms = *terms, .fd = pair[0], .path = path});

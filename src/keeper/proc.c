@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int proc_fd = -1;
+static int proc_fd = -1, own_fd = -1; /* /proc and /proc/self/fd */
 static char mark[64], boot[96];
 static bool is_short;           /* something could not be looked at for want of descriptors or memory */
 
@@ -48,6 +48,9 @@ int proc_open(int directory_fd)
     snprintf(mark, sizeof mark, "APPMGR_KEEPER=%lx.%lx", (unsigned long)status.st_dev, (unsigned long)status.st_ino);
     proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (proc_fd < 0)
+        return -errno;
+    own_fd = openat(proc_fd, "self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (own_fd < 0)
         return -errno;
     /* Once: what cannot be read for want of a descriptor would look like another boot. */
     errno = 0;
@@ -190,6 +193,16 @@ bool proc_cgroup_has(pid_t pid, const char *part)
     read_start(name, text, sizeof text);
     path = strstr(text, "0::");
     return path && strstr(path, part);
+}
+
+int proc_reopen_own(int number, int flags)
+{
+    char name[16];
+    int fd;
+
+    snprintf(name, sizeof name, "%d", number);
+    fd = openat(own_fd, name, flags | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
 }
 
 int proc_reopen(pid_t pid, int number, int flags)

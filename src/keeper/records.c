@@ -140,21 +140,21 @@ static size_t fetch_frame(const struct child *child)
 }
 
 /* Writes a record with the child's frame at `at`; its state is the first turn. Returns the place after it, 0 when that
- * failed: nothing is at `at` then. */
+ * failed. It counts when put_common has said so. */
 static uint64_t append(int fd, const struct child *child, uint64_t at)
 {
     struct record_head head;
-    uint64_t turn = 0;
+    struct record_cell cell;
     size_t size = fetch_frame(child);
 
     if (size == 0)
         return 0;
     memset(scratch, 0, RECORD_FRAME_AT);
     head = record_head_make(scratch + RECORD_FRAME_AT, size);
-    if (!put(fd, scratch, RECORD_FRAME_AT + size, at) || !put_state(fd, child, true, at, &turn) ||
-        !put(fd, &head, sizeof head, at))
-        return 0;
-    return at + record_size(size);
+    memcpy(scratch, &head, sizeof head);
+    record_state_write(child, true, &cell);
+    memcpy(scratch + RECORD_HEAD_SIZE + RECORD_CELL_SIZE, &cell, record_cell_seal(&cell, 1));
+    return put(fd, scratch, RECORD_FRAME_AT + size, at) ? at + record_size(size) : 0;
 }
 
 static bool put_all(int fd, uint64_t *at)
@@ -280,11 +280,12 @@ void records_add(struct child *child, const struct wire_message *message)
     /* After what failed, bytes of it may be at the end: only a new file is written to then. */
     if (file < 0 || trouble || (after = append(file, child, end)) == 0)
         return;
+    if (!put_common(file, after, &common_turn))
+        return;
     if (before)
         put_state(file, child, false, before, &child->turn);
     set_written(child, end);
     end = after;
-    put_common(file, end, &common_turn);
 }
 
 void records_note(struct child *child)

@@ -5,13 +5,14 @@
  * (version, boot, state directory), what the agent said last (exits taken, leases renewed) and where the records end, then the
  * ring of exits, then one record a child:
  *
- *   head: how long the record is; written last, so that a record that was not finished does not exist
+ *   head: how long the record is
  *   two cells: the child's state, written by turns; the newer one that is whole counts, so that no write can tear it
  *   frame: the WIRE_SPAWN as it was asked for, with what WIRE_UPDATEs changed since
  *
- * Heads and frames are never changed once they are written: another specification is another record at the end, and the
- * file is written anew (under another name, then renamed) when it has doubled. A change of state needs no space on the
- * disk and allocates nothing. What cannot be written is kept in memory and tried again.
+ * A record that was not finished is behind the end, and does not exist. Heads and frames are never changed once they are
+ * written: another specification is another record at the end, and the file is written anew (under another name, then
+ * renamed) when it has doubled. A change of state needs no space on the disk and allocates nothing. What cannot be written is
+ * kept in memory and tried again.
  */
 #ifndef APPMGR_KEEPER_RECORDS_H
 #define APPMGR_KEEPER_RECORDS_H

@@ -117,7 +117,8 @@ static bool read_child(const uint8_t *record, uint64_t place, size_t frame_size,
     return true;
 }
 
-/* Returns the place after the last one, or 0 with the reason. `known_end`: where it must be at least. */
+/* Returns the place after the last one, or 0 with the reason. `known_end`: where it is at least; what begins there may not
+ * have come to its end. 0: nobody knows, an earlier version wrote this. */
 static uint64_t read_children(const uint8_t *data, size_t size, uint64_t known_end, const struct child_effects *effects,
                               const char **why)
 {
@@ -129,6 +130,8 @@ static uint64_t read_children(const uint8_t *data, size_t size, uint64_t known_e
     while (at + sizeof zeros <= size && memcmp(data + at, zeros, sizeof zeros) != 0) {
         size_t frame_size = record_head_read(data + at, size - at);
 
+        if (frame_size == 0 && known_end > 0 && at >= known_end)
+            break;
         if (frame_size == 0 || !read_child(data + at, at, frame_size, effects)) {
             snprintf(text, sizeof text, "is damaged: the record at byte %zu cannot be read", at);
             return 0;

@@ -301,13 +301,19 @@ static void an_exit_of_what_was_forgotten_is_nobody_elses(void **state)
 static void an_unfinished_record_does_not_exist(void **state)
 {
     pid_t pid = spawn_script("a", "exec sleep 1000");
+    size_t frame_size, record, begun;
 
     kill_keeper();
     read_records();
-    file_size = RECORD_CHILDREN_AT + record_size(record_head_read(file + RECORD_CHILDREN_AT, file_size - RECORD_CHILDREN_AT));
-    memset(file + file_size, 0, 64);
-    memset(file + file_size + 64, 'x', 1000); /* its head was not written */
-    file_size += 1064;
+    frame_size = record_head_read(file + RECORD_CHILDREN_AT, file_size - RECORD_CHILDREN_AT);
+    record = record_size(frame_size);
+    begun = RECORD_FRAME_AT + frame_size - 10;
+    memset(file + RECORD_CHILDREN_AT + record, 0, record);
+    memcpy(file + RECORD_CHILDREN_AT + record, file + RECORD_CHILDREN_AT, begun); /* a keeper was killed as it wrote it */
+    file_size = RECORD_CHILDREN_AT + 2 * record;
+    write_records();
+    assert_int_equal(run("--check-records"), 0);
+    file_size = RECORD_CHILDREN_AT + record + begun;
     write_records();
     revive();
     expect(&agent, WIRE_CHILD, "a");
