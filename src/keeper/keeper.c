@@ -29,8 +29,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Between two looks at all children. */
+enum { REAP_ALL_MS = 20 };
+
 static uint64_t next_deadline_ms;
 static uint64_t lonely_since_ms;
+static uint64_t reaped_all_ms, reap_all_ms;  /* when that was last, and when it is due; 0: it is not */
 static bool ending;
 static struct upgrade_options upgrade;
 
@@ -110,15 +114,42 @@ static void handle_exit(pid_t pid, const siginfo_t *info)
     child_handle(child, CHILD_EXITED);
 }
 
-static void reap(void)
+/* Returns false when none of them has ended. */
+static bool reap_one(idtype_t which, id_t number)
 {
-    for (;;) {
-        siginfo_t info = {0};
+    siginfo_t info = {0};
 
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
-            return;
-        handle_exit(info.si_pid, &info);
-    }
+    if (waitid(which, number, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+        return false;
+    handle_exit(info.si_pid, &info);
+    return true;
+}
+
+static void reap_all(void)
+{
+    while (reap_one(P_ALL, 0))
+        ;
+    reaped_all_ms = watch_now_ms();
+    reap_all_ms = 0;
+}
+
+/* A signal tells of one end, while others of its time may be told by no signal of their own. To look for those the kernel goes
+ * through all children, of which there are thousands: that comes after what is urgent, and not for each. */
+static void child_ended(pid_t pid)
+{
+    uint64_t soonest_ms = reaped_all_ms + REAP_ALL_MS, now_ms = watch_now_ms();
+
+    reap_one(P_PID, (id_t)pid);
+    if (!reap_all_ms)
+        reap_all_ms = soonest_ms > now_ms ? soonest_ms : now_ms;
+}
+
+static void reap_run(void)
+{
+    if (reap_all_ms && watch_now_ms() >= reap_all_ms)
+        reap_all();
+    else if (reap_all_ms)
+        watch_wake_at(reap_all_ms);
 }
 
 static void signals_ready(struct watch *watch, uint32_t events)
@@ -128,7 +159,7 @@ static void signals_ready(struct watch *watch, uint32_t events)
     (void)events;
     while (read(watch->fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGCHLD)
-            reap();
+            child_ended((pid_t)info.ssi_pid);
         else
             keeper_shut_down();
     }
@@ -211,7 +242,7 @@ static int take_up(const struct keeper_options *options, char *why, size_t size)
     records_begin(options->directory_fd);
     containment_adopt();
     adopt_all(options->listen_fd >= 0);
-    reap(); /* what ended while one program became another */
+    reap_all(); /* what ended while one program became another */
     return 0;
 }
 
@@ -290,6 +321,7 @@ int keeper_run(void)
         if (error)
             return error;
         start_run();
+        reap_run();
         adopt_run();
         sweep_run();
         lease_run(); /* before the deadlines: a stop has one */
