@@ -39,7 +39,7 @@ enum wire_type {
     /* keeper and logger */
     WIRE_OUTPUT_OPEN = 128, WIRE_OUTPUT_DONE, WIRE_OUTPUT_STATE, WIRE_OUTPUT_TERMS,
     /* in the keeper's records */
-    WIRE_RECORD_FILE = 192, WIRE_RECORD_CHILD, WIRE_RECORD_AGENT,
+    WIRE_RECORD_FILE = 192, WIRE_RECORD_CHILD, WIRE_RECORD_COMMON,
 };
 
 /* The numbers are the protocol: append only. WIRE_TAG_LIMITS says that limits are given: those whose tags are missing are
@@ -68,6 +68,7 @@ enum wire_tag {
     /* how output is kept, and how that goes */
     WIRE_TAG_OUTPUT_FILES, WIRE_TAG_OUTPUT_WAITS, WIRE_TAG_OUTPUT_STATE, WIRE_TAG_OUTPUT_ERRNO, WIRE_TAG_OUTPUT_DROPPED,
     WIRE_TAG_GROUP,
+    WIRE_TAG_RECORDS_END, /* in the keeper's records alone: where the last one ends */
     WIRE_TAG_LIMIT
 };
 

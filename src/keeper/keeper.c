@@ -9,6 +9,7 @@
 #include "proc.h"
 #include "records.h"
 #include "server.h"
+#include "start.h"
 #include "sweep.h"
 #include "table.h"
 #include "tell.h"
@@ -28,179 +29,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Spawning takes most of a millisecond; between so many of them signals and clients get their turn. */
-enum { STARTS_PER_TURN = 4 };
+/* Between two looks at all children. */
+enum { REAP_ALL_MS = 20 };
 
-static struct child *start_first, *start_last;
 static uint64_t next_deadline_ms;
 static uint64_t lonely_since_ms;
+static uint64_t reaped_all_ms, reap_all_ms;  /* when that was last, and when it is due; 0: it is not */
 static bool ending;
-static bool oom_lowered;
-static int null_fd = -1;
 static struct upgrade_options upgrade;
-
-/* --- starting --- */
-
-static void enqueue(struct child *child)
-{
-    child->next_to_start = NULL;
-    *(start_first ? &start_last->next_to_start : &start_first) = child;
-    start_last = child;
-}
-
-static void unqueue(struct child *child)
-{
-    struct child *before = NULL, *at = start_first;
-
-    for (; at && at != child; at = at->next_to_start)
-        before = at;
-    if (!at)
-        return;
-    *(before ? &before->next_to_start : &start_first) = child->next_to_start;
-    if (start_last == child)
-        start_last = before;
-}
-
-/* What a step was about, for people. */
-static const char *subject(const struct child *child, enum spawn_step step)
-{
-    const struct child_spec *spec = child->spec;
-    static char number[40];
-    const char *path = NULL;
-
-    switch (step) {
-    case SPAWN_FORK: case SPAWN_EXEC: path = spec->command[child->phase][0]; break;
-    case SPAWN_OUTPUT: path = spec->output_path; break;
-    case SPAWN_USER: path = spec->user; break;
-    case SPAWN_CHDIR: path = spec->working_dir; break;
-    case SPAWN_NICE: snprintf(number, sizeof number, "%d", spec->settings.nice); return number;
-    case SPAWN_CGROUP: return "cgroup.procs";
-    case SPAWN_CAPABILITIES: return "capabilities";
-    case SPAWN_LIMITS: snprintf(number, sizeof number, "open_files %ju", (uintmax_t)spec->settings.open_files); return number;
-    case SPAWN_READY: snprintf(number, sizeof number, "ready_fd %d", spec->ready_fd); return number;
-    }
-    return path ? path : "/dev/null";
-}
-
-static void fail(struct child *child, enum spawn_step step, int error)
-{
-    static const char *const commands[CHILD_PHASE_COUNT] = {"", "init_command: ", "fini_command: "};
-    const char *path = subject(child, step);
-    const char *hint = "", *reason = strerror(error);
-
-    if (step == SPAWN_USER && error == ENOENT)
-        reason = "no such user";
-    else if (step == SPAWN_EXEC && error == ENOENT && path[0] == '/' && access(path, F_OK) == 0)
-        hint = " (the file is there: the interpreter or loader it names is not)";
-    else if (step == SPAWN_EXEC && error == ENOENT && !strchr(path, '/'))
-        hint = " (not found in PATH)";
-    else if (step == SPAWN_LIMITS && error == EPERM)
-        hint = " (more than the keeper's own hard limit, or than fs.nr_open)";
-    else if (step == SPAWN_CAPABILITIES && error == EPERM)
-        hint = " (only a keeper that is root and has them itself can give them)";
-    snprintf(child->failure_step, sizeof child->failure_step, "%s", spawn_step_name(step));
-    snprintf(child->failure, sizeof child->failure, "%s%s: %s %.400s: %s%s", commands[child->phase],
-             strerrorname_np(error), child->failure_step, path, reason, hint);
-    child_handle(child, CHILD_START_FAILED);
-}
-
-/* What may not be started is a start that failed: it is tried again as any other, since rules change. */
-static void fail_forbidden(struct child *child, const char *why)
-{
-    snprintf(child->failure_step, sizeof child->failure_step, "permit");
-    snprintf(child->failure, sizeof child->failure, "EPERM: %.600s", why);
-    child_handle(child, CHILD_START_FAILED);
-}
-
-/* The user is looked up when the child first starts and not when it is restarted. */
-static int find_user(struct child *child, const struct spawn_user **user)
-{
-    int error;
-
-    *user = NULL;
-    if (!child->spec->user)
-        return 0;
-    error = child->user_known ? 0 : spawn_find_user(child->spec->user, &child->user);
-    child->user_known = error == 0;
-    /* Who is that user already needs no privilege to become it. */
-    if (geteuid() == 0 || child->user.uid != geteuid())
-        *user = &child->user;
-    return error;
-}
-
-static void open_ready(struct child *child, struct spawn_request *request, struct spawn_result *result)
-{
-    int fd = ready_open(child);
-
-    if (fd < 0) {
-        *result = (struct spawn_result){.step = SPAWN_READY, .error = -fd};
-        return;
-    }
-    request->ready_fd = fd;
-    request->ready_number = child->spec->ready_fd;
-}
-
-static void start_child(struct child *child)
-{
-    struct spawn_request request = {
-        .argv = child->spec->command[child->phase], .environment = child->spec->environment,
-        .working_dir = child->spec->working_dir, .input_fd = null_fd, .output_fd = null_fd,
-        .before_exec = records_note_birth, .data = child, .before_exec_fd = records_descriptor(), .reset_oom = oom_lowered, .files = upgrade.files, .settings = child->spec->settings,
-    };
-    struct spawn_result result = {0};
-    struct stream *stream = NULL;
-    const char *forbidden;
-
-    if (child->phase != CHILD_FINI && lease_has_ended(child)) {
-        child_handle(child, CHILD_STOP);
-        return;
-    }
-    forbidden = permit_check(child->spec, child->phase, &request.program);
-    if (forbidden) {
-        fail_forbidden(child, forbidden);
-        return;
-    }
-    result.step = SPAWN_USER;
-    result.error = find_user(child, &request.user);
-    if (!result.error && child->spec->output_path) {
-        result.step = SPAWN_OUTPUT;
-        result.error = output_open(child->spec->output_path, &child->spec->output_terms, &stream, &child->pipe,
-                                   &request.output_fd);
-    }
-    if (!result.error && child->phase == CHILD_MAIN && child->spec->ready_fd)
-        open_ready(child, &request, &result);
-    if (child->phase == CHILD_MAIN)
-        child->started_at_us = watch_wall_us();
-    if (!result.error) {
-        containment_begin(child, &request);
-        spawn_process(&request, &result);
-        containment_begun(child, &request, result.pid);
-    }
-    if (request.ready_number)
-        close(request.ready_fd);
-    if (stream) {
-        close(request.output_fd);
-        output_begin(stream, result.error == 0);
-    }
-    if (result.error) {
-        ready_close(child);
-        fail(child, result.step, result.error);
-        return;
-    }
-    table_set_pid(child, result.pid);
-    output_is_well(child);
-    child_handle(child, CHILD_STARTED);
-}
-
-static void start_some(void)
-{
-    for (int left = STARTS_PER_TURN; start_first && left > 0; left--) {
-        struct child *child = start_first;
-
-        unqueue(child);
-        start_child(child);
-    }
-}
 
 /* --- effects --- */
 
@@ -224,7 +60,7 @@ static void forget(struct child *child)
 }
 
 const struct child_effects keeper_effects = {
-    .now_ms = watch_now_ms, .start = enqueue, .unstart = unqueue, .signal = containment_signal, .drain = containment_drain,
+    .now_ms = watch_now_ms, .start = start_enqueue, .unstart = start_unqueue, .signal = containment_signal, .drain = containment_drain,
     .arm = arm, .release = adopt_release, .tell = tell_event, .refuse = refuse, .record = records_note, .forget = forget,
 };
 
@@ -278,15 +114,42 @@ static void handle_exit(pid_t pid, const siginfo_t *info)
     child_handle(child, CHILD_EXITED);
 }
 
-static void reap(void)
+/* Returns false when none of them has ended. */
+static bool reap_one(idtype_t which, id_t number)
 {
-    for (;;) {
-        siginfo_t info = {0};
+    siginfo_t info = {0};
 
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
-            return;
-        handle_exit(info.si_pid, &info);
-    }
+    if (waitid(which, number, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+        return false;
+    handle_exit(info.si_pid, &info);
+    return true;
+}
+
+static void reap_all(void)
+{
+    while (reap_one(P_ALL, 0))
+        ;
+    reaped_all_ms = watch_now_ms();
+    reap_all_ms = 0;
+}
+
+/* A signal tells of one end, while others of its time may be told by no signal of their own. To look for those the kernel goes
+ * through all children, of which there are thousands: that comes after what is urgent, and not for each. */
+static void child_ended(pid_t pid)
+{
+    uint64_t soonest_ms = reaped_all_ms + REAP_ALL_MS, now_ms = watch_now_ms();
+
+    reap_one(P_PID, (id_t)pid);
+    if (!reap_all_ms)
+        reap_all_ms = soonest_ms > now_ms ? soonest_ms : now_ms;
+}
+
+static void reap_run(void)
+{
+    if (reap_all_ms && watch_now_ms() >= reap_all_ms)
+        reap_all();
+    else if (reap_all_ms)
+        watch_wake_at(reap_all_ms);
 }
 
 static void signals_ready(struct watch *watch, uint32_t events)
@@ -296,7 +159,7 @@ static void signals_ready(struct watch *watch, uint32_t events)
     (void)events;
     while (read(watch->fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGCHLD)
-            reap();
+            child_ended((pid_t)info.ssi_pid);
         else
             keeper_shut_down();
     }
@@ -379,7 +242,7 @@ static int take_up(const struct keeper_options *options, char *why, size_t size)
     records_begin(options->directory_fd);
     containment_adopt();
     adopt_all(options->listen_fd >= 0);
-    reap(); /* what ended while one program became another */
+    reap_all(); /* what ended while one program became another */
     return 0;
 }
 
@@ -390,15 +253,13 @@ int keeper_open(const struct keeper_options *options, char *why, size_t size)
     mallopt(M_MMAP_THRESHOLD, 128 << 10); /* fixed: what a large frame took goes back to the system */
     lonely_since_ms = watch_now_ms();
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    oom_lowered = lower_oom_score();
     raise_file_limit();
     upgrade.directory = options->directory;
     upgrade.lock_fd = options->lock_fd;
     upgrade.linger_ms = options->linger_ms;
     upgrade_prepare(&upgrade);
-    null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null_fd < 0)
-        return say_why(why, size, "/dev/null", -errno);
+    if ((error = start_open(upgrade.files, lower_oom_score())) != 0)
+        return say_why(why, size, "/dev/null", error);
     permit_open(options->directory_fd);
     if ((error = proc_open(options->directory_fd)) != 0)
         return say_why(why, size, "/proc", error);
@@ -455,11 +316,12 @@ static bool is_over(void)
 int keeper_run(void)
 {
     while (!is_over()) {
-        int error = watch_turn(start_first != NULL);
+        int error = watch_turn(start_is_due());
 
         if (error)
             return error;
-        start_some();
+        start_run();
+        reap_run();
         adopt_run();
         sweep_run();
         lease_run(); /* before the deadlines: a stop has one */

@@ -1,6 +1,6 @@
 /* The keeper: starts, signals and reaps children as the table in child.c says, until it is told to end.
  *
- * This file is where the world is: signals, the queue of children to be spawned, deadlines. Reaping and signalling
+ * This file is where the world is: signals, deadlines, the turns of the loop. Reaping and signalling
  * allocate nothing.
  */
 #ifndef APPMGR_KEEPER_KEEPER_H

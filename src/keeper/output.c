@@ -20,17 +20,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOGGER_RESTART_MS = 1000, FINISH_MS = 3000, TAKE_TRIES = 2 };
+enum { LOGGER_RESTART_MS = 1000, FINISH_MS = 3000, TAKE_TRIES = 2, BUCKETS = 1024 };
 
 struct stream {
-    struct stream *next, *previous;
+    struct stream *next, *previous, *next_by_number;
     struct pass_stream pass;
     uint64_t pipe;          /* its inode */
     bool begun, sent;
     char path[];
 };
 
-static struct stream *streams;
+static struct stream *streams, *by_number[BUCKETS];
 static uint64_t last_number;
 static unsigned unsent;         /* how many that have begun are not with the logger */
 static pid_t logger;
@@ -44,6 +44,11 @@ static uint64_t inode_of(int fd)
     struct stat status;
 
     return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) ? status.st_ino : 0;
+}
+
+static struct stream **bucket_of(uint64_t number)
+{
+    return &by_number[number % BUCKETS];
 }
 
 static struct stream *add_stream(const struct pass_stream *pass)
@@ -60,11 +65,18 @@ static struct stream *add_stream(const struct pass_stream *pass)
     if (streams)
         streams->previous = stream;
     streams = stream;
+    stream->next_by_number = *bucket_of(last_number);
+    *bucket_of(last_number) = stream;
     return stream;
 }
 
 static void remove_stream(struct stream *stream)
 {
+    struct stream **link = bucket_of(stream->pass.number);
+
+    while (*link != stream)
+        link = &(*link)->next_by_number;
+    *link = stream->next_by_number;
     *(stream->previous ? &stream->previous->next : &streams) = stream->next;
     if (stream->next)
         stream->next->previous = stream->previous;
@@ -108,10 +120,10 @@ static void note_state(const struct stream *stream, const struct wire_message *m
 static void handle_message(const struct wire_message *message)
 {
     uint64_t number = wire_number(message, WIRE_TAG_STREAM, 0);
-    struct stream *stream = streams;
+    struct stream *stream = *bucket_of(number);
 
     while (stream && stream->pass.number != number)
-        stream = stream->next;
+        stream = stream->next_by_number;
     if (!stream)
         return;
     if (message->type == WIRE_OUTPUT_STATE)
@@ -246,10 +258,9 @@ int output_open(const char *path, const struct log_terms *terms, struct stream *
 {
     int pair[2];
 
-    if (pipe2(pair, O_CLOEXEC) != 0)
+    if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) != 0)
         return errno;
-    fcntl(pair[0], F_SETFL, O_NONBLOCK);
-    *child_fd = proc_reopen(getpid(), pair[1], O_RDWR);
+    *child_fd = proc_reopen_own(pair[1], O_RDWR);
     close(pair[1]);
     *stream = *child_fd < 0 ? NULL
                             : add_stream(&(struct pass_stream){.terms = *terms, .fd = pair[0], .path = path});

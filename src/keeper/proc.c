@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int proc_fd = -1;
+static int proc_fd = -1, own_fd = -1; /* /proc and /proc/self/fd */
 static char mark[64], boot[96];
 static bool is_short;           /* something could not be looked at for want of descriptors or memory */
 
@@ -48,6 +48,9 @@ int proc_open(int directory_fd)
     snprintf(mark, sizeof mark, "APPMGR_KEEPER=%lx.%lx", (unsigned long)status.st_dev, (unsigned long)status.st_ino);
     proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (proc_fd < 0)
+        return -errno;
+    own_fd = openat(proc_fd, "self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (own_fd < 0)
         return -errno;
     /* Once: what cannot be read for want of a descriptor would look like another boot. */
     errno = 0;
@@ -122,17 +125,10 @@ const char *proc_child_id(pid_t pid)
 }
 
 /* Fields are counted as in proc(5): 3 state, 4 parent, 6 session, 22 start time; the exit is the last. */
-bool proc_status(pid_t pid, struct proc_status *status)
+bool proc_read_status(const char *text, struct proc_status *status)
 {
-    static char text[1024];
-    char name[40];
-    const char *at, *last;
-    struct stat owner;
+    const char *at = strrchr(text, ')'), *last = strrchr(text, ' ');
 
-    snprintf(name, sizeof name, "%d/stat", (int)pid);
-    read_start(name, text, sizeof text);
-    at = strrchr(text, ')');
-    last = strrchr(text, ' ');
     for (int field = 3; at && field <= 22; field++) {
         at = strchr(at + 1, ' ');
         if (at && field == 3)
@@ -147,6 +143,19 @@ bool proc_status(pid_t pid, struct proc_status *status)
     if (!at)
         return false;
     status->exit_status = atoi(last + 1);
+    return true;
+}
+
+bool proc_status(pid_t pid, struct proc_status *status)
+{
+    static char text[PROC_STATUS_SIZE];
+    char name[40];
+    struct stat owner;
+
+    snprintf(name, sizeof name, "%d/stat", (int)pid);
+    read_start(name, text, sizeof text);
+    if (!proc_read_status(text, status))
+        return false;
     snprintf(name, sizeof name, "%d", (int)pid);
     status->exit_is_shown = status->state == 'Z' && (status->exit_status != 0 ||
                             (fstatat(proc_fd, name, &owner, 0) == 0 && owner.st_uid == geteuid()));
@@ -184,6 +193,16 @@ bool proc_cgroup_has(pid_t pid, const char *part)
     read_start(name, text, sizeof text);
     path = strstr(text, "0::");
     return path && strstr(path, part);
+}
+
+int proc_reopen_own(int number, int flags)
+{
+    char name[16];
+    int fd;
+
+    snprintf(name, sizeof name, "%d", number);
+    fd = openat(own_fd, name, flags | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
 }
 
 int proc_reopen(pid_t pid, int number, int flags)

@@ -21,6 +21,8 @@ struct proc_status {
     bool exit_is_shown;     /* … if it is true: to some the kernel shows 0 whatever it was */
 };
 
+enum { PROC_STATUS_SIZE = 1024 }; /* what /proc/PID/stat holds has room in it */
+
 enum proc_answer { PROC_GONE, PROC_THERE, PROC_UNDECIDED };
 
 /* Opens /proc and notes whose the mark is. Returns 0 or -errno. */
@@ -39,6 +41,9 @@ const char *proc_child_id(pid_t pid);
 /* Returns false when nothing could be read: not what a process that is there looks like, nor a proof that it is not. */
 bool proc_status(pid_t pid, struct proc_status *status);
 
+/* Reads the text of /proc/PID/stat, all but exit_is_shown. Returns false when it is none. Touches nothing else. */
+bool proc_read_status(const char *text, struct proc_status *status);
+
 /* Is this the process that began then? Only a missing process or another start time says no; whatever keeps us from
  * looking does not. */
 enum proc_answer proc_is(pid_t pid, uint64_t start_ticks);
@@ -51,6 +56,9 @@ bool proc_cgroup_has(pid_t pid, const char *part);
 
 /* Opens anew what a process has open as `number`, with O_… `flags`, close-on-exec. Returns a descriptor or -errno. */
 int proc_reopen(pid_t pid, int number, int flags);
+
+/* The same for what we have open ourselves, which takes fewer steps. */
+int proc_reopen_own(int number, int flags);
 
 /* Calls visit for each process. Returns false when for want of descriptors or memory not all could be looked at. */
 bool proc_each(void (*visit)(pid_t pid));

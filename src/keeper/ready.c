@@ -63,7 +63,7 @@ int ready_open(struct child *child)
     ready_close(child);
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
         return -errno;
-    both = proc_reopen(getpid(), ends[1], O_RDWR);
+    both = proc_reopen_own(ends[1], O_RDWR);
     error = both < 0 ? both : 0;
     close(ends[1]);
     child->ready_watch.ready = pipe_ready;

@@ -142,8 +142,11 @@ void record_state_write(const struct child *child, bool used, struct record_cell
         wire_put_number(&writer, WIRE_TAG_NEXT, child->next_step);
         put_exit(&writer, &child->last_exit, WIRE_TAG_EXIT_CODE, WIRE_TAG_EXIT_SIGNAL);
         put_exit(&writer, &child->phase_exit, WIRE_TAG_PHASE_CODE, WIRE_TAG_PHASE_SIGNAL);
-        snprintf(failure, sizeof failure, "%.340s", child->failure);
-        if (failure[0]) {
+        if (child->failure[0]) {
+            size_t length = strnlen(child->failure, sizeof failure - 1);
+
+            memcpy(failure, child->failure, length);
+            failure[length] = '\0';
             wire_put_text(&writer, WIRE_TAG_STEP, child->failure_step);
             wire_put_text(&writer, WIRE_TAG_ERROR, failure);
         }

@@ -7,7 +7,7 @@
 
 enum {
     RECORD_CELL_SIZE = 1024,
-    RECORD_AGENT_AT = RECORD_CELL_SIZE,         /* after the cell with whose it is: two cells */
+    RECORD_COMMON_AT = RECORD_CELL_SIZE,        /* after the cell with whose it is: two cells */
     RECORD_RING_AT = 4096,
     RECORD_CHILDREN_AT = RECORD_RING_AT + EXITS_KEPT * sizeof(struct exit_record),
     RECORD_HEAD_SIZE = 64,                      /* all begins at multiples of this: a head is in one page */

@@ -20,7 +20,7 @@ enum {
 
 static int directory_fd, file = -1;
 static uint64_t end, grown_at;  /* size of the file; the size at which it is written anew */
-static uint64_t agent_turn;     /* of the cell with what the agent said last */
+static uint64_t common_turn;    /* of the cell that is about no child */
 static uint64_t next_exit = 1;  /* the first that is not in the ring of the file */
 static int trouble;             /* errno of what could not be written */
 static bool told;
@@ -62,15 +62,17 @@ static struct wire_writer begin_cell(struct record_cell *cell, enum wire_type ty
     return writer;
 }
 
-static bool put_agent(int fd, uint64_t *turn)
+/* `children_end`: where the last child's record ends. A file that holds less was cut off. */
+static bool put_common(int fd, uint64_t children_end, uint64_t *turn)
 {
     static struct record_cell cell;
-    struct wire_writer writer = begin_cell(&cell, WIRE_RECORD_AGENT);
+    struct wire_writer writer = begin_cell(&cell, WIRE_RECORD_COMMON);
 
     wire_put_number(&writer, WIRE_TAG_SEQUENCE, exits_first() - 1);
     wire_put_number(&writer, WIRE_TAG_RENEWED_MS, lease_renewed_ms());
+    wire_put_number(&writer, WIRE_TAG_RECORDS_END, children_end);
     wire_end(&writer);
-    return put_cell(fd, &cell, RECORD_AGENT_AT, turn);
+    return put_cell(fd, &cell, RECORD_COMMON_AT, turn);
 }
 
 static bool put_header(int fd)
@@ -106,7 +108,7 @@ static bool put_exits(int fd)
 
 static bool put_state(int fd, const struct child *child, bool used, uint64_t place, uint64_t *turn)
 {
-    static struct record_cell cell;
+    struct record_cell cell;
 
     record_state_write(child, used, &cell);
     return put_cell(fd, &cell, place + RECORD_HEAD_SIZE, turn);
@@ -138,21 +140,21 @@ static size_t fetch_frame(const struct child *child)
 }
 
 /* Writes a record with the child's frame at `at`; its state is the first turn. Returns the place after it, 0 when that
- * failed: nothing is at `at` then. */
+ * failed. It counts when put_common has said so. */
 static uint64_t append(int fd, const struct child *child, uint64_t at)
 {
     struct record_head head;
-    uint64_t turn = 0;
+    struct record_cell cell;
     size_t size = fetch_frame(child);
 
     if (size == 0)
         return 0;
     memset(scratch, 0, RECORD_FRAME_AT);
     head = record_head_make(scratch + RECORD_FRAME_AT, size);
-    if (!put(fd, scratch, RECORD_FRAME_AT + size, at) || !put_state(fd, child, true, at, &turn) ||
-        !put(fd, &head, sizeof head, at))
-        return 0;
-    return at + record_size(size);
+    memcpy(scratch, &head, sizeof head);
+    record_state_write(child, true, &cell);
+    memcpy(scratch + RECORD_HEAD_SIZE + RECORD_CELL_SIZE, &cell, record_cell_seal(&cell, 1));
+    return put(fd, scratch, RECORD_FRAME_AT + size, at) ? at + record_size(size) : 0;
 }
 
 static bool put_all(int fd, uint64_t *at)
@@ -163,7 +165,7 @@ static bool put_all(int fd, uint64_t *at)
     *at = RECORD_CHILDREN_AT;
     if ((errno = posix_fallocate(fd, 0, RECORD_CHILDREN_AT)) != 0)
         return lose(errno);
-    if (!put_header(fd) || !put_agent(fd, &turn) || !put_exits(fd))
+    if (!put_header(fd) || !put_exits(fd))
         return false;
     for (struct child *child = table_first(); child; child = child->next) {
         child->next_place = *at;
@@ -171,7 +173,8 @@ static bool put_all(int fd, uint64_t *at)
         if (*at == 0)
             return false;
     }
-    return renameat(directory_fd, "keeper.records.new", directory_fd, "keeper.records") == 0 || lose(errno);
+    return put_common(fd, *at, &turn) &&
+           (renameat(directory_fd, "keeper.records.new", directory_fd, "keeper.records") == 0 || lose(errno));
 }
 
 static void set_written(struct child *child, uint64_t place)
@@ -201,7 +204,7 @@ bool records_write_anew(void)
     if (file >= 0)
         close(file);
     file = fd;
-    agent_turn = 1;
+    common_turn = 1;
     trouble = 0;
     end = at;
     grown_at = 2 * at + SPARE;
@@ -277,6 +280,8 @@ void records_add(struct child *child, const struct wire_message *message)
     /* After what failed, bytes of it may be at the end: only a new file is written to then. */
     if (file < 0 || trouble || (after = append(file, child, end)) == 0)
         return;
+    if (!put_common(file, after, &common_turn))
+        return;
     if (before)
         put_state(file, child, false, before, &child->turn);
     set_written(child, end);
@@ -298,21 +303,24 @@ void records_drop(struct child *child)
     child->unwritten = NULL;
 }
 
-int records_note_birth(void *data)
+void records_expect(struct birth *birth, const struct child *child)
 {
-    struct child *child = data;
-    struct proc_status status;
+    uint64_t turn = child->turn + 1;
 
-    errno = 0;
-    if (!proc_status(getpid(), &status))
-        return errno ? errno : EIO;
-    child->pid = getpid();
-    child->start_ticks = status.start_ticks;
-    child->born = true;
-    records_note(child);
-    child->born = false;
-    child->pid = 0; /* the keeper's to set, once it knows that the program runs */
-    return 0;
+    *birth = (struct birth){.child = child, .file_fd = -1, .turn = turn};
+    if (!child->place)
+        return;
+    birth->file_fd = file;
+    birth->at = child->place + RECORD_HEAD_SIZE + turn % 2 * RECORD_CELL_SIZE;
+}
+
+void records_met(const struct birth *birth, struct child *child)
+{
+    child->start_ticks = birth->start_ticks;
+    if (birth->written < 0)
+        lose((int)-birth->written);
+    else if (birth->file_fd >= 0)
+        child->turn = birth->turn;
 }
 
 int records_descriptor(void)
@@ -323,7 +331,7 @@ int records_descriptor(void)
 void records_note_agent(void)
 {
     if (file >= 0)
-        put_agent(file, &agent_turn);
+        put_common(file, end, &common_turn);
 }
 
 /* --- keeping it current --- */
@@ -360,8 +368,9 @@ uint64_t records_instance(void)
     return instance;
 }
 
-void records_continue(uint64_t number, uint64_t turn)
+void records_continue(uint64_t number, uint64_t turn, uint64_t children_end)
 {
     instance = number;
-    agent_turn = turn;
+    common_turn = turn;
+    end = children_end;
 }

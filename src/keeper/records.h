@@ -2,19 +2,22 @@
  * that was killed or re-executed goes on from it, and `appmgr-keeper ls` and `stop` read it when there is no keeper.
  *
  * All of it is wire frames with checksums: a program reads what an earlier or later one wrote. First comes whose it is
- * (version, boot, state directory) and what the agent said last (exits taken, leases renewed), then the ring of exits, then one record a child:
+ * (version, boot, state directory), what the agent said last (exits taken, leases renewed) and where the records end, then the
+ * ring of exits, then one record a child:
  *
- *   head: how long the record is; written last, so that a record that was not finished does not exist
+ *   head: how long the record is
  *   two cells: the child's state, written by turns; the newer one that is whole counts, so that no write can tear it
  *   frame: the WIRE_SPAWN as it was asked for, with what WIRE_UPDATEs changed since
  *
- * Heads and frames are never changed once they are written: another specification is another record at the end, and the
- * file is written anew (under another name, then renamed) when it has doubled. A change of state needs no space on the
- * disk and allocates nothing. What cannot be written is kept in memory and tried again.
+ * A record that was not finished is behind the end, and does not exist. Heads and frames are never changed once they are
+ * written: another specification is another record at the end, and the file is written anew (under another name, then
+ * renamed) when it has doubled. A change of state needs no space on the disk and allocates nothing. What cannot be written is
+ * kept in memory and tried again.
  */
 #ifndef APPMGR_KEEPER_RECORDS_H
 #define APPMGR_KEEPER_RECORDS_H
 
+#include "birth.h"
 #include "child.h"
 
 enum { RECORDS_VERSION = 1 };
@@ -41,11 +44,12 @@ void records_add(struct child *child, const struct wire_message *message);
 void records_note(struct child *child);
 void records_drop(struct child *child);
 
-/* In a process that is about to become the child's program, and shares our memory: notes its pid. What runs is thereby on
- * record before it runs. Returns 0, or an errno when it could not be known again: it may not run then. */
-int records_note_birth(void *child);
+/* The child's process is about to be begun, and has been begun: from the one to the other it may note its birth, and nothing
+ * else of the child is noted. */
+void records_expect(struct birth *birth, const struct child *child);
+void records_met(const struct birth *birth, struct child *child);
 
-/* The highest descriptor that records_note_birth uses. */
+/* The highest descriptor that birth_note uses. */
 int records_descriptor(void);
 
 /* The agent has acknowledged exits, or renewed the leases. */
@@ -63,7 +67,7 @@ void records_remove(void);
 /* A number that stays the same while sequence numbers go on; records_load sets it to that of the keeper before. */
 uint64_t records_instance(void);
 
-/* `turn`: of the newer of the two cells with what the agent said last. */
-void records_continue(uint64_t instance, uint64_t turn);
+/* `turn`: of the newer of the two cells that are about no child; `children_end`: where the last child's record ends. */
+void records_continue(uint64_t instance, uint64_t turn, uint64_t children_end);
 
 #endif

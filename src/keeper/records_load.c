@@ -55,17 +55,12 @@ static bool read_exit(const uint8_t *ring, unsigned place, struct exit_record *r
     return record->sequence > 0 && check == record_checksum(record, sizeof *record);
 }
 
-/* Returns the turn of what the agent said last. */
-static uint64_t read_exits(const uint8_t *data)
+/* `taken`: the last that the agent has. */
+static void read_exits(const uint8_t *data, uint64_t taken)
 {
     struct exit_record record;
-    struct wire_message agent = {0};
-    uint64_t turn = 0, first, newest;
+    uint64_t first = taken + 1, newest = taken;
 
-    if (record_cell_read(data + RECORD_AGENT_AT, 2, &agent, &turn))
-        lease_renew(wire_number(&agent, WIRE_TAG_RENEWED_MS, 0));
-    first = wire_number(&agent, WIRE_TAG_SEQUENCE, 0) + 1;
-    newest = first - 1;
     for (unsigned place = 0; place < EXITS_KEPT; place++) {
         if (!read_exit(data + RECORD_RING_AT, place, &record))
             continue;
@@ -84,7 +79,6 @@ static uint64_t read_exits(const uint8_t *data)
     for (const struct child *child = table_first(); child; child = child->next)
         if (child->exit_sequence >= first && exits_get(child->exit_sequence)->sequence != child->exit_sequence)
             exits_put(child, child->exit_sequence);
-    return turn;
 }
 
 /* Returns false when the record makes no sense. */
@@ -123,21 +117,47 @@ static bool read_child(const uint8_t *record, uint64_t place, size_t frame_size,
     return true;
 }
 
-static const char *read_children(const uint8_t *data, size_t size, const struct child_effects *effects)
+/* Returns the place after the last one, or 0 with the reason. `known_end`: where it is at least; what begins there may not
+ * have come to its end. 0: nobody knows, an earlier version wrote this. */
+static uint64_t read_children(const uint8_t *data, size_t size, uint64_t known_end, const struct child_effects *effects,
+                              const char **why)
 {
     static const uint8_t zeros[sizeof(struct record_head)];
-    static char why[96];
+    static char text[96];
+    size_t at = RECORD_CHILDREN_AT;
 
-    for (size_t at = RECORD_CHILDREN_AT; at + sizeof zeros <= size && memcmp(data + at, zeros, sizeof zeros) != 0;) {
+    *why = text;
+    while (at + sizeof zeros <= size && memcmp(data + at, zeros, sizeof zeros) != 0) {
         size_t frame_size = record_head_read(data + at, size - at);
 
+        if (frame_size == 0 && known_end > 0 && at >= known_end)
+            break;
         if (frame_size == 0 || !read_child(data + at, at, frame_size, effects)) {
-            snprintf(why, sizeof why, "is damaged: the record at byte %zu cannot be read", at);
-            return why;
+            snprintf(text, sizeof text, "is damaged: the record at byte %zu cannot be read", at);
+            return 0;
         }
         at += record_size(frame_size);
     }
-    return NULL;
+    if (at >= known_end)
+        return at;
+    snprintf(text, sizeof text, "is damaged: its records end at byte %zu and not at %ju", at, (uintmax_t)known_end);
+    return 0;
+}
+
+/* All that comes after the header. Returns false with the reason. */
+static bool read_all(const uint8_t *data, size_t size, uint64_t instance, const struct child_effects *effects, const char **why)
+{
+    struct wire_message common = {0};
+    uint64_t turn = 0, end;
+
+    if (record_cell_read(data + RECORD_COMMON_AT, 2, &common, &turn))
+        lease_renew(wire_number(&common, WIRE_TAG_RENEWED_MS, 0));
+    end = read_children(data, size, wire_number(&common, WIRE_TAG_RECORDS_END, 0), effects, why);
+    if (end == 0)
+        return false;
+    read_exits(data, wire_number(&common, WIRE_TAG_SEQUENCE, 0));
+    records_continue(instance, turn, end);
+    return true;
 }
 
 /* Returns the file's bytes, for the caller to free; NULL with errno. */
@@ -181,11 +201,9 @@ enum records_found records_load(int directory, const struct child_effects *effec
         return RECORDS_UNREADABLE;
     }
     found = read_header(data, size, &instance, &reason);
-    if (found == RECORDS_TAKEN && (reason = read_children(data, size, effects)) != NULL)
+    if (found == RECORDS_TAKEN && !read_all(data, size, instance, effects, &reason))
         found = RECORDS_UNREADABLE;
-    if (found == RECORDS_TAKEN) {
-        records_continue(instance, read_exits(data));
-    } else {
+    if (found != RECORDS_TAKEN) {
         snprintf(why, why_size, "keeper.records %s", reason);
         while (table_first())
             table_remove(table_first());

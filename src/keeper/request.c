@@ -82,7 +82,6 @@ static const char *configure(struct child *child, const struct wire_message *mes
     free(child->spec);
     child->spec = spec;
     child->user_known = false;
-    records_add(child, message);
     return NULL;
 }
 
@@ -90,6 +89,7 @@ static int spawn(struct connection *connection, const struct wire_message *messa
 {
     const char *id = wire_text(message, WIRE_TAG_ID), *why;
     struct child *child = table_find(id);
+    bool is_new_run;
 
     if (keeper_is_ending())
         return refuse(connection, id, "is not started: the keeper is ending");
@@ -97,7 +97,8 @@ static int spawn(struct connection *connection, const struct wire_message *messa
         child = table_add(id, &keeper_effects);
     if (!child)
         return refuse(connection, id, "does not fit in the keeper's memory");
-    if (child_at_rest(child)) {
+    is_new_run = child_at_rest(child);
+    if (is_new_run) {
         why = configure(child, message);
         if (why) {
             if (!child->spec)
@@ -107,6 +108,8 @@ static int spawn(struct connection *connection, const struct wire_message *messa
     }
     lease_changed(child);
     child_handle(child, CHILD_ASKED);
+    if (is_new_run)
+        records_add(child, message); /* with the state that it has now: one write */
     return 0;
 }
 

@@ -1,19 +1,19 @@
 #include "spawn.h"
 #include "capabilities.h"
-#include "clone_into.h"
+#include "newborn.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/close_range.h>
+#include <linux/prctl.h>
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,112 +21,118 @@
 /* More than a keeper has but for its children's. */
 enum { OWN_DESCRIPTORS = 64 };
 
-/* What parent and child share. Static: one child is on its way at a time. */
-static struct {
-    const struct spawn_request *request;
-    struct spawn_result result;
-    bool joins;             /* the child goes into the cgroup by itself */
-    char candidate[PATH_MAX];
-    char stack[32 << 10] __attribute__((aligned(64)));
-} shared;
+/* --- in the child --- */
 
-/* The child runs on a stack that address sanitizer does not know. */
-#define ON_FOREIGN_STACK __attribute__((no_sanitize("address")))
-
-ON_FOREIGN_STACK static _Noreturn void give_up(enum spawn_step step)
+ON_FOREIGN_STACK static _Noreturn void give_up(struct spawn *spawn, enum spawn_step step, long error)
 {
-    shared.result.step = step;
-    shared.result.error = errno;
+    spawn->result.step = step;
+    spawn->result.error = (int)-error;
     for (;;)
-        syscall(SYS_exit_group, 127);
+        newborn_call(SYS_exit_group, 127, 0, 0, 0, 0);
+}
+
+/* `error`: what a call returned. */
+ON_FOREIGN_STACK static void must(struct spawn *spawn, enum spawn_step step, long error)
+{
+    if (error < 0)
+        give_up(spawn, step, error);
 }
 
 /* Parts from the parent's descriptors, which both have until now, without those that are of no use here. */
-ON_FOREIGN_STACK static void leave_descriptors(const struct spawn_request *request)
+ON_FOREIGN_STACK static void leave_descriptors(struct spawn *spawn)
 {
+    const struct spawn_request *request = &spawn->request;
     const int needed[] = {request->input_fd, request->output_fd, request->ready_fd, request->cgroup_fd, request->before_exec_fd};
-    unsigned first = 3;
+    long first = 3;
 
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        first = needed[i] >= (int)first ? (unsigned)needed[i] + 1 : first;
-    if (close_range(first, ~0u, CLOSE_RANGE_UNSHARE) != 0 && unshare(CLONE_FILES) != 0) /* before Linux 5.9: all of them */
-        give_up(SPAWN_FORK);
+        first = needed[i] >= first ? needed[i] + 1 : first;
+    if (newborn_call(SYS_close_range, first, ~0u, CLOSE_RANGE_UNSHARE, 0, 0) != 0) /* before Linux 5.9: all of them */
+        must(spawn, SPAWN_FORK, newborn_call(SYS_unshare, CLONE_FILES, 0, 0, 0, 0));
 }
 
-ON_FOREIGN_STACK static void reset_oom_score(void)
+/* Returns how many bytes of a short text were written, or -errno. */
+ON_FOREIGN_STACK static long write_to(int directory_fd, const char *path, const char *text)
 {
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    long result, fd = newborn_call(SYS_openat, directory_fd, (long)path, O_WRONLY | O_CLOEXEC, 0, 0);
 
-    if (fd >= 0) {
-        if (write(fd, "0", 1) < 0)
-            errno = 0; /* a child that stays hard to kill is no reason to fail */
-        close(fd);
-    }
+    if (fd < 0)
+        return fd;
+    result = newborn_call(SYS_write, fd, (long)text, (long)strlen(text), 0, 0);
+    newborn_call(SYS_close, fd, 0, 0, 0, 0);
+    return result;
 }
 
-/* Where the kernel cannot bear a child in a cgroup: nothing may come of it before it is there. */
-ON_FOREIGN_STACK static void join(int cgroup_fd)
+/* dup2(2), but what has the number already is not left to be closed. */
+ON_FOREIGN_STACK static long move(int fd, int number)
 {
-    int fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (fd == number)
+        return newborn_call(SYS_fcntl, fd, F_SETFD, 0, 0, 0);
+    return newborn_call(SYS_dup3, fd, number, 0, 0, 0);
+}
 
-    if (fd < 0 || write(fd, "0", 1) != 1)
-        give_up(SPAWN_CGROUP);
-    close(fd);
+ON_FOREIGN_STACK static void redirect(struct spawn *spawn)
+{
+    must(spawn, SPAWN_OUTPUT, move(spawn->request.input_fd, 0));
+    must(spawn, SPAWN_OUTPUT, move(spawn->request.output_fd, 1));
+    must(spawn, SPAWN_OUTPUT, move(spawn->request.output_fd, 2));
 }
 
 /* System calls and not glibc's setuid and friends, which would signal the threads of the process whose memory
  * this is. */
-ON_FOREIGN_STACK static void become(const struct spawn_user *user)
+ON_FOREIGN_STACK static void become(struct spawn *spawn, const struct spawn_user *user)
 {
-    if (!user)
-        return;
-    if (syscall(SYS_setgroups, user->group_count, user->groups) != 0 ||
-        syscall(SYS_setresgid, user->gid, user->gid, user->gid) != 0 ||
-        syscall(SYS_setresuid, user->uid, user->uid, user->uid) != 0)
-        give_up(SPAWN_USER);
+    must(spawn, SPAWN_USER, newborn_call(SYS_setgroups, user->group_count, (long)user->groups, 0, 0, 0));
+    must(spawn, SPAWN_USER, newborn_call(SYS_setresgid, user->gid, user->gid, user->gid, 0, 0));
+    must(spawn, SPAWN_USER, newborn_call(SYS_setresuid, user->uid, user->uid, user->uid, 0, 0));
 }
 
 /* Another user than root has no capabilities but those that it was given: not even such as a program that is made for it
  * could pick up. */
-ON_FOREIGN_STACK static void change_user(const struct spawn_request *request)
+ON_FOREIGN_STACK static void change_user(struct spawn *spawn)
 {
-    const struct spawn_settings *settings = &request->settings;
-    bool is_other = request->user && request->user->uid != 0;
+    const struct spawn_settings *settings = &spawn->request.settings;
+    const struct spawn_user *user = spawn->request.user;
 
-    if (settings->has_capabilities && capabilities_bound(settings->capabilities) != 0)
-        give_up(SPAWN_CAPABILITIES);
-    become(request->user);
-    if ((settings->has_capabilities || is_other) &&
-        capabilities_take(settings->has_capabilities ? settings->capabilities : 0) != 0)
-        give_up(SPAWN_CAPABILITIES);
+    if (settings->has_capabilities)
+        must(spawn, SPAWN_CAPABILITIES, capabilities_bound(settings->capabilities));
+    if (user)
+        become(spawn, user);
+    if (settings->has_capabilities || (user && user->uid != 0))
+        must(spawn, SPAWN_CAPABILITIES, capabilities_take(settings->has_capabilities ? settings->capabilities : 0));
+}
+
+ON_FOREIGN_STACK static long set_limit(int resource, struct rlimit limit)
+{
+    return newborn_call(SYS_prlimit64, 0, resource, (long)&limit, 0, 0);
 }
 
 /* Last, and as the user that the child is now: a change of user counts its processes. */
-ON_FOREIGN_STACK static void limit(const struct spawn_request *request)
+ON_FOREIGN_STACK static void limit(struct spawn *spawn)
 {
-    struct rlimit memory = {request->address_space, request->address_space};
-    struct rlimit processes = {request->processes, request->processes};
+    rlim_t memory = spawn->request.address_space, processes = spawn->request.processes;
 
-    if ((memory.rlim_cur && syscall(SYS_prlimit64, 0, RLIMIT_AS, &memory, NULL) != 0) ||
-        (processes.rlim_cur && syscall(SYS_prlimit64, 0, RLIMIT_NPROC, &processes, NULL) != 0))
-        give_up(SPAWN_LIMITS);
+    if (memory)
+        must(spawn, SPAWN_LIMITS, set_limit(RLIMIT_AS, (struct rlimit){memory, memory}));
+    if (processes)
+        must(spawn, SPAWN_LIMITS, set_limit(RLIMIT_NPROC, (struct rlimit){processes, processes}));
 }
 
 /* While the child is still who its parent is: a lower nice value and a higher limit may need that. */
-ON_FOREIGN_STACK static void apply_settings(const struct spawn_request *request)
+ON_FOREIGN_STACK static void apply_settings(struct spawn *spawn)
 {
-    const struct spawn_settings *settings = &request->settings;
-    struct rlimit files = request->files;
+    const struct spawn_settings *settings = &spawn->request.settings;
+    rlim_t files = settings->open_files;
 
-    if (settings->has_nice && syscall(SYS_setpriority, PRIO_PROCESS, 0, settings->nice) != 0)
-        give_up(SPAWN_NICE);
-    if (settings->open_files)
-        files = (struct rlimit){settings->open_files, settings->open_files};
-    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL) != 0 && settings->open_files)
-        give_up(SPAWN_LIMITS);
-    umask(settings->has_umask ? settings->umask : 022);
+    if (settings->has_nice)
+        must(spawn, SPAWN_NICE, newborn_call(SYS_setpriority, PRIO_PROCESS, 0, settings->nice, 0, 0));
+    if (files)
+        must(spawn, SPAWN_LIMITS, set_limit(RLIMIT_NOFILE, (struct rlimit){files, files}));
+    else
+        set_limit(RLIMIT_NOFILE, spawn->request.files);
+    newborn_call(SYS_umask, settings->has_umask ? settings->umask : 022, 0, 0, 0, 0);
     if (settings->no_new_privs)
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        newborn_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 ON_FOREIGN_STACK const char *spawn_search_path(char *const *environment)
@@ -137,112 +143,112 @@ ON_FOREIGN_STACK const char *spawn_search_path(char *const *environment)
     return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
-/* The last thing before the program: its number may be that of a descriptor which is needed until then. */
-ON_FOREIGN_STACK static void hand_over(const struct spawn_request *request)
+/* As execvpe(3), but a file that is no program is an error and never handed to a shell. Returns -errno. */
+ON_FOREIGN_STACK static long execute(struct spawn *spawn)
 {
-    int result;
-
-    if (!request->ready_number)
-        return;
-    if (request->ready_number == request->ready_fd)
-        result = fcntl(request->ready_fd, F_SETFD, 0); /* dup2 would leave it to be closed */
-    else
-        result = dup2(request->ready_fd, request->ready_number);
-    if (result < 0)
-        give_up(SPAWN_READY);
-}
-
-/* As execvpe(3), but a file that is no program is an error and never handed to a shell. */
-ON_FOREIGN_STACK static void execute(const struct spawn_request *request)
-{
+    const struct spawn_request *request = &spawn->request;
     const char *name = request->program ? request->program : request->argv[0];
     const char *directory = spawn_search_path(request->environment);
-    int refused = 0;
+    long error, refused = -ENOENT;
 
-    if (strchr(name, '/') || !*name) {
-        execve(name, request->argv, request->environment);
-        return;
-    }
+    if (strchr(name, '/') || !*name)
+        return newborn_call(SYS_execve, (long)name, (long)request->argv, (long)request->environment, 0, 0);
     for (;;) {
         const char *end = strchrnul(directory, ':');
         size_t length = (size_t)(end - directory);
 
-        if (length + strlen(name) + 2 <= sizeof shared.candidate) {
-            memcpy(shared.candidate, directory, length);
-            shared.candidate[length] = '/';
-            strcpy(shared.candidate + length + (length > 0), name);
-            execve(shared.candidate, request->argv, request->environment);
-            if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
-                return;
-            refused = errno == EACCES ? EACCES : refused;
+        if (length + strlen(name) + 2 <= sizeof spawn->candidate) {
+            memcpy(spawn->candidate, directory, length);
+            spawn->candidate[length] = '/';
+            strcpy(spawn->candidate + length + (length > 0), name);
+            error = newborn_call(SYS_execve, (long)spawn->candidate, (long)request->argv, (long)request->environment, 0, 0);
+            if (error != -ENOENT && error != -ENOTDIR && error != -EACCES)
+                return error;
+            refused = error == -EACCES ? error : refused;
         }
         if (!*end)
-            break;
+            return refused;
         directory = end + 1;
     }
-    errno = refused ? refused : ENOENT;
 }
 
-ON_FOREIGN_STACK static int child_main(void *unused)
+ON_FOREIGN_STACK static void child_main(void *data)
 {
-    const struct spawn_request *request = shared.request;
-    sigset_t none;
+    struct spawn *spawn = data;
+    const struct spawn_request *request = &spawn->request;
+    const uint64_t no_signals = 0;
 
-    (void)unused;
-    leave_descriptors(request);
-    if (shared.joins)
-        join(request->cgroup_fd);
-    setsid();
+    leave_descriptors(spawn);
+    /* Where the kernel cannot bear a child in a cgroup: nothing may come of it before it is there. */
+    if (spawn->joins)
+        must(spawn, SPAWN_CGROUP, write_to(request->cgroup_fd, "cgroup.procs", "0"));
+    newborn_call(SYS_setsid, 0, 0, 0, 0, 0);
     if (request->reset_oom)
-        reset_oom_score();
-    if (dup2(request->input_fd, 0) < 0 || dup2(request->output_fd, 1) < 0 || dup2(request->output_fd, 2) < 0)
-        give_up(SPAWN_OUTPUT);
+        write_to(AT_FDCWD, "/proc/self/oom_score_adj", "0"); /* one that stays hard to kill is no reason to fail */
+    redirect(spawn);
     /* Before limits are the child's, and before a descriptor of ours may make room for one of it. */
-    if (request->before_exec && (errno = request->before_exec(request->data)) != 0)
-        give_up(SPAWN_FORK);
-    apply_settings(request);
-    change_user(request);
-    limit(request);
-    if (request->working_dir && chdir(request->working_dir) != 0)
-        give_up(SPAWN_CHDIR);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    hand_over(request);
-    execute(request);
-    give_up(SPAWN_EXEC);
+    if (request->before_exec)
+        must(spawn, SPAWN_FORK, request->before_exec(request->data));
+    apply_settings(spawn);
+    change_user(spawn);
+    limit(spawn);
+    if (request->working_dir)
+        must(spawn, SPAWN_CHDIR, newborn_call(SYS_chdir, (long)request->working_dir, 0, 0, 0, 0));
+    newborn_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&no_signals, 0, sizeof no_signals, 0);
+    /* Last of all: its number may be that of a descriptor which is needed until then. */
+    if (request->ready_number)
+        must(spawn, SPAWN_READY, move(request->ready_fd, request->ready_number));
+    give_up(spawn, SPAWN_EXEC, execute(spawn));
 }
 
-static pid_t begin(int cgroup_fd)
-{
-    pid_t pid = cgroup_fd ? clone_into(cgroup_fd, child_main, shared.stack, sizeof shared.stack) : -1;
+/* --- in the parent --- */
 
-    if (pid >= 0 || (cgroup_fd && errno != ENOSYS))
-        return pid;
-    shared.joins = cgroup_fd != 0;
-    pid = clone(child_main, shared.stack + sizeof shared.stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, NULL);
-    shared.joins = false;
-    return pid;
+static pid_t begin(struct spawn *spawn, int cgroup_fd)
+{
+    return newborn_start(cgroup_fd, child_main, spawn, spawn->stack, sizeof spawn->stack, &spawn->here);
+}
+
+void spawn_begin(struct spawn *spawn)
+{
+    int cgroup_fd = spawn->request.cgroup_fd;
+    pid_t pid;
+
+    spawn->result = (struct spawn_result){0};
+    spawn->joins = false;
+    pid = begin(spawn, cgroup_fd);
+    if (pid == -ENOSYS && cgroup_fd) {
+        spawn->joins = true;
+        pid = begin(spawn, 0);
+    }
+    spawn->pid = pid;
+}
+
+int spawn_end(struct spawn *spawn)
+{
+    if (spawn->pid < 0) {
+        spawn->result = (struct spawn_result){.step = SPAWN_FORK, .error = -spawn->pid};
+        return -1;
+    }
+    newborn_wait(&spawn->here);
+    if (!spawn->result.error) {
+        spawn->result.pid = spawn->pid;
+        return 0;
+    }
+    while (waitpid(spawn->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return -1;
 }
 
 int spawn_process(const struct spawn_request *request, struct spawn_result *result)
 {
-    pid_t pid;
+    static struct spawn spawn;
+    int ended;
 
-    shared.request = request;
-    shared.result = (struct spawn_result){0};
-    pid = begin(request->cgroup_fd);
-    if (pid < 0) {
-        *result = (struct spawn_result){.step = SPAWN_FORK, .error = errno};
-        return -1;
-    }
-    *result = shared.result;
-    if (result->error) {
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-        return -1;
-    }
-    result->pid = pid;
-    return 0;
+    spawn.request = *request;
+    spawn_begin(&spawn);
+    ended = spawn_end(&spawn);
+    *result = spawn.result;
+    return ended;
 }
 
 int spawn_set_aside(int fd)

@@ -1,7 +1,7 @@
-/* Starts one program as a child with a session of its own, without copying this process's memory.
+/* Starts programs as children with a session of their own, without copying this process's memory, and several at a time: each
+ * is one that leaves our memory when it becomes its program (newborn.h). The time until then is mostly the kernel's, and on a
+ * machine with several processors they spend it side by side.
  *
- * The child shares the parent's memory until it executes the program (CLONE_VM|CLONE_VFORK: the parent sleeps
- * meanwhile), therefore the child's path makes plain system calls only and tells what failed in memory.
  * Nothing is allocated. The caller is single-threaded and has every signal blocked.
  *
  * The child takes a copy of the descriptors that it needs and of those below them; it never has the others. Where there are
@@ -42,8 +42,8 @@ struct spawn_request {
     const struct spawn_user *user;  /* NULL: stay */
     int input_fd, output_fd;        /* become 0, and 1 and 2; every other descriptor must be close-on-exec */
     int ready_fd, ready_number;     /* ready_fd becomes ready_number, from 3 on; ready_number 0: none is handed over */
-    int (*before_exec)(void *data); /* NULL, or called in the child, which shares our memory, before it becomes the
-                                     * program: plain system calls only. Returns 0, or an errno: it does not start */
+    long (*before_exec)(void *data); /* NULL, or called in the child, in our memory (newborn.h), before it becomes the program.
+                                      * Returns 0, or -errno: it does not start */
     void *data;
     int before_exec_fd;             /* the highest descriptor that before_exec uses */
     int cgroup_fd;                  /* directory of the cgroup that the child is born in; 0: that of its parent */
@@ -64,7 +64,24 @@ struct spawn_result {
     int error;              /* its errno; 0 when the program runs */
 };
 
-/* Starts `request`. Returns 0 and a pid, or -1 with step and errno in `result`. A child that failed is reaped. */
+/* A start on its way: the caller keeps it, and all that the request points to, as they are from spawn_begin to spawn_end. */
+struct spawn {
+    struct spawn_request request;   /* the caller's to set */
+    struct spawn_result result;     /* … and to read after spawn_end */
+    pid_t pid;                      /* the others are spawn.c's; -errno: there is no process */
+    int here;                       /* not zero until it is a process of its own */
+    bool joins;                     /* it goes into its cgroup by itself */
+    char candidate[4096];           /* path of the program */
+    char stack[16 << 10] __attribute__((aligned(64)));
+};
+
+/* Begins a start. */
+void spawn_begin(struct spawn *spawn);
+
+/* Waits for its outcome. Returns 0 and a pid, or -1 with step and errno in the result: the child is reaped then. */
+int spawn_end(struct spawn *spawn);
+
+/* Both, for what is started alone. */
 int spawn_process(const struct spawn_request *request, struct spawn_result *result);
 
 /* Takes a descriptor that no child needs and returns it with a number, where one is free, that no child has to copy. */

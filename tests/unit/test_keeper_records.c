@@ -301,13 +301,19 @@ static void an_exit_of_what_was_forgotten_is_nobody_elses(void **state)
 static void an_unfinished_record_does_not_exist(void **state)
 {
     pid_t pid = spawn_script("a", "exec sleep 1000");
+    size_t frame_size, record, begun;
 
     kill_keeper();
     read_records();
-    file_size = RECORD_CHILDREN_AT + record_size(record_head_read(file + RECORD_CHILDREN_AT, file_size - RECORD_CHILDREN_AT));
-    memset(file + file_size, 0, 64);
-    memset(file + file_size + 64, 'x', 1000); /* its head was not written */
-    file_size += 1064;
+    frame_size = record_head_read(file + RECORD_CHILDREN_AT, file_size - RECORD_CHILDREN_AT);
+    record = record_size(frame_size);
+    begun = RECORD_FRAME_AT + frame_size - 10;
+    memset(file + RECORD_CHILDREN_AT + record, 0, record);
+    memcpy(file + RECORD_CHILDREN_AT + record, file + RECORD_CHILDREN_AT, begun); /* a keeper was killed as it wrote it */
+    file_size = RECORD_CHILDREN_AT + 2 * record;
+    write_records();
+    assert_int_equal(run("--check-records"), 0);
+    file_size = RECORD_CHILDREN_AT + record + begun;
     write_records();
     revive();
     expect(&agent, WIRE_CHILD, "a");
@@ -334,6 +340,7 @@ static void unreadable_records_stop_the_keeper_and_nothing_else(void **state)
     pid_t pid = spawn_script("a", "exec sleep 1000");
     size_t size, cells;
 
+    spawn_script("b", "exec sleep 1000");
     kill_keeper();
     read_records();
     memcpy(whole, file, sizeof file);
@@ -354,6 +361,8 @@ static void unreadable_records_stop_the_keeper_and_nothing_else(void **state)
     memcpy(file, whole, sizeof file);
     file_size = size - 10;
     expect_refusal("the record at byte", pid);
+    file_size = RECORD_CHILDREN_AT + record_size(record_head_read(file + RECORD_CHILDREN_AT, size - RECORD_CHILDREN_AT));
+    expect_refusal("its records end at byte", pid);
     file_size = size;
     write_records();
     revive();

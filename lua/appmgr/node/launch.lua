@@ -22,16 +22,22 @@ local PRIVATE = {
 
 local MS <const> = 1000
 
+-- What an agent that is itself an application was given is not its applications'.
+local function is_inherited(name)
+  return not PRIVATE[name] and not name:find("^APPMGR_")
+end
+
 --- The variables of an environment block (as in /proc/self/environ) that applications may inherit.
 -- @tparam string block `K=V` separated by NUL
--- @treturn table name → value
+-- @treturn {table,...} each `name` and `entry` (`K=V`), by name, so that all get them in the same order
 function M.inherited(block)
-  local environment = {}
+  local list = {}
   for entry in block:gmatch("[^%z]+") do
-    local name, value = entry:match("^([^=]+)=(.*)$")
-    if name and not PRIVATE[name] then environment[name] = value end
+    local name = entry:match("^([^=]+)=")
+    if name and is_inherited(name) then list[#list + 1] = { name = name, entry = entry } end
   end
-  return environment
+  table.sort(list, function(a, b) return a.name < b.name end)
+  return list
 end
 
 --- The instance id the keeper knows an application by. It depends on nothing but what the
@@ -56,22 +62,31 @@ local function peers_text(task, peers)
   return table.concat(list, ",")
 end
 
-local function environment_list(inherited, app, identity, node)
-  local all = {}
-  for name, value in pairs(inherited) do all[name] = value end
-  for name, value in pairs(app.env) do all[name] = value end
-  all.APPMGR_NODE = node
+--- What an application has beside, or instead of, what it inherits.
+-- @treturn table name → value
+local function own_environment(app, identity, node)
+  local own = {}
+  for name, value in pairs(app.env) do own[name] = value end
+  own.APPMGR_NODE = node
   if identity.task then
-    all.APPMGR_TASK = identity.task
-    all.APPMGR_SLOT = tostring(identity.slot)
-    all.APPMGR_INSTANCE = ("%s.%d"):format(identity.task, identity.slot)
-    all.APPMGR_FENCE = identity.fence and tostring(identity.fence)
-    all.APPMGR_PEERS = identity.peers and peers_text(identity.task, identity.peers)
+    own.APPMGR_TASK = identity.task
+    own.APPMGR_SLOT = tostring(identity.slot)
+    own.APPMGR_INSTANCE = ("%s.%d"):format(identity.task, identity.slot)
+    own.APPMGR_FENCE = identity.fence and tostring(identity.fence)
+    own.APPMGR_PEERS = identity.peers and peers_text(identity.task, identity.peers)
   end
-  for name, number in pairs(identity.ports or {}) do all[port_name.variable(name)] = tostring(number) end
-  local list = {}
-  for name, value in pairs(all) do list[#list + 1] = name .. "=" .. value end
-  table.sort(list)
+  for name, number in pairs(identity.ports or {}) do own[port_name.variable(name)] = tostring(number) end
+  return own
+end
+
+local function environment_list(inherited, own)
+  local list, names = {}, {}
+  for _, variable in ipairs(inherited) do
+    if not own[variable.name] then list[#list + 1] = variable.entry end
+  end
+  for name in pairs(own) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do list[#list + 1] = name .. "=" .. own[name] end
   return list
 end
 
@@ -169,7 +184,7 @@ function Definition:spawn()
   local app, context, spawn = self.application, self.context, terms_of(self.application)
   spawn.id, spawn.tag, spawn.is_local = self.id, self.tag, self.kind == "local"
   spawn.argv = app.argv
-  spawn.env = environment_list(context.inherited, app, self, context.node)
+  spawn.env = environment_list(context.inherited, own_environment(app, self, context.node))
   spawn.working_dir = app.working_dir or "/"
   spawn.user = app.user
   spawn.nice = app.nice

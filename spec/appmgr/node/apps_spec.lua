@@ -53,7 +53,7 @@ describe("the applications of a node", function()
       }),
       turns = turns,
       json = core.json, codec = core.codec, log = log, problems = problems, clock = clock, node = "alpha",
-      inherited = { PATH = "/bin" }, log_dir = "/log", owner = "root",
+      inherited = { { name = "PATH", entry = "PATH=/bin" } }, log_dir = "/log", owner = "root",
       on_change = function() changes = changes + 1 end,
       on_failure = function(task) failures[#failures + 1] = task end,
     })

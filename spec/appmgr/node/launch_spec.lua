@@ -5,7 +5,7 @@ local launch = require("appmgr.node.launch")
 local row = require("appmgr.node.row")
 
 local context = {
-  json = core.json, codec = core.codec, node = "alpha", inherited = { PATH = "/bin", KEY = "agent" }, log_dir = "/log",
+  json = core.json, codec = core.codec, node = "alpha", inherited = launch.inherited("PATH=/bin\0KEY=agent"), log_dir = "/log",
 }
 
 local function read(document)
@@ -17,8 +17,11 @@ local REPLICA = { id = "i", kind = "replica", name = "web#2", task = "web", slot
 describe("what an application inherits", function()
   it("is the agent's environment without what is the agent's alone", function()
     local block = "PATH=/bin\0NOTIFY_SOCKET=/run/n\0CONSUL_HTTP_TOKEN=s3cr3t\0CONSUL_HTTP_ADDR=a:1\0CONSUL_HTTP_AUTH=u:p\0"
-      .. "EMPTY=\0LONG=a=b\nc\0"
-    assert.same({ PATH = "/bin", CONSUL_HTTP_ADDR = "a:1", EMPTY = "", LONG = "a=b\nc" }, launch.inherited(block))
+      .. "APPMGR_TASK=the agent's own\0EMPTY=\0LONG=a=b\nc\0"
+    assert.same({
+      { name = "CONSUL_HTTP_ADDR", entry = "CONSUL_HTTP_ADDR=a:1" }, { name = "EMPTY", entry = "EMPTY=" },
+      { name = "LONG", entry = "LONG=a=b\nc" }, { name = "PATH", entry = "PATH=/bin" },
+    }, launch.inherited(block))
   end)
 end)
 
@@ -31,7 +34,7 @@ describe("a definition", function()
     local spawn = definition:spawn()
     assert.same({ "sleep", "5" }, spawn.argv)
     assert.same({
-      "APPMGR_INSTANCE=web.1", "APPMGR_NODE=alpha", "APPMGR_SLOT=1", "APPMGR_TASK=web", "KEY=own", "PATH=/bin",
+      "PATH=/bin", "APPMGR_INSTANCE=web.1", "APPMGR_NODE=alpha", "APPMGR_SLOT=1", "APPMGR_TASK=web", "KEY=own",
     }, spawn.env)
     assert.equal("nobody", spawn.user)
     assert.equal("/", spawn.working_dir)

@@ -1,0 +1,45 @@
+#include "birth.h"
+#include "newborn.h"
+#include "proc.h"
+#include "record_cell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+
+/* Reads /proc/self/stat. */
+ON_FOREIGN_STACK static long look_at_self(struct proc_status *status)
+{
+    char text[PROC_STATUS_SIZE];
+    long got, fd = newborn_call(SYS_openat, proc_descriptor(), (long)"self/stat", O_RDONLY | O_CLOEXEC, 0, 0);
+
+    if (fd < 0)
+        return fd;
+    got = newborn_call(SYS_read, fd, (long)text, sizeof text - 1, 0, 0);
+    newborn_call(SYS_close, fd, 0, 0, 0, 0);
+    if (got < 0)
+        return got;
+    text[got] = '\0';
+    return proc_read_status(text, status) ? 0 : -EIO;
+}
+
+ON_FOREIGN_STACK long birth_note(void *data)
+{
+    struct birth *birth = data;
+    struct child image = *birth->child;
+    struct proc_status status = {0};
+    struct record_cell cell;
+    long error = look_at_self(&status), size, wrote;
+
+    birth->start_ticks = status.start_ticks;
+    if (error || birth->file_fd < 0)
+        return error;
+    image.pid = (pid_t)newborn_call(SYS_getpid, 0, 0, 0, 0, 0);
+    image.start_ticks = status.start_ticks;
+    image.born = true;
+    record_state_write(&image, true, &cell);
+    size = (long)record_cell_seal(&cell, birth->turn);
+    wrote = newborn_call(SYS_pwrite64, birth->file_fd, (long)&cell, size, (long)birth->at, 0);
+    birth->written = wrote == size ? 0 : wrote < 0 ? wrote : -ENOSPC;
+    return 0;
+}

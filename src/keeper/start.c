@@ -1,0 +1,243 @@
+#include "start.h"
+#include "birth.h"
+#include "containment.h"
+#include "lease.h"
+#include "output.h"
+#include "permit.h"
+#include "ready.h"
+#include "records.h"
+#include "spawn.h"
+#include "table.h"
+#include "watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Together they take a millisecond or two. */
+enum { STARTS_PER_TURN = 4 };
+
+/* A child on its way. */
+struct start {
+    struct child *child;
+    struct birth birth;
+    struct stream *stream;
+    struct spawn spawn;
+};
+
+static struct child *first, *last;
+static struct start starts[STARTS_PER_TURN];
+static struct rlimit files;
+static bool reset_oom;
+static int null_fd = -1;
+
+int start_open(struct rlimit their_files, bool oom_is_lowered)
+{
+    files = their_files;
+    reset_oom = oom_is_lowered;
+    null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    return null_fd < 0 ? -errno : 0;
+}
+
+/* --- the queue --- */
+
+void start_enqueue(struct child *child)
+{
+    child->next_to_start = NULL;
+    *(first ? &last->next_to_start : &first) = child;
+    last = child;
+}
+
+void start_unqueue(struct child *child)
+{
+    struct child *before = NULL, *at = first;
+
+    for (; at && at != child; at = at->next_to_start)
+        before = at;
+    if (!at)
+        return;
+    *(before ? &before->next_to_start : &first) = child->next_to_start;
+    if (last == child)
+        last = before;
+}
+
+bool start_is_due(void)
+{
+    return first != NULL;
+}
+
+/* --- what cannot be started --- */
+
+/* What a step was about, for people. */
+static const char *subject(const struct child *child, enum spawn_step step)
+{
+    const struct child_spec *spec = child->spec;
+    static char number[40];
+    const char *path = NULL;
+
+    switch (step) {
+    case SPAWN_FORK: case SPAWN_EXEC: path = spec->command[child->phase][0]; break;
+    case SPAWN_OUTPUT: path = spec->output_path; break;
+    case SPAWN_USER: path = spec->user; break;
+    case SPAWN_CHDIR: path = spec->working_dir; break;
+    case SPAWN_NICE: snprintf(number, sizeof number, "%d", spec->settings.nice); return number;
+    case SPAWN_CGROUP: return "cgroup.procs";
+    case SPAWN_CAPABILITIES: return "capabilities";
+    case SPAWN_LIMITS: snprintf(number, sizeof number, "open_files %ju", (uintmax_t)spec->settings.open_files); return number;
+    case SPAWN_READY: snprintf(number, sizeof number, "ready_fd %d", spec->ready_fd); return number;
+    }
+    return path ? path : "/dev/null";
+}
+
+static void fail(struct child *child, enum spawn_step step, int error)
+{
+    static const char *const commands[CHILD_PHASE_COUNT] = {"", "init_command: ", "fini_command: "};
+    const char *path = subject(child, step);
+    const char *hint = "", *reason = strerror(error);
+
+    if (step == SPAWN_USER && error == ENOENT)
+        reason = "no such user";
+    else if (step == SPAWN_EXEC && error == ENOENT && path[0] == '/' && access(path, F_OK) == 0)
+        hint = " (the file is there: the interpreter or loader it names is not)";
+    else if (step == SPAWN_EXEC && error == ENOENT && !strchr(path, '/'))
+        hint = " (not found in PATH)";
+    else if (step == SPAWN_LIMITS && error == EPERM)
+        hint = " (more than the keeper's own hard limit, or than fs.nr_open)";
+    else if (step == SPAWN_CAPABILITIES && error == EPERM)
+        hint = " (only a keeper that is root and has them itself can give them)";
+    snprintf(child->failure_step, sizeof child->failure_step, "%s", spawn_step_name(step));
+    snprintf(child->failure, sizeof child->failure, "%s%s: %s %.400s: %s%s", commands[child->phase],
+             strerrorname_np(error), child->failure_step, path, reason, hint);
+    child_handle(child, CHILD_START_FAILED);
+}
+
+/* What may not be started is a start that failed: it is tried again as any other, since rules change. */
+static void fail_forbidden(struct child *child, const char *why)
+{
+    snprintf(child->failure_step, sizeof child->failure_step, "permit");
+    snprintf(child->failure, sizeof child->failure, "EPERM: %.600s", why);
+    child_handle(child, CHILD_START_FAILED);
+}
+
+/* The user is looked up when the child first starts and not when it is restarted. */
+static int find_user(struct child *child, const struct spawn_user **user)
+{
+    int error;
+
+    *user = NULL;
+    if (!child->spec->user)
+        return 0;
+    error = child->user_known ? 0 : spawn_find_user(child->spec->user, &child->user);
+    child->user_known = error == 0;
+    /* Who is that user already needs no privilege to become it. */
+    if (geteuid() == 0 || child->user.uid != geteuid())
+        *user = &child->user;
+    return error;
+}
+
+/* --- one start --- */
+
+/* What the process gets from us beside its settings. Returns false with the step and its errno in the result. */
+static bool prepare(struct start *start)
+{
+    struct child *child = start->child;
+    const struct child_spec *spec = child->spec;
+    struct spawn_request *request = &start->spawn.request;
+    struct spawn_result *result = &start->spawn.result;
+
+    result->step = SPAWN_USER;
+    result->error = find_user(child, &request->user);
+    if (!result->error && spec->output_path) {
+        result->step = SPAWN_OUTPUT;
+        result->error = output_open(spec->output_path, &spec->output_terms, &start->stream, &child->pipe, &request->output_fd);
+    }
+    if (!result->error && child->phase == CHILD_MAIN && spec->ready_fd) {
+        int fd = ready_open(child);
+
+        result->step = SPAWN_READY;
+        result->error = fd < 0 ? -fd : 0;
+        request->ready_fd = fd < 0 ? 0 : fd;
+        request->ready_number = fd < 0 ? 0 : spec->ready_fd;
+    }
+    return !result->error;
+}
+
+/* It runs, or could not be started. */
+static void finish(struct start *start)
+{
+    struct child *child = start->child;
+    const struct spawn_request *request = &start->spawn.request;
+    const struct spawn_result *result = &start->spawn.result;
+
+    if (request->ready_number)
+        close(request->ready_fd);
+    if (start->stream) {
+        close(request->output_fd);
+        output_begin(start->stream, result->error == 0);
+    }
+    if (result->error) {
+        ready_close(child);
+        fail(child, result->step, result->error);
+        return;
+    }
+    table_set_pid(child, result->pid);
+    output_is_well(child);
+    child_handle(child, CHILD_STARTED);
+}
+
+/* Returns false when the child was not begun: what follows has been handled. */
+static bool begin(struct start *start, struct child *child)
+{
+    const char *forbidden;
+
+    start->child = child;
+    start->stream = NULL;
+    start->spawn.result = (struct spawn_result){0};
+    start->spawn.request = (struct spawn_request){
+        .argv = child->spec->command[child->phase], .environment = child->spec->environment,
+        .working_dir = child->spec->working_dir, .input_fd = null_fd, .output_fd = null_fd,
+        .before_exec = birth_note, .data = &start->birth, .before_exec_fd = records_descriptor(), .reset_oom = reset_oom,
+        .files = files, .settings = child->spec->settings,
+    };
+    if (child->phase != CHILD_FINI && lease_has_ended(child)) {
+        child_handle(child, CHILD_STOP);
+        return false;
+    }
+    forbidden = permit_check(child->spec, child->phase, &start->spawn.request.program);
+    if (forbidden) {
+        fail_forbidden(child, forbidden);
+        return false;
+    }
+    if (child->phase == CHILD_MAIN)
+        child->started_at_us = watch_wall_us();
+    if (!prepare(start)) {
+        finish(start);
+        return false;
+    }
+    containment_begin(child, &start->spawn.request);
+    records_expect(&start->birth, child);
+    spawn_begin(&start->spawn);
+    return true;
+}
+
+void start_run(void)
+{
+    unsigned count = 0;
+
+    for (unsigned left = STARTS_PER_TURN; first && left > 0; left--) {
+        struct child *child = first;
+
+        start_unqueue(child);
+        count += begin(&starts[count], child);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct start *start = &starts[i];
+
+        spawn_end(&start->spawn);
+        records_met(&start->birth, start->child);
+        containment_begun(start->child, &start->spawn.request, start->spawn.result.pid);
+        finish(start);
+    }
+}
