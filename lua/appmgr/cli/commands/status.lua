@@ -2,6 +2,7 @@
 
 local cluster_report = require("appmgr.cli.cluster_report")
 local grid = require("appmgr.cli.grid")
+local problem_list = require("appmgr.cli.problem_list")
 
 local TEXT = [[
 appmgr status
@@ -114,10 +115,12 @@ local function format(status)
   lines[#lines + 1] = { "applications", describe_applications(status.applications) }
   lines[#lines + 1] = { "containment", describe_containment(status.containment) }
   lines[#lines + 1] = { "loop", describe_loop(status.loop) }
-  lines[#lines + 1] = { "problems", #status.problems == 0 and "none" or grid.count(#status.problems, "problem") }
+  local problems = problem_list.grouped(status.problems)
+  lines[#lines + 1] = { "problems", #problems == 0 and "none" or grid.count(#problems, "problem") }
   local text = { grid.list(lines) }
-  for _, problem in ipairs(status.problems) do
+  for _, problem in ipairs(problems) do
     text[#text + 1] = ("  since %s  %s"):format(os.date("%Y-%m-%d %H:%M:%S", problem.since // 1), problem.text)
+    for _, effect in ipairs(problem.effects) do text[#text + 1] = "      " .. effect end
   end
   local failures = failure_lines(status.leading)
   table.move(failures, 1, #failures, #text + 1, text)
