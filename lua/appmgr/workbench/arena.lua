@@ -22,15 +22,15 @@ local DECISIONS_PER_MOVE <const> = 8
 -- @tparam Policy policy
 -- @tparam[opt] table limits see Engine.new
 -- @tparam[opt] table terms of moves for balance, see appmgr.rebalance_terms; nil: nothing is moved for that
--- @treturn Arena `seconds` (of processor time that deciding took), `decisions`, `held` (replicas by host), `started`,
---   `stopped` (replicas, since it was made)
+-- @treturn Arena `seconds` (of processor time that deciding took), `decisions`, `held` (replicas by host), `started`
+--   (replicas, since it was made)
 function Arena.new(deps, policy, limits, terms)
   local engine = Engine.new({ policy = policy, limits = limits })
   local forward = Forward.new(engine)
   return setmetatable({
     deps = deps, terms = terms and setmetatable({ digest = deps.codec.sha256 }, { __index = terms }), engine = engine,
     forward = forward, held = forward.held, documents = {}, intents = {}, now = 1000000, seconds = 0, decisions = 0, started = 0,
-    stopped = 0,
+    begun = {}, sent_away = {},
   }, Arena)
 end
 
@@ -108,18 +108,35 @@ local function key_of(replica)
   return replica.task .. "." .. replica.slot
 end
 
+local function add_one(counts, task)
+  counts[task] = (counts[task] or 0) + 1
+end
+
 local function count_changes(self, before, after)
   local known = {}
-  if not before or #before == 0 then
-    self.started = self.started + #after
-    return
-  end
-  for _, replica in ipairs(before) do known[key_of(replica)] = replica end
+  for _, replica in ipairs(before or {}) do known[key_of(replica)] = replica end
   for _, replica in ipairs(after) do
     local old = known[key_of(replica)]
-    if not old then self.started = self.started + 1 end
-    if old and replica.leaving and not old.leaving then self.stopped = self.stopped + 1 end
+    if not old then
+      self.started = self.started + 1
+      add_one(self.begun, replica.task)
+    elseif replica.leaving and not old.leaving then
+      add_one(self.sent_away, replica.task)
+    end
   end
+end
+
+--- Counts what became of the replicas that had to leave a node since this was asked last.
+-- @treturn integer how many moved: another of the task began somewhere
+-- @treturn integer how many were stopped: none took their place
+function Arena:take_leavers()
+  local moved, stopped = 0, 0
+  for task, count in pairs(self.sent_away) do
+    local replaced = math.min(count, self.begun[task] or 0)
+    moved, stopped = moved + replaced, stopped + count - replaced
+  end
+  self.begun, self.sent_away = {}, {}
+  return moved, stopped
 end
 
 --- Decides once, and lets the decision take effect.

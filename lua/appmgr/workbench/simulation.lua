@@ -41,13 +41,14 @@ end
 -- One step: decides until nothing changes, and measures that.
 local function measured(run, what, act)
   local arena = run.arena
-  local seconds, started, stopped = arena.seconds, arena.started, arena.stopped
+  local seconds, started = arena.seconds, arena.started
   local took, text = act(arena)
   if not took then return nil, ("%s: %s"):format(what, text) end
   local step = quality.of(arena)
   step.event, step.cpu_seconds = what, arena.seconds - seconds
   if act == balance then step.balance_seconds, step.balance = took, text end
-  step.started, step.moves, step.lost = arena.started - started, arena.stopped - stopped, run.lost - run.lost_before
+  step.started, step.lost = arena.started - started, run.lost - run.lost_before
+  step.moves, step.stopped = arena:take_leavers()
   run.lost_before = run.lost
   for _, failure in ipairs(arena:failed()) do
     if not run.failed[failure.task] then
@@ -84,7 +85,8 @@ end
 -- @tparam integer timeout_s how long the policy may take for one task
 -- @tparam[opt] table terms of moves for balance, see appmgr.rebalance_terms; nil: nothing is moved for that
 -- @treturn[1] {table,...} steps, the first for the cluster as it is: see quality.of, and `event`, `cpu_seconds` (that
---   deciding took), `started`, `moves` (replicas told to leave a node), `lost` (with their nodes); where there are terms each
+--   deciding took), `started`, `moves` (replicas that went to another node), `stopped` (that left for good), `lost` (with
+--   their nodes); where there are terms each
 --   is followed by one with what was moved for balance, `balance_seconds` (how long that would take), `balance` (a text)
 -- @treturn[1] Arena
 -- @treturn[1] {{task=,text=},...} failures: tasks that the policy failed for, each once, at any step

@@ -49,6 +49,29 @@ describe("the workbench", function()
     assert.equal(0, bench:handle({ type = "simulate", seed = 1, timeout_s = 10 }, "").elsewhere)
   end)
 
+  it("counts as moved only what went to another node", function()
+    load_score("return 1")
+    bench:handle({ type = "cluster", nodes = 6, tasks = 0, replicas = 1, seed = 1 }, "")
+    local events = json.encode({
+      { apply = { name = "web", replication = 4, content = { name = "web", command = "true" } } },
+      { drain = "n00001" }, { lose = "n00002" }, { scale = { name = "web", replication = 3 } }, { remove = "web" },
+    })
+    local seen = {}
+    bench:handle({ type = "events", file = "events.json" }, events)
+    for index, step in ipairs(bench:handle({ type = "simulate", seed = 1, timeout_s = 10 }, "").steps) do
+      seen[index] = ("%s: %d started, %d moved, %d stopped, %d lost"):format(step.event, step.started, step.moves, step.stopped,
+        step.lost)
+    end
+    assert.same({
+      "start: 0 started, 0 moved, 0 stopped, 0 lost",
+      "apply web: 4 started, 0 moved, 0 stopped, 0 lost",
+      "drain n00001: 1 started, 1 moved, 0 stopped, 0 lost",
+      "lose n00002: 1 started, 0 moved, 0 stopped, 1 lost",
+      "scale web to 3: 0 started, 0 moved, 1 stopped, 0 lost",
+      "remove web: 0 started, 0 moved, 3 stopped, 0 lost",
+    }, seen)
+  end)
+
   it("tells what it tries, and of a failing case each time that it is smaller", function()
     load_score("return task.priority > 0 and {} or 1")
     local answer, body = bench:handle({ type = "test", first = 1, clusters = 50 }, "")

@@ -101,14 +101,15 @@ local function print_run(context, summary)
   local rows = {}
   for position, step in ipairs(summary.steps) do
     rows[position] = {
-      event_of(step), step.placed, step.pending, step.started, step.moves, step.lost, ("%d of %d"):format(step.nodes_used, step.nodes),
-      ("%.3f"):format(step.imbalance), percent(step.utilisation.cpu), percent(step.utilisation.memory_mb),
+      event_of(step), step.placed, step.pending, step.started, step.moves, step.stopped, step.lost,
+      ("%d of %d"):format(step.nodes_used, step.nodes), ("%.3f"):format(step.imbalance),
+      percent(step.utilisation.cpu), percent(step.utilisation.memory_mb),
       ("%.3f s"):format(step.cpu_seconds),
     }
   end
   context:print(("policy %s"):format(summary.policy))
   context:print(grid.format({
-    "EVENT", ">PLACED", ">PENDING", ">STARTED", ">MOVED", ">LOST", ">NODES USED", ">IMBALANCE", ">CPU", ">MEMORY", ">TIME",
+    "EVENT", ">PLACED", ">PENDING", ">STARTED", ">MOVED", ">STOPPED", ">LOST", ">NODES USED", ">IMBALANCE", ">CPU", ">MEMORY", ">TIME",
   }, rows))
   context:print(("%.0f placements a second; at most %.0f MB of memory"):format(summary.placements_per_second,
     summary.peak_memory_mb or 0))
