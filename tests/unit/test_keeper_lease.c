@@ -40,6 +40,13 @@ static void is_in_state(const char *id, enum wire_state state)
     assert_int_equal(number(WIRE_TAG_STATE), state);
 }
 
+static bool listed_state_is(const char *id, enum wire_state state)
+{
+    say(&agent, WIRE_LIST, NULL);
+    expect(&agent, WIRE_CHILD, id);
+    return number(WIRE_TAG_STATE) == state;
+}
+
 static void a_child_is_stopped_when_its_lease_ends(void **state)
 {
     uint64_t renewed_ms;
@@ -72,7 +79,7 @@ static void no_agent_is_needed_for_it(void **state)
     close(agent.fd);
     WAIT_FOR(!is_alive(pid)); /* it ignores the stop signal, and is killed */
     rejoin();
-    is_in_state("a", WIRE_STATE_STOPPED);
+    WAIT_FOR(listed_state_is("a", WIRE_STATE_STOPPED)); /* a dead one is still to be reaped */
 }
 
 static void renewals_keep_it_running_and_only_the_newest_counts(void **state)
