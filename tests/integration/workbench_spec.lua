@@ -114,7 +114,7 @@ describe("trying a policy", function()
 
   it("leaves memory that the whole process may have to an option", function()
     -- Not under AddressSanitizer, beside which no limit on memory can be set.
-    if os.getenv("APPMGR_TEST_SLOWNESS") == "4" then return end
+    if Agent.is_sanitized() then return end
     local result = run("simulate", "--nodes", "2000", "--tasks", "2000", "--replicas", "10", "--memory", "40")
     assert.equal(1, result.code)
     has(result.stderr, 'policy "spread": no_memory: it needs more than 40 MB')
