@@ -59,11 +59,7 @@ describe("local applications", function()
   end
 
   local function reload()
-    local before = select(2, alpha:log():gsub("configuration read again", ""))
-    alpha.process:kill("sighup")
-    loop.wait_for("the configuration is read", 5000, function()
-      return select(2, alpha:log():gsub("configuration read again", "")) > before
-    end)
+    alpha:wait_for_more_log("configuration read again", function() alpha.process:kill("sighup") end)
   end
 
   local function history_files()

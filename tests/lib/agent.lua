@@ -113,6 +113,26 @@ function Agent:wait_for_log(text, deadline_ms)
   end)
 end
 
+--- How often its log says `text` literally.
+function Agent:count_in_log(text)
+  local count, at = 0, 1
+  local log = self:log()
+  while true do
+    local first, last = log:find(text, at, true)
+    if not first then return count end
+    count, at = count + 1, last + 1
+  end
+end
+
+--- Does something and waits until the log says `text` once more than before.
+function Agent:wait_for_more_log(text, action, deadline_ms)
+  local before = self:count_in_log(text)
+  action()
+  loop.wait_for(("the log of %s says %q once more"):format(self.node, text), deadline_ms or 15000, function()
+    return self:count_in_log(text) > before, "\n" .. self:log():sub(-2000)
+  end)
+end
+
 --- Waits until the agent stands under live/ in Consul.
 function Agent:wait_joined(deadline_ms)
   loop.wait_for(self.node .. " joins", deadline_ms or 15000, function()
