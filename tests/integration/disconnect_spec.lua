@@ -33,9 +33,7 @@ describe("a task that stops without Consul", function()
   end
 
   local function row(agent, task)
-    for _, app in ipairs(agent:json("app", "ls")) do
-      if app.name == (task or "single") then return app end
-    end
+    return (agent:app(task or "single"))
   end
 
   local function pid_on(agent, task)
@@ -138,7 +136,7 @@ describe("a task that stops without Consul", function()
     assert.is_true(loop.now_ms() - cut_ms < 2000 * SINGLE_S)
     local app = loop.wait_for("that is shown", 5000, function()
       local app = row(alpha)
-      return app.state == "blocked" and app
+      return app and app.state == "blocked" and app
     end)
     assert.truthy(app.error:find(("Consul could not be reached for %d s (on_disconnect)"):format(SINGLE_S), 1, true), app.error)
     alpha:wait_for_log("replicas with on_disconnect are stopped")
