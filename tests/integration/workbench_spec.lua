@@ -74,8 +74,8 @@ describe("trying a policy", function()
     end)
 
     it("by policy simulate ends for " .. bad.name, function()
-      -- Long where something else than the time is to end it.
-      local timeout_s = bad.word == "timeout" and "3" or "60"
+      -- Long where something else than the time is to end it: the limits on instructions and on time of the processor.
+      local timeout_s = bad.kills and "3" or "60"
       local result = run("simulate", "--policy", policy(bad.score), "--nodes", "20", "--tasks", "9", "--timeout", timeout_s, "--json")
       assert.equal(1, result.code)
       local answer = json.decode(result.stdout)
