@@ -138,6 +138,7 @@ static void missed_beats_are_skipped(void **state)
     timer_start(&beat, 10, 10, dawdle_once, &end);
     loop_run(); /* beats at 10 (until 60), at 70, and maybe at 80, not at 20 to 60 */
     timer_stop(&beat);
+    timer_stop(&end); /* a beat that was due with it has started it once more */
     assert_true(fired >= 2);
     assert_true((uint64_t)fired <= 1 + (timer_now_ms() - began_ms - 50) / 10);
 }
