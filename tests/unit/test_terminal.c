@@ -98,14 +98,14 @@ static bool hear_line(int from, char *said, size_t size)
     return false;
 }
 
-/* Between two lines the terminal is as it was before, and takes Ctrl-C and Ctrl-D itself. */
+/* Before the first line and between two the terminal takes Ctrl-C and Ctrl-D itself. */
 static void wait_until_raw(int terminal_fd)
 {
     struct termios mode;
     do {
         usleep(1000);
         assert_int_equal(tcgetattr(terminal_fd, &mode), 0);
-    } while (mode.c_lflag & ICANON);
+    } while (mode.c_lflag & (ICANON | ISIG));
 }
 
 /* Starts read_lines with stdin on a pseudo terminal, types the keys, and returns what it said. */
@@ -124,7 +124,8 @@ static const char *type(const char *keys)
     close(ends[1]);
     memset(said, 0, sizeof said);
     char screen[1024];
-    assert_true(read(terminal_fd, screen, sizeof screen) > 0); /* the prompt: it is ready */
+    assert_true(read(terminal_fd, screen, sizeof screen) > 0);
+    wait_until_raw(terminal_fd);
     for (; *keys; keys++) {
         assert_int_equal(write(terminal_fd, keys, 1), 1);
         if (*keys == '\r' || *keys == '\x03') {
