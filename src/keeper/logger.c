@@ -293,10 +293,10 @@ int logger_main(void)
 {
     sigset_t all;
 
-    prctl(PR_SET_NAME, "appmgr-logger", 0, 0, 0);
     /* It ends after the keeper and not by a signal to everyone. A file larger than allowed is an error to handle. */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
+    prctl(PR_SET_NAME, "appmgr-logger", 0, 0, 0); /* who finds it by its name finds it deaf */
     if (watch_open() != 0 || watch_add(&keeper, SOCKET, EPOLLIN) != 0)
         return 1;
     while (!is_over()) {

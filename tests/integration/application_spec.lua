@@ -24,10 +24,18 @@ local function refused(agent, text, ...)
   has(result.stderr, text)
 end
 
+--- What an application wrote is in its file a moment later.
+local function wait_for_logs(agent, name, expected)
+  loop.wait_for(name .. " has written it", 10000, function()
+    local text = app(agent, "logs", name)
+    return text == expected, text
+  end)
+end
+
 local function wait_for_state(agent, name, state)
   return loop.wait_for(name .. " is " .. state, 10000, function()
-    local row = agent:json("app", "show", name)
-    return row.state == state and row, json.encode(row)
+    local row, why = agent:app(name)
+    return row and row.state == state and row, why or json.encode(row)
   end)
 end
 
@@ -51,11 +59,7 @@ describe("local applications", function()
   end
 
   local function reload()
-    local before = select(2, alpha:log():gsub("configuration read again", ""))
-    alpha.process:kill("sighup")
-    loop.wait_for("the configuration is read", 5000, function()
-      return select(2, alpha:log():gsub("configuration read again", "")) > before
-    end)
+    alpha:wait_for_more_log("configuration read again", function() alpha.process:kill("sighup") end)
   end
 
   local function history_files()
@@ -149,12 +153,15 @@ describe("local applications", function()
   it("that gave up start again by hand", function()
     wait_for_state(alpha, "crash", "gave_up")
     local function starts() return select(2, app(alpha, "logs", "-n", "100", "crash"):gsub("up\n", "")) end
-    local before = starts()
+    local function expect_starts(count)
+      loop.wait_for(("it ran %d times"):format(count), 10000, function() return starts() == count, starts() end)
+    end
+    expect_starts(3)
     app(alpha, "restart", "crash")
     wait_for_state(alpha, "crash", "gave_up")
-    assert.equal(before + 3, starts())
+    expect_starts(6)
     assert.equal('application "crash" enabled\n', app(alpha, "enable", "crash"))
-    loop.wait_for("it runs three times more", 10000, function() return starts() == before + 6 end)
+    expect_starts(9)
   end)
 
   it("have a history that misses nothing while no agent runs", function()
@@ -191,6 +198,7 @@ describe("local applications", function()
   it("are removed for good", function()
     app(alpha, "rm", "worker", "extra")
     test:wait_for_sleepers("extra", 0)
+    test:wait_for_sleepers("worker", 0)
     refused(alpha, "there is no local application", "rm", "worker")
     alpha:stop("sigterm")
     alpha:start()
@@ -236,11 +244,11 @@ describe("what a process is given", function()
   teardown(function() test:close() end)
 
   it("is what its document asks for", function()
-    assert.equal("7\n0027\n321\nNoNewPrivs:\t1\n", app(alpha, "logs", "given"))
+    wait_for_logs(alpha, "given", "7\n0027\n321\nNoNewPrivs:\t1\n")
     local row = alpha:json("app", "show", "given")
     assert.same({7, "027", 321, true}, {row.nice, row.umask, row.limits.open_files, row.no_new_privs})
     test:wait_for_sleepers("plain", 1)
-    assert.equal("0022\nNoNewPrivs:\t0\n", app(alpha, "logs", "plain"))
+    wait_for_logs(alpha, "plain", "0022\nNoNewPrivs:\t0\n")
   end)
 
   it("is told when it cannot be had", function()
@@ -254,7 +262,10 @@ describe("what a process is given", function()
     alpha:configure()
     alpha.process:kill("sighup")
     loop.wait_for("a new process runs", 10000, function() return (test:sleepers("given")[1] or given) ~= given end)
-    has(app(alpha, "logs", "given"), "0077")
+    loop.wait_for("it has written its umask", 10000, function()
+      local text = app(alpha, "logs", "given")
+      return text:find("0077", 1, true), text
+    end)
     assert.equal(plain, test:sleepers("plain")[1])
   end)
 end)

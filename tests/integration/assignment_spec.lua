@@ -104,7 +104,7 @@ describe("an agent's assignment", function()
     consul:delete("meta")
     assign{replica("later", "soon")}
     expect_calm("no meta")
-    assert.is_true(#worker:json("status").problems > 0)
+    loop.wait_for("status tells a problem", 10000, function() return #worker:json("status").problems > 0 end)
     -- The assignment first: once meta is right, whatever stands there is followed.
     assign{replica("web", version), replica("later", "soon")}
     consul:put("meta", meta)

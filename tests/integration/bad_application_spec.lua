@@ -43,8 +43,8 @@ describe("an application that", function()
 
   local function wait_for(name, what, condition)
     return loop.wait_for(name .. " " .. what, 10000, function()
-      local row = alpha:json("app", "show", name)
-      return condition(row) and row, json.encode(row)
+      local row, why = alpha:app(name)
+      return row and condition(row) and row, why or json.encode(row)
     end)
   end
 

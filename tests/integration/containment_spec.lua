@@ -14,8 +14,8 @@ describe("what an application starts", function()
 
   local function wait_for_app(name, what, condition, deadline_ms)
     return loop.wait_for(name .. " " .. what, deadline_ms or 15000, function()
-      local seen = app(name)
-      return condition(seen) and seen, json.encode(seen)
+      local seen, why = alpha:app(name)
+      return seen and condition(seen) and seen, why or json.encode(seen)
     end)
   end
 

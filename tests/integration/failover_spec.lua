@@ -41,12 +41,10 @@ describe("a leader that is killed with its machine", function()
     test:wait_for_sleepers("web", 2, 15000)
     test:wait_for_sleepers("each", 2, 15000)
     for node in pairs(agents) do
-      local names = table.concat(consul:document("topology/" .. node) or {}, " ")
-      if node == old.node then
-        assert.equal("", names)
-      else
-        assert.equal("each web", names)
-      end
+      loop.wait_for("the topology of " .. node .. " says so", 15000, function()
+        local names = table.concat(consul:document("topology/" .. node) or {}, " ")
+        return names == (node == old.node and "" or "each web"), names
+      end)
     end
   end)
 

@@ -19,7 +19,7 @@ describe("the harness", function()
   teardown(function() test:close() end)
 
   local function get(path, timeout_ms)
-    return http.request{port = proxy.http_port, path = path, timeout_ms = timeout_ms or 2000}
+    return http.request{port = proxy.http_port, path = path, timeout_ms = timeout_ms or 15000}
   end
 
   it("waits for what comes, and tells what did not", function()

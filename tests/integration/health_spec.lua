@@ -11,8 +11,8 @@ end
 
 local function wait_for_row(agent, name, what, condition)
   return loop.wait_for(name .. " " .. what, 10000, function()
-    local row = agent:json("app", "show", name)
-    return condition(row) and row, json.encode(row)
+    local row, why = agent:app(name)
+    return row and condition(row) and row, why or json.encode(row)
   end)
 end
 

@@ -141,11 +141,12 @@ describe("a Consul that answers", function()
     polls.drop()
     -- Twelve tries, one second apart at the most, take 10 s; with waits that double up to 15 s they
     -- would take a minute.
-    local reads = third:lie("^GET /v1/kv/appmgr/assignment/gamma", "error500")
+    local reads, since_ms = third:lie("^GET /v1/kv/appmgr/assignment/gamma", "error500"), loop.now_ms()
     third:cut_all()
     loop.wait_for("topology_interval is the longest wait between two tries", 25000, function()
       return reads.told >= 12, reads.told
     end)
+    assert.is_true(loop.now_ms() - since_ms < 45000)
   end)
 
   it("nothing to a node that leaves: it goes all the same, and says what stays behind", function()

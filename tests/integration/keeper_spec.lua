@@ -20,8 +20,8 @@ describe("a keeper", function()
 
   local function wait_for_app(name, what, condition, deadline_ms)
     return loop.wait_for(name .. " " .. what, deadline_ms or 10000, function()
-      local seen = app(name)
-      return condition(seen) and seen, json.encode(seen)
+      local seen, why = alpha:app(name)
+      return seen and condition(seen) and seen, why or json.encode(seen)
     end)
   end
 
@@ -82,8 +82,8 @@ describe("a keeper", function()
       {name = "ender", command = ("sh -c 'test -e %s/ended && exec %s; while ! test -e %s/ended; do sleep 0.02; done; exit 7'")
         :format(flags, test:sleeper("ender"), flags)},
       {name = "failing", command = "sh -c 'exit 3'", restart = {delay_seconds = 3600, max_delay_seconds = 3600}},
-      {name = "stubborn", command = stubborn, stop_timeout = 3},
-      {name = "counter", command = counter("first")},
+      {name = "stubborn", command = stubborn, stop_timeout = 10},
+      {name = "counter", command = counter("first"), output = {max_mb = 1000}},
       {name = "code", command = ("sh -c 'while ! test -e %s/code; do sleep 0.02; done; exit 42'"):format(flags),
         restart = {delay_seconds = 3600, max_delay_seconds = 3600}},
     }
@@ -120,7 +120,7 @@ describe("a keeper", function()
   end)
 
   it("is followed by one that goes on with what was under way", function()
-    test:wait_for_sleepers("stubborn", 0, 10000)
+    test:wait_for_sleepers("stubborn", 0, 30000)
     test:wait_for_sleepers("ender", 1)
     local ender = wait_for_app("ender", "was started again", function(seen) return seen.state == "running" end)
     assert.equal(1, ender.restarts)

@@ -157,6 +157,9 @@ describe("the leadership", function()
       end
       return true
     end)
+    loop.wait_for("delta's own part is given up", 30000, function()
+      return not consul:entry("assignment/delta") and not consul:entry("topology/delta")
+    end)
     local before = assignments()
     assert.same({409}, deliver(held))
     assert.same(before, assignments())

@@ -21,8 +21,7 @@ describe("a node that limits tasks", function()
   local function configure(tasks)
     alpha.config.Tasks = tasks
     alpha:configure()
-    alpha.process:kill("sighup")
-    alpha:wait_for_log("configuration read again")
+    alpha:wait_for_more_log("configuration read again", function() alpha.process:kill("sighup") end)
   end
 
   setup(function()

@@ -138,8 +138,8 @@ describe("the placement policy", function()
   it("has held no agent's loop, whatever it did", function()
     for _, agent in ipairs{alpha, beta} do
       local held = agent:json("status").loop
-      -- One that hangs is given 5 s before it is ended; nothing else in an agent takes long.
-      assert.is_true(held.longest_ms < 2000, json.encode(held))
+      -- One that hangs is given 5 s before it is ended; nothing else in an agent takes long, but the machine may be busy.
+      assert.is_true(held.longest_ms < 4500, json.encode(held))
     end
   end)
 
@@ -190,8 +190,10 @@ describe("the placement policy", function()
       return found
     end
     local leader = consul:leader() == "alpha" and alpha or beta
-    local found = planners()
-    assert.equal(1, #found)
+    local found = loop.wait_for("one planner runs", 20000, function() -- and none that tries another policy
+      local list = planners()
+      return #list == 1 and list, #list
+    end)
     assert.equal(leader.process.pid, found[1].parent)
     require("luv").kill(found[1].pid, "sigkill")
     consul:put("task/three", {content = {command = test:sleeper("three")}, replication = 2})

@@ -21,8 +21,8 @@ describe("an agent without Consul", function()
 
   local function wait_for_app(name, what, condition, deadline_ms)
     return loop.wait_for(name .. " " .. what, deadline_ms or 10000, function()
-      local seen = app(name)
-      return condition(seen) and seen, json.encode(seen)
+      local seen, why = alpha:app(name)
+      return seen and condition(seen) and seen, why or json.encode(seen)
     end)
   end
 
@@ -48,7 +48,8 @@ describe("an agent without Consul", function()
     local report = script("report", REPORT)
     local stubborn = script("stubborn", "#!/bin/sh\ntrap '' TERM\n" .. test:sleeper("stubborn") .. " &\nwhile :; do sleep 1; done\n")
     alpha = test:agent("alpha", {env = {NOTIFY_SOCKET = "/nonexistent/notify"}, config = {Applications = {
-      {name = "plain", command = test:sleeper("plain")},
+      -- Its second delay is long enough to be seen.
+      {name = "plain", command = test:sleeper("plain"), restart = {delay_seconds = 5, max_delay_seconds = 5}},
       {name = "report", command = report .. " " .. out .. "/report", user = "nobody", working_dir = "/usr",
         env = {SECRET = "hunter2-secret"}},
       {name = "shell", command = test:sleeper("shell") .. " & " .. test:sleeper("shell") .. " & wait"},

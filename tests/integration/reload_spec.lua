@@ -70,8 +70,7 @@ describe("a policy", function()
 
   it("of the configuration is watched: a changed file takes over, and nothing moves", function()
     assert.equal("beta", place())
-    process.spit(path, ONLY:format("alpha"))
-    leader():wait_for_log('policy "mine" takes over')
+    leader():wait_for_more_log('policy "mine" takes over', function() process.spit(path, ONLY:format("alpha")) end)
     assert.equal("alpha", place())
   end)
 

@@ -38,9 +38,23 @@ describe("applications that run at times", function()
 
   local function wait_for_app(name, what, condition, deadline_ms)
     return loop.wait_for(name .. " " .. what, deadline_ms or 10000, function()
-      local seen = alpha:json("app", "show", name)
-      return condition(seen) and seen, json.encode(seen)
+      local seen, why = alpha:app(name)
+      return seen and condition(seen) and seen, why or json.encode(seen)
     end)
+  end
+
+  --- The last of the times every so many seconds from 2020-01-14 21:38:50 UTC. A busy machine is late, and never early.
+  local function due_before(moment, interval_s)
+    local second = math.floor(moment)
+    return second - (second - 1579037930) % interval_s
+  end
+
+  --- Whether a text says one of those times, of these days.
+  local function is_due(text, interval_s)
+    for number = -10, 10 do
+      if text == utc(due_before(os.time(), interval_s) + number * interval_s) then return true end
+    end
+    return false
   end
 
   --- Applications of the one agent: each test adds its own and sends SIGHUP.
@@ -62,11 +76,8 @@ describe("applications that run at times", function()
       start_interval_seconds = 3})
     local list = wait_for_runs("job", 3)
     for index = 2, #list do
-      local apart = list[index] - list[index - 1]
-      assert.is_true(apart > 1.5 and apart < 4.5, ("runs are %.2f s apart"):format(apart))
+      assert.is_true(due_before(list[index], 3) > due_before(list[index - 1], 3), "two runs at one time")
     end
-    -- 2020-01-14 21:38:50 UTC and every three seconds from it.
-    assert.is_true((list[3] - 1579037930) % 3 < 1.5, ("ran at %.2f"):format(list[3]))
     local seen = wait_for_app("job", "waits, with its exit code", function(row)
       return row.state == "waiting" and row["return"] == 3
     end)
@@ -74,13 +85,14 @@ describe("applications that run at times", function()
     assert.equal(1, seen.health)
     assert.equal(3, seen.start_interval_seconds)
     assert.is_true(seen.next_start_time > seen.last_start_time)
+    assert.is_true(is_due(seen.next_start_time, 3), seen.next_start_time)
     assert.matches("job .* waiting .*ended with 3, next start 20", alpha:cli("app", "ls").stdout)
     assert.matches("1 waiting", alpha:cli("status").stdout)
   end)
 
   it("make room for the next run when their grace is over", function()
     configure({name = "long", command = noting("long", "exec " .. test:sleeper("long")), start_interval_seconds = 3,
-      start_interval_timeout = 1, stop_timeout = 1})
+      start_interval_timeout = 3, stop_timeout = 1})
     local first = test:wait_for_sleepers("long", 1)[1]
     local second
     loop.wait_for("another run", 15000, function()
@@ -90,7 +102,8 @@ describe("applications that run at times", function()
       return second
     end)
     local list = runs_of("long")
-    assert.is_true(list[2] - list[1] > 3.5, ("the first had %.2f s"):format(list[2] - list[1]))
+    -- Six, less what a busy machine was late with the first; without a grace it would be three.
+    assert.is_true(list[2] - list[1] > 4, ("the first had %.2f s"):format(list[2] - list[1]))
   end)
 
   it("that are kept running are restarted when they end, and renewed at their times", function()
@@ -110,40 +123,42 @@ describe("applications that run at times", function()
   end)
 
   it("run within their hours only", function()
-    local opens = os.time() + 4
+    local opens = os.time() + 8
     configure({name = "hours", command = test:sleeper("hours"), posix_timezone = "UTC0",
-      daily_limitation = {daily_start = utc_time(opens), daily_end = utc_time(opens + 4)}})
-    local seen = wait_for_app("hours", "waits", function(row) return row.state == "waiting" end, 3000)
+      daily_limitation = {daily_start = utc_time(opens), daily_end = utc_time(opens + 8)}})
+    local seen = wait_for_app("hours", "waits", function(row) return row.state == "waiting" end)
     assert.equal(utc(opens), seen.next_start_time)
-    test:wait_for_sleepers("hours", 1)
+    test:wait_for_sleepers("hours", 1, 15000)
     assert.is_true(now() >= opens)
-    test:wait_for_sleepers("hours", 0)
-    assert.is_true(now() >= opens + 4)
+    test:wait_for_sleepers("hours", 0, 15000)
+    assert.is_true(now() >= opens + 8)
     seen = wait_for_app("hours", "waits again", function(row) return row.state == "waiting" end)
     assert.equal(utc(opens + 86400), seen.next_start_time)
   end)
 
   it("are neither repeated nor lost by a restart of the agent", function()
-    configure({name = "away", command = noting("away", "sleep 1; exit 7"), start_interval_seconds = 6})
+    configure({name = "away", command = noting("away", "sleep 1; exit 7"), start_time = "2020-01-14 21:38:50",
+      start_interval_seconds = 10})
     wait_for_runs("away", 1)
     alpha:stop("sigkill")
     alpha:start()
     local seen = wait_for_app("away", "waits, with its exit code", function(row)
       return row.state == "waiting" and row["return"] == 7
     end)
-    assert.equal(1, #runs_of("away"))
-    assert.is_truthy(seen.next_start_time)
-    wait_for_runs("away", 2)
+    assert.is_true(is_due(seen.next_start_time, 10), seen.next_start_time)
+    local list = wait_for_runs("away", 2)
+    assert.is_true(due_before(list[2], 10) > due_before(list[1], 10), "one run was repeated")
     alpha:stop("sigkill")
-    loop.pass(8000)
+    loop.pass(12000)
     assert.equal(2, #runs_of("away"), "without an agent nothing begins")
     alpha:start()
-    local back = uv.gettimeofday()
-    local list = wait_for_runs("away", 3, 5000)
-    assert.is_true(list[3] - back < 2, "what fell due meanwhile runs at once")
+    local back = now()
+    list = wait_for_runs("away", 3)
+    assert.is_true(due_before(list[3], 10) == due_before(back, 10), "what fell due meanwhile runs at once")
+    seen = wait_for_app("away", "waits", function(row) return row.state == "waiting" end)
+    assert.is_true(is_due(seen.next_start_time, 10), seen.next_start_time)
     list = wait_for_runs("away", 4)
-    local grid = (list[4] - list[1]) % 6
-    assert.is_true(grid < 1.5 or grid > 5, ("the fourth run is %.2f s off"):format(grid))
+    assert.is_true(due_before(list[4], 10) > due_before(list[3], 10))
   end)
 
   it("follow a cron expression", function()
@@ -152,7 +167,7 @@ describe("applications that run at times", function()
     local seen = wait_for_app("cron", "waits", function(row) return row.next_start_time end)
     assert.is_true(seen.next_start_time == utc(minute) or seen.next_start_time == utc(minute + 60))
     local list = wait_for_runs("cron", 1, 70000)
-    assert.is_true(list[1] % 60 < 2, ("ran at second %.2f"):format(list[1] % 60))
+    assert.is_true(list[1] % 60 < 20, ("ran at second %.2f"):format(list[1] % 60))
     loop.hold("it runs once", 1500, function() return #runs_of("cron") == 1 end)
   end)
 

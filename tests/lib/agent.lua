@@ -20,6 +20,11 @@ function M.binary()
   return M.build_dir .. "/appmgr"
 end
 
+--- Whether the program under test was built with AddressSanitizer.
+function M.is_sanitized()
+  return process.slurp(M.binary()):find("__asan_init", 1, true) ~= nil
+end
+
 -- The quickest rhythm that Consul allows, so that expiry costs 20 s and not 60.
 local function consul_block(self)
   local block = {url = self.consul.url, session_TTL = 10, report_interval = 2, topology_interval = 2, token = self.consul.token}
@@ -53,7 +58,7 @@ end
 local function answers(self)
   local pipe, connected = uv.new_pipe(), nil
   pipe:connect(self.socket, function(err) connected = not err end)
-  loop.wait_for("the socket is tried", 2000, function() return connected ~= nil end)
+  loop.wait_for("the socket is tried", 15000, function() return connected ~= nil end)
   pipe:close()
   return connected
 end
@@ -108,6 +113,26 @@ function Agent:wait_for_log(text, deadline_ms)
   end)
 end
 
+--- How often its log says `text` literally.
+function Agent:count_in_log(text)
+  local count, at = 0, 1
+  local log = self:log()
+  while true do
+    local first, last = log:find(text, at, true)
+    if not first then return count end
+    count, at = count + 1, last + 1
+  end
+end
+
+--- Does something and waits until the log says `text` once more than before.
+function Agent:wait_for_more_log(text, action, deadline_ms)
+  local before = self:count_in_log(text)
+  action()
+  loop.wait_for(("the log of %s says %q once more"):format(self.node, text), deadline_ms or 15000, function()
+    return self:count_in_log(text) > before, "\n" .. self:log():sub(-2000)
+  end)
+end
+
 --- Waits until the agent stands under live/ in Consul.
 function Agent:wait_joined(deadline_ms)
   loop.wait_for(self.node .. " joins", deadline_ms or 15000, function()
@@ -136,6 +161,15 @@ function Agent:json(...)
   local result = self:cli(table.unpack(argv))
   assert(result.code == 0, "appmgr " .. table.concat(argv, " ") .. ": " .. result.stderr)
   -- One value: a second one would be taken for options by whoever encodes it again.
+  return (assert(json.decode(result.stdout), result.stdout))
+end
+
+--- What the agent tells of one application; nil, and why, while it knows none of that name.
+function Agent:app(name)
+  local result = self:cli("app", "show", name, "--json")
+  if result.code ~= 0 then
+    return nil, result.stderr
+  end
   return (assert(json.decode(result.stdout), result.stdout))
 end
 
@@ -168,7 +202,7 @@ function Agent:destroy()
   end
   -- The keeper first, which would start anew what it sees end.
   local ours = mark_of(self)
-  loop.wait_for("all of " .. self.node .. " is gone", 5000, function()
+  loop.wait_for("all of " .. self.node .. " is gone", 15000, function()
     local found = process.find(self.state_dir)
     if ours then
       table.move(process.find_environment(ours), 1, 1000, #found + 1, found)

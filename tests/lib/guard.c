@@ -5,7 +5,7 @@
  *
  * It is the subreaper of all that the command starts: a daemon that detached
  * itself becomes its child, so what is left behind is known by id and by nobody's name.
- * What is left 2 s after the command ended is told, killed, and fails the run.
+ * What is left 6 s after the command ended (a keeper that nobody ends lingers for 10) is told, killed, and fails the run.
  * It never looks at processes that are not its descendants.
  */
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define GRACE_S 2
+#define GRACE_S 6
 #define MAX_CHILDREN 4096
 
 static double now_s(void)

@@ -6,7 +6,7 @@ local loop = require("tests.lib.loop")
 
 local M = {}
 
-local DEFAULT_TIMEOUT_MS = 15000
+local DEFAULT_TIMEOUT_MS = 60000
 
 -- Reads one chunked body from `text` at `at`; nil while it is not all there.
 local function read_chunks(text, at)

@@ -5,7 +5,7 @@ local uv = require("luv")
 
 local M = {}
 
--- Sanitizer builds run several times slower; the deadlines grow with them.
+-- How many times slower than a quiet machine this one may be; the deadlines grow with it.
 local SLOWNESS = tonumber(os.getenv("APPMGR_TEST_SLOWNESS") or "1")
 local FIRST_LOOK_MS, LONGEST_LOOK_MS = 5, 50
 
@@ -56,7 +56,7 @@ end
 
 --- Runs the loop until `condition` holds, and returns what it returned.
 -- @tparam string what told in the error when it never holds
--- @tparam number deadline_ms before the slowness of sanitizers is counted in
+-- @tparam number deadline_ms before the slowness of the machine is counted in
 -- @tparam function condition returns a truthy value, or false and what it saw instead
 function M.wait_for(what, deadline_ms, condition)
   deadline_ms = deadline_ms * SLOWNESS

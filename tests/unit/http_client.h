@@ -42,8 +42,8 @@ static inline struct http_options default_options(void)
 {
     return (struct http_options){
         .method = "GET",
-        .timeout_ms = 5000,
-        .connect_timeout_ms = 2000,
+        .timeout_ms = 60000,
+        .connect_timeout_ms = 60000,
         .verify = true,
         .max_body_bytes = 1 << 20,
     };
@@ -51,7 +51,7 @@ static inline struct http_options default_options(void)
 
 static inline void wait_for(const struct outcome *outcome)
 {
-    uint64_t end = timer_now_ms() + 10000;
+    uint64_t end = timer_now_ms() + 90000;
 
     while (outcome->calls == 0 && timer_now_ms() < end)
         loop_step(50);

@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 60000 };
 
 #define KEEPER TEST_BUILD_DIR "/appmgr-keeper"
 #define UNUSED __attribute__((unused))

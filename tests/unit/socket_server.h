@@ -108,19 +108,30 @@ static inline void *server_run(void *data)
     return NULL;
 }
 
-/* A listening socket on a free loopback port. */
-static inline int server_listen(int *port)
+/* A socket on a free loopback port that does not listen: nobody is there, and nobody else comes as long as it is open. */
+static inline int server_reserve(int *port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (bind(fd, (struct sockaddr *)&address, size) != 0 || listen(fd, 16) != 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
+    if (bind(fd, (struct sockaddr *)&address, size) != 0 || getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
         perror("test server");
         abort();
     }
     *port = ntohs(address.sin_port);
+    return fd;
+}
+
+/* A listening socket on a free loopback port, with room for all that connect at once. */
+static inline int server_listen(int *port)
+{
+    int fd = server_reserve(port);
+
+    if (listen(fd, 128) != 0) {
+        perror("test server");
+        abort();
+    }
     return fd;
 }
 

@@ -124,7 +124,7 @@ static pid_t leader;
 
 static bool wait_until(bool (*holds)(const char *id), const char *id)
 {
-    for (int i = 0; i < 10000; i++) {
+    for (int i = 0; i < 60000; i++) {
         if (holds(id))
             return true;
         usleep(1000);
@@ -300,6 +300,7 @@ static void test_what_a_dead_keeper_left_is_tidied(void **state)
     need_hierarchy();
     stale = start_in("stale/one", "exec sleep 1000");
     live = start_in("live/one", "exec sleep 1000");
+    assert_true(wait_until(has_one, "stale/one"));
     assert_true(wait_until(has_one, "live/one"));
     cgroup_close(); /* the keeper is gone, another one comes */
     assert_int_equal(cgroup_open(name), 0);

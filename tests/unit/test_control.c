@@ -108,10 +108,12 @@ static int tear_down(void **state)
     return result;
 }
 
-/* Turns the loop until *counter reaches the number, for 3 s at most. */
+enum { PATIENCE_MS = 60000 };
+
+/* Turns the loop until *counter reaches the number. */
 static void wait_for(struct fixture *fixture, const unsigned *counter, unsigned number)
 {
-    for (int i = 0; i < 3000 && *counter < number; i++) {
+    for (int i = 0; i < PATIENCE_MS && *counter < number; i++) {
         uv_run(&fixture->loop, UV_RUN_NOWAIT);
         if (*counter < number)
             usleep(1000);
@@ -173,7 +175,7 @@ static void a_line_is_answered(void **state)
     struct control_client *client = connect_to(fixture);
     assert_int_equal(control_client_send(client, "hello", 5), 0);
     wait_for(fixture, &fixture->lines, 1);
-    assert_int_equal(control_client_receive(client, 1000, &line, &length), CONTROL_LINE);
+    assert_int_equal(control_client_receive(client, PATIENCE_MS, &line, &length), CONTROL_LINE);
     assert_int_equal(length, 5);
     assert_memory_equal(line, "hello", 5);
     assert_int_equal(control_conn_peer(fixture->conn).pid, getpid());
@@ -375,9 +377,9 @@ static void the_client_takes_large_lines(void **state)
     if (child == 0) {
         struct control_client *client = connect_to(fixture);
         bool fine = control_client_send(client, "big", 3) == 0 &&
-                    control_client_receive(client, 5000, &line, &length) == CONTROL_LINE &&
+                    control_client_receive(client, PATIENCE_MS, &line, &length) == CONTROL_LINE &&
                     length == sizeof big_answer && line[length - 1] == 'z' &&
-                    control_client_receive(client, 5000, &line, &length) == CONTROL_CLOSED;
+                    control_client_receive(client, PATIENCE_MS, &line, &length) == CONTROL_CLOSED;
         control_client_close(client);
         _exit(fine ? 0 : 1);
     }
@@ -510,7 +512,7 @@ static void somebody_else_is_refused(void **state)
         if (setuid(65534) != 0)
             _exit(2);
         struct control_client *client = control_client_connect(fixture->path, fixture->error, sizeof fixture->error);
-        _exit(client && control_client_receive(client, 3000, &line, &length) == CONTROL_CLOSED ? 0 : 1);
+        _exit(client && control_client_receive(client, PATIENCE_MS, &line, &length) == CONTROL_CLOSED ? 0 : 1);
     }
     wait_for(fixture, &fixture->refused, 65534);
     int status;

@@ -130,10 +130,10 @@ static void a_connection_closed_while_idle_is_no_failure(void **state)
 static void nobody_there_is_told_the_same_way_each_time(void **state)
 {
     char expected[100];
-    int port;
-
-    close(server_listen(&port));
+    int port, reserved = server_reserve(&port);
     struct outcome outcome = ask(default_options(), port);
+
+    close(reserved);
     snprintf(expected, sizeof expected, "GET http://127.0.0.1:%d/path: cannot connect: Connection refused", port);
     assert_failed(outcome, HTTP_CONNECT);
     assert_string_equal(outcome.message, expected);
@@ -165,13 +165,16 @@ static void a_connection_alone_asks_nothing(void **state)
         assert_failed(outcome, HTTP_OK);
         assert_int_equal(outcome.status, 0);
     }
-    close(server_listen(&server.port));
+    int reserved = server_reserve(&server.port);
     assert_failed(ask(options, server.port), HTTP_CONNECT);
+    close(reserved);
 }
 
 static void an_unknown_host_is_not_resolved(void **state)
 {
-    struct outcome outcome = ask_url(default_options(), "http://nowhere.invalid/");
+    /* A label longer than names have: known to be nobody's without asking a server that may be away. */
+    struct outcome outcome =
+        ask_url(default_options(), "http://nowhere-nowhere-nowhere-nowhere-nowhere-nowhere-nowhere-nowhere-1.invalid/");
 
     assert_failed(outcome, HTTP_RESOLVE);
 }
@@ -186,7 +189,7 @@ static void silence_ends_with_a_timeout(void **state)
     uint64_t begun = timer_now_ms();
     struct outcome outcome = ask_once(options, &server, &reply);
     assert_failed(outcome, HTTP_TIMEOUT);
-    assert_in_range(timer_now_ms() - begun, 75, 2000);
+    assert_true(timer_now_ms() - begun >= 75);
     assert_non_null(strstr(outcome.message, "no complete answer within 80 ms"));
 }
 
@@ -324,14 +327,17 @@ static void one_callback_may_cancel_another_request(void **state)
     options.url = held_url;
     pair.other = http_start(&options, cancel_other, &pair);
     loop_step(10);
-    close(server_listen(&port));
+    int reserved = server_reserve(&port);
     char refused_url[64];
     snprintf(refused_url, sizeof refused_url, "http://127.0.0.1:%d/", port);
     options.url = refused_url;
     assert_non_null(http_start(&options, cancel_other, &pair));
+    for (uint64_t until_ms = timer_now_ms() + 60000; pair.told == 0 && timer_now_ms() < until_ms;)
+        loop_step(50);
     for (int i = 0; i < 20; i++)
         loop_step(5);
     assert_int_equal(pair.told, 1);
+    close(reserved);
     server_stop(&server);
 }
 

@@ -10,37 +10,29 @@ static const char *error_text(void)
 
 /* --- starting --- */
 
-static bool is_asleep(pid_t pid)
+/* What it was started with stays; what shell and loader open for themselves goes again. */
+static bool has_standard_descriptors_only(pid_t pid)
 {
-    char path[64], text[64] = "";
-    FILE *file;
+    char path[64];
+    int fds = 0;
 
-    snprintf(path, sizeof path, "/proc/%d/wchan", (int)pid);
-    file = fopen(path, "r");
-    if (file && !fgets(text, sizeof text, file))
-        text[0] = '\0';
-    if (file)
-        fclose(file);
-    return strstr(text, "nanosleep") != NULL;
+    for (int fd = 0; fd < 256; fd++) {
+        snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
+        if (access(path, F_OK) == 0 && fds++ != fd)
+            return false;
+    }
+    return fds == 3;
 }
 
 static void a_child_starts_clean(void **state)
 {
     pid_t pid = spawn_script("a", "cat /proc/$$/oom_score_adj > oom; env > env;"
                                   "readlink /proc/$$/fd/0 > stdin; pwd > pwd; umask > umask; echo > done; exec sleep 100");
-    char path[64];
-    unsigned fds = 0;
 
     assert_int_equal(getsid(pid), pid);
     assert_int_equal(getpgid(pid), pid);
     WAIT_FOR(*contents("done"));
-    WAIT_FOR(is_asleep(pid)); /* shell and loader have had descriptors of their own */
-    for (int fd = 0; fd < 256; fd++) { /* the shell that wrote "done" had none but these either */
-        snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
-        fds += access(path, F_OK) == 0;
-        assert_true(fd > 2 || fds == (unsigned)fd + 1);
-    }
-    assert_int_equal(fds, 3);
+    WAIT_FOR(has_standard_descriptors_only(pid));
     assert_string_equal(contents("stdin"), "/dev/null\n");
     assert_string_equal(contents("oom"), "0\n");
     assert_string_equal(contents("umask"), "0022\n");
@@ -275,31 +267,46 @@ static void a_crash_is_followed_by_a_restart_then_by_back_off(void **state)
     put_restart(20, 80);
     end(&agent);
     for (int i = 0; i < 5; i++) {
-        uint64_t began_ms;
+        uint64_t exited_at_us;
 
         expect(&agent, WIRE_EXITED, "a");
-        began_ms = now_ms();
+        exited_at_us = number(WIRE_TAG_EXIT_AT_US);
         assert_int_equal(number(WIRE_TAG_DELAY_MS), delays[i]);
         assert_int_equal(number(WIRE_TAG_NEXT), WIRE_NEXT_RESTART);
         expect(&agent, WIRE_STARTED, "a");
         assert_int_equal(number(WIRE_TAG_STARTS), i + 2);
-        assert_true(now_ms() - began_ms + 5 >= delays[i]);
+        /* By the keeper's own word: when that comes to be read here says nothing. */
+        assert_true(number(WIRE_TAG_STARTED_AT_US) + 5000 >= exited_at_us + delays[i] * 1000);
     }
     say(&agent, WIRE_STOP, "a");
     expect(&agent, WIRE_STOPPED, "a");
 }
 
+/* Sends what was begun with how long a run must last to be a good one. */
+static void end_with_reset(uint64_t reset_ms)
+{
+    put_restart(50, 1000);
+    wire_put_number(&writer, WIRE_TAG_RESTART_RESET_MS, reset_ms);
+    end(&agent);
+}
+
 static void a_good_run_resets_the_back_off(void **state)
 {
     begin_script("a", "exec sleep 100");
-    put_restart(50, 1000);
-    wire_put_number(&writer, WIRE_TAG_RESTART_RESET_MS, 200);
-    end(&agent);
+    end_with_reset(3600000);
     for (int i = 0; i < 3; i++) {
+        pid_t pid;
+
         expect(&agent, WIRE_STARTED, "a");
-        if (i == 2)
-            usleep(250000);
-        kill((pid_t)number(WIRE_TAG_PID), SIGKILL);
+        pid = (pid_t)number(WIRE_TAG_PID);
+        if (i == 2) {
+            begin(WIRE_UPDATE, "a");
+            end_with_reset(60); /* no less than it had waited */
+            say(&agent, WIRE_LIST, NULL);
+            expect(&agent, WIRE_LIST_END, NULL);
+            usleep(70000);
+        }
+        kill(pid, SIGKILL);
         expect(&agent, WIRE_EXITED, "a");
         assert_int_equal(number(WIRE_TAG_DELAY_MS), i == 1 ? 50 : 0);
     }
@@ -340,13 +347,14 @@ static void a_killed_child_has_a_successor_at_once(void **state)
         usleep(3000); /* longer than its delay: each is a good run */
         took_us[i] = now_us();
         kill((pid_t)number(WIRE_TAG_PID), SIGKILL);
+        expect(&agent, WIRE_EXITED, "a");
+        assert_int_equal(number(WIRE_TAG_DELAY_MS), 0);
         expect(&agent, WIRE_STARTED, "a");
         took_us[i] = now_us() - took_us[i];
     }
     qsort(took_us, 51, sizeof *took_us, compare);
     print_message("kill to successor: median %.2f ms, worst of 51 %.2f ms\n", (double)took_us[25] / 1000,
                   (double)took_us[50] / 1000);
-    assert_true(took_us[25] < 50000); /* a loaded machine is no failure; the figure is the benchmark's */
 }
 
 /* --- stopping --- */

@@ -88,12 +88,14 @@ static void a_successor_does_not_run_beside_a_daemon(void **state)
     pid_t daemon;
 
     need_cgroups();
-    begin_script("d", with_daemon("echo >>runs; [ $(wc -l <runs) = 1 ] || exec sleep 1000; exit 3"));
+    begin_script("d", with_daemon("echo >>runs; [ $(wc -l <runs) = 1 ] || exec sleep 1000;"
+                                  "while ! [ -e go ]; do sleep 0.01; done; exit 3"));
     put_restart(1, 1);
     wire_put_number(&writer, WIRE_TAG_STOP_TIMEOUT_MS, 50); /* the daemon of the second run does not heed SIGTERM either */
     end(&agent);
+    daemon = pid_in("daemon"); /* before there is a second run, whose daemon writes its own there */
+    touch("go");
     expect(&agent, WIRE_EXITED, "d");
-    daemon = pid_in("daemon");
     expect(&agent, WIRE_STARTED, "d");
     assert_false(is_alive(daemon));
 }

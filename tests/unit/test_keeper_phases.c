@@ -1,6 +1,8 @@
 /* keeper: the commands before and after an application, readiness, and ends that are asked for, with real processes. */
 #include "keeper_fixture.h"
 
+enum { TIME_TO_BEGIN_MS = 3000 }; /* what is to be killed has said who it is by then, on a busy machine too */
+
 /* Adds a shell script as another command of the WIRE_SPAWN that was begun. */
 static void put_script(enum wire_tag tag, const char *script)
 {
@@ -31,7 +33,7 @@ static void the_keeper_runs_them_at_each_restart_alone(void **state)
     begin_script("a", "echo main >> order");
     put_script(WIRE_TAG_INIT_ARGUMENT, "echo init >> order");
     put_script(WIRE_TAG_FINI_ARGUMENT, "echo fini >> order");
-    put_restart(10000, 10000);
+    put_restart(3600000, 3600000);
     end(&agent);
     close(agent.fd);
     WAIT_FOR(strcmp(contents("order"), "init\nmain\nfini\ninit\nmain\nfini\n") == 0);
@@ -64,11 +66,11 @@ static void an_init_that_hangs_is_killed_with_all_of_its_session(void **state)
 
     begin_script("a", "echo main >> order");
     put_script(WIRE_TAG_INIT_ARGUMENT, "set -m; sleep 1000 & echo $! > pid; wait");
-    wire_put_number(&writer, WIRE_TAG_INIT_TIMEOUT_MS, 200);
+    wire_put_number(&writer, WIRE_TAG_INIT_TIMEOUT_MS, TIME_TO_BEGIN_MS);
     end(&agent);
     left = pid_in("pid");
     expect(&agent, WIRE_SPAWN_FAILED, "a");
-    assert_string_equal(wire_text(&message, WIRE_TAG_ERROR), "init_command: did not end within 0.2 s and was killed");
+    assert_string_equal(wire_text(&message, WIRE_TAG_ERROR), "init_command: did not end within 3 s and was killed");
     assert_false(is_alive(left)); /* it had a group of its own */
 }
 
@@ -100,7 +102,7 @@ static void an_end_that_is_asked_for_leads_to_a_restart(void **state)
     pid_t first;
 
     begin_script("a", "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done");
-    wire_put_number(&writer, WIRE_TAG_STOP_TIMEOUT_MS, 200);
+    wire_put_number(&writer, WIRE_TAG_STOP_TIMEOUT_MS, 1000);
     put_restart(100, 100);
     end(&agent);
     expect(&agent, WIRE_STARTED, "a");
@@ -108,7 +110,7 @@ static void an_end_that_is_asked_for_leads_to_a_restart(void **state)
     begin(WIRE_END_RUN, "a");
     wire_put_text(&writer, WIRE_TAG_ERROR, "was too slow");
     end(&agent);
-    rejoin();
+    say(&agent, WIRE_LIST, NULL); /* right behind it: why is told until the next run begins */
     expect(&agent, WIRE_CHILD, "a");
     assert_string_equal(wire_text(&message, WIRE_TAG_ERROR), "was too slow");
     expect(&agent, WIRE_EXITED, "a");
@@ -123,7 +125,7 @@ static void a_short_command_is_killed_at_its_timeout_with_all_of_its_session(voi
     pid_t left;
 
     begin_script("a", "set -m; sleep 1000 & echo $! > pid; sleep 1000");
-    wire_put_number(&writer, WIRE_TAG_RUN_TIMEOUT_MS, 200);
+    wire_put_number(&writer, WIRE_TAG_RUN_TIMEOUT_MS, TIME_TO_BEGIN_MS);
     end(&agent);
     left = pid_in("pid");
     expect(&agent, WIRE_EXITED, "a");

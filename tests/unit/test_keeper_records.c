@@ -281,7 +281,7 @@ static void an_exit_that_missed_the_ring_is_told(void **state)
 static void an_exit_of_what_was_forgotten_is_nobody_elses(void **state)
 {
     spawn_script("a", "exit 5");
-    expect(&agent, WIRE_EXITED, "a");
+    expect(&agent, WIRE_STOPPED, "a");
     say(&agent, WIRE_FORGET, "a");
     say(&agent, WIRE_LIST, NULL);
     expect(&agent, WIRE_LIST_END, NULL);

@@ -417,7 +417,7 @@ static void it_dies_with_its_parent(void **state)
     close(ends[0]);
     close(ends[1]);
     assert_true(pid > 0);
-    for (int i = 0; i < 200; i++) { /* gone, or a zombie of whoever inherited it */
+    for (int i = 0; i < 3000; i++) { /* gone, or a zombie of whoever inherited it */
         char path[64], text[256] = "";
         snprintf(path, sizeof path, "/proc/%d/stat", pid);
         FILE *file = fopen(path, "r");

@@ -370,6 +370,17 @@ static int listen_falsely(void)
     return fd;
 }
 
+static int accept_client(int listener)
+{
+    struct pollfd pending = {.fd = listener, .events = POLLIN};
+
+    for (uint64_t until_ms = now_ms() + PATIENCE_MS; poll(&pending, 1, 0) == 0;) {
+        assert_true(now_ms() < until_ms);
+        loop_step(10);
+    }
+    return accept(listener, NULL, NULL);
+}
+
 static void nonsense_from_a_keeper_is_survived(void **state)
 {
     static const uint8_t absurd[] = {255, 255, 255, 255, 0, 0, 0, 0};
@@ -377,14 +388,12 @@ static void nonsense_from_a_keeper_is_survived(void **state)
     int listener = listen_falsely(), fd;
 
     open_client();
-    loop_step(10);
-    fd = accept(listener, NULL, NULL);
+    fd = accept_client(listener);
     assert_int_equal(send(fd, absurd, sizeof absurd, 0), sizeof absurd);
     hear("lost ");
     assert_non_null(strstr(lost_reason, "malformed"));
     close(fd);
-    loop_step(100);
-    fd = accept(listener, NULL, NULL);
+    fd = accept_client(listener);
     assert_int_equal(send(fd, out_of_turn, sizeof out_of_turn, 0), sizeof out_of_turn);
     hear("lost ");
     assert_non_null(strstr(lost_reason, "not understood"));

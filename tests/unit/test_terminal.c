@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -87,31 +88,53 @@ static void read_lines(int to)
     terminal_shutdown();
 }
 
+/* Reads what read_lines says of one line more. False at the end. */
+static bool hear_line(int from, char *said, size_t size)
+{
+    size_t used = strlen(said);
+    while (used < size - 1 && read(from, said + used, 1) == 1)
+        if (said[used++] == '|')
+            return true;
+    return false;
+}
+
+/* Before the first line and between two the terminal takes Ctrl-C and Ctrl-D itself. */
+static void wait_until_raw(int terminal_fd)
+{
+    struct termios mode;
+    do {
+        usleep(1000);
+        assert_int_equal(tcgetattr(terminal_fd, &mode), 0);
+    } while (mode.c_lflag & (ICANON | ISIG));
+}
+
 /* Starts read_lines with stdin on a pseudo terminal, types the keys, and returns what it said. */
 static const char *type(const char *keys)
 {
     static char said[512];
     int ends[2], terminal_fd, status;
-    size_t used = 0;
-    ssize_t got;
     assert_int_equal(pipe(ends), 0);
     pid_t child = forkpty(&terminal_fd, NULL, NULL, &(struct winsize){.ws_row = 24, .ws_col = 80});
     if (child == 0) {
         setenv("TERM", "vt100", 1);
-        alarm(10);
+        alarm(60);
         read_lines(ends[1]);
         _exit(0);
     }
     close(ends[1]);
+    memset(said, 0, sizeof said);
     char screen[1024];
-    assert_true(read(terminal_fd, screen, sizeof screen) > 0); /* the prompt: it is ready */
+    assert_true(read(terminal_fd, screen, sizeof screen) > 0);
+    wait_until_raw(terminal_fd);
     for (; *keys; keys++) {
         assert_int_equal(write(terminal_fd, keys, 1), 1);
-        usleep(2000);
+        if (*keys == '\r' || *keys == '\x03') {
+            assert_true(hear_line(ends[0], said, sizeof said));
+            wait_until_raw(terminal_fd);
+        }
     }
-    while ((got = read(ends[0], said + used, sizeof said - 1 - used)) > 0)
-        used += (size_t)got;
-    said[used] = '\0';
+    while (hear_line(ends[0], said, sizeof said))
+        ;
     close(ends[0]);
     while (read(terminal_fd, screen, sizeof screen) > 0)
         ;

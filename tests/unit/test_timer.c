@@ -58,16 +58,16 @@ static void the_wall_clock_is_told_in_milliseconds(void **state)
 static void they_fire_in_order_of_their_deadlines(void **state)
 {
     static const int delays[] = {30, 10, 20, 0, 40, 15};
-    static const int expected[] = {0, 10, 15, 20, 30, 40};
     struct numbered timers[6] = {0};
 
     for (int i = 0; i < 6; i++) {
-        timers[i].number = delays[i];
+        timers[i].number = i;
         assert_int_equal(timer_start(&timers[i].timer, (uint64_t)delays[i], 0, note, &timers[i]), 0);
     }
     run_for(60);
     assert_int_equal(fired, 6);
-    assert_memory_equal(order, expected, sizeof expected);
+    for (int i = 1; i < 6; i++) /* not of their delays: they were started one after the other */
+        assert_true(timers[order[i - 1]].timer.deadline_ns <= timers[order[i]].timer.deadline_ns);
 }
 
 static void none_fires_early(void **state)
@@ -138,6 +138,7 @@ static void missed_beats_are_skipped(void **state)
     timer_start(&beat, 10, 10, dawdle_once, &end);
     loop_run(); /* beats at 10 (until 60), at 70, and maybe at 80, not at 20 to 60 */
     timer_stop(&beat);
+    timer_stop(&end); /* a beat that was due with it has started it once more */
     assert_true(fired >= 2);
     assert_true((uint64_t)fired <= 1 + (timer_now_ms() - began_ms - 50) / 10);
 }
