@@ -98,7 +98,8 @@ function M.restart(agent, request)
     request:fail("failed", ('application "%s" does not run: %s'):format(name, now.error or "it is " .. now.state))
   end)
   if begun then return end
-  local hint = row.status == 0 and "; " .. (row.task and M.instead_of.enable(row) or ('"appmgr app enable %s" starts it'):format(name))
+  local enabling = row.task and M.instead_of.enable(row) or ('"appmgr app enable %s" starts it'):format(name)
+  local hint = row.status == 0 and "; " .. enabling
   request:fail("conflict", ('application "%s" is not restarted: %s%s'):format(name, reason, hint or ""))
 end
 

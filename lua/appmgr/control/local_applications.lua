@@ -53,7 +53,8 @@ local function warn_of_tasks(agent, results)
   local tasks = agent.apps:tasks()
   for _, result in ipairs(results) do
     if tasks[result.name] and not result.error then
-      result.warning = ('task "%s" is not run on node "%s" while a local application has its name'):format(result.name, agent.node)
+      result.warning = ('task "%s" is not run on node "%s" while a local application has its name'):format(
+        result.name, agent.node)
     end
   end
 end
@@ -64,7 +65,9 @@ end
 function M.add(agent, request)
   if applications.is_ending(agent, request) then return end
   local texts, list = request.params.documents, {}
-  if not is_list_of_texts(texts) then return request:fail("bad_request", '"documents" is an array of the applications\' texts') end
+  if not is_list_of_texts(texts) then
+    return request:fail("bad_request", '"documents" is an array of the applications\' texts')
+  end
   each_in_turns(agent, request, texts, function(text, index)
     local read, err = read_one(text)
     if not read then return request:fail("bad_request", ("document %d: %s; nothing was added"):format(index, err)) end
