@@ -22,7 +22,7 @@ static const struct core_module modules[] = {
     {"core.timer", lua_timer_open, lua_timer_shutdown},
     {"core.file_watch", lua_file_watch_open, lua_file_watch_shutdown},
     {"core.http", lua_http_open, lua_http_shutdown},
-    {"core.host", lua_host_open, NULL},
+    {"core.host", lua_host_open, lua_host_shutdown},
     {"core.survey", lua_survey_open, NULL},
     {"core.process", lua_process_open, lua_process_shutdown},
     {"core.notify", lua_notify_open, NULL},

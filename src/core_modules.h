@@ -43,6 +43,7 @@ int lua_timer_open(lua_State *L);
 void lua_control_shutdown(lua_State *L);
 void lua_file_shutdown(lua_State *L);
 void lua_file_watch_shutdown(lua_State *L);
+void lua_host_shutdown(lua_State *L);
 void lua_http_shutdown(lua_State *L);
 void lua_loop_shutdown(lua_State *L);
 void lua_planner_shutdown(lua_State *L);

@@ -1,5 +1,7 @@
 #include "host.h"
 
+#include "host_changes.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -141,40 +143,50 @@ static void read_load(struct host_load *out)
     free(text);
 }
 
-/* Takes the names out of the mount. A filesystem that does not answer, or holds nothing, is left out. */
-static void add_filesystem(struct host_resource *resource, struct host_mount *mount)
+/* A filesystem that does not answer, or holds nothing, is left out. Returns 0 or -ENOMEM. */
+static int add_filesystem(struct host_resource *resource, const struct host_mount *mount)
 {
     struct statvfs stat;
     if (statvfs(mount->mount_point, &stat) != 0 || stat.f_blocks == 0)
-        return;
+        return 0;
     uint64_t used = stat.f_blocks - (stat.f_bfree < stat.f_blocks ? stat.f_bfree : stat.f_blocks);
-    resource->filesystems[resource->filesystem_count++] = (struct host_filesystem){
-        .device = mount->device,
-        .mount_point = mount->mount_point,
+    struct host_filesystem *item = &resource->filesystems[resource->filesystem_count++];
+    *item = (struct host_filesystem){
+        .device = strdup(mount->device),
+        .mount_point = strdup(mount->mount_point),
         .size_bytes = stat.f_blocks * stat.f_frsize,
         .used_bytes = used * stat.f_frsize,
         .usage = (double)used / (double)stat.f_blocks,
     };
-    mount->device = mount->mount_point = NULL;
+    return item->device && item->mount_point ? 0 : -ENOMEM;
+}
+
+/* The mounts as they were read when they last changed. Returns 0 or -ENOMEM; then they are read again next time. */
+static int read_mounts(struct host_mounts *known)
+{
+    static bool are_known;
+
+    if (!host_changes_mounts() && are_known)
+        return 0;
+    char *text = read_text("/proc/self/mountinfo");
+    host_mounts_free(known);
+    int result = host_parse_mountinfo(text ? text : "", known);
+    are_known = text && result == 0;
+    free(text);
+    return result;
 }
 
 static int read_filesystems(struct host_resource *out)
 {
-    char *text = read_text("/proc/self/mountinfo");
-    if (!text)
-        return 0;
-    struct host_mounts mounts;
-    int result = host_parse_mountinfo(text, &mounts);
-    free(text);
-    if (result < 0)
-        return result;
-    if (mounts.count > 0) {
+    static struct host_mounts mounts;
+
+    int result = read_mounts(&mounts);
+    if (result == 0 && mounts.count > 0) {
         out->filesystems = calloc(mounts.count, sizeof *out->filesystems);
         result = out->filesystems ? 0 : -ENOMEM;
     }
     for (size_t i = 0; result == 0 && i < mounts.count; i++)
-        add_filesystem(out, &mounts.items[i]);
-    host_mounts_free(&mounts);
+        result = add_filesystem(out, &mounts.items[i]);
     return result;
 }
 
@@ -184,7 +196,30 @@ static bool is_reported(const struct ifaddrs *entry)
            (entry->ifa_addr->sa_family == AF_INET || entry->ifa_addr->sa_family == AF_INET6);
 }
 
-static int add_address(struct host_resource *resource, const struct ifaddrs *entry)
+struct addresses {
+    struct host_address *items;
+    size_t count;
+};
+
+static void free_addresses(struct addresses *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->items[i].interface);
+        free(list->items[i].address);
+    }
+    free(list->items);
+    *list = (struct addresses){0};
+}
+
+/* Returns 0 or -ENOMEM. */
+static int append_address(struct addresses *list, const char *interface, const char *address, bool ipv4)
+{
+    struct host_address *item = &list->items[list->count++];
+    *item = (struct host_address){.interface = strdup(interface), .address = strdup(address), .ipv4 = ipv4};
+    return item->interface && item->address ? 0 : -ENOMEM;
+}
+
+static int add_address(struct addresses *list, const struct ifaddrs *entry)
 {
     bool ipv4 = entry->ifa_addr->sa_family == AF_INET;
     char text[INET6_ADDRSTRLEN];
@@ -192,29 +227,59 @@ static int add_address(struct host_resource *resource, const struct ifaddrs *ent
                                : (const void *)&((const struct sockaddr_in6 *)(const void *)entry->ifa_addr)->sin6_addr;
     if (!inet_ntop(entry->ifa_addr->sa_family, address, text, sizeof text))
         return 0;
-    struct host_address *item = &resource->addresses[resource->address_count++];
-    *item = (struct host_address){.interface = strdup(entry->ifa_name), .address = strdup(text), .ipv4 = ipv4};
-    return item->interface && item->address ? 0 : -ENOMEM;
+    return append_address(list, entry->ifa_name, text, ipv4);
+}
+
+/* Returns 0, or -ENOMEM with a list to be freed. */
+static int list_addresses(const struct ifaddrs *all, struct addresses *list)
+{
+    size_t count = 0;
+    int result = 0;
+
+    for (const struct ifaddrs *entry = all; entry; entry = entry->ifa_next)
+        count += is_reported(entry);
+    if (count > 0) {
+        list->items = calloc(count, sizeof *list->items);
+        result = list->items ? 0 : -ENOMEM;
+    }
+    for (const struct ifaddrs *entry = all; result == 0 && entry; entry = entry->ifa_next)
+        if (is_reported(entry))
+            result = add_address(list, entry);
+    return result;
+}
+
+/* The addresses as they were read when they last changed. Returns 0 or -ENOMEM; then they are read again next time. */
+static int look_at_addresses(struct addresses *known)
+{
+    static bool are_known;
+    struct ifaddrs *all;
+
+    if (!host_changes_addresses() && are_known)
+        return 0;
+    free_addresses(known);
+    are_known = false;
+    if (getifaddrs(&all) != 0)
+        return 0;
+    int result = list_addresses(all, known);
+    freeifaddrs(all);
+    are_known = result == 0;
+    return result;
 }
 
 static int read_addresses(struct host_resource *out)
 {
-    struct ifaddrs *list;
-    size_t count = 0;
-    int result = 0;
+    static struct addresses known;
+    struct addresses copy = {0};
 
-    if (getifaddrs(&list) != 0)
-        return 0;
-    for (struct ifaddrs *entry = list; entry; entry = entry->ifa_next)
-        count += is_reported(entry);
-    if (count > 0) {
-        out->addresses = calloc(count, sizeof *out->addresses);
-        result = out->addresses ? 0 : -ENOMEM;
+    int result = look_at_addresses(&known);
+    if (result == 0 && known.count > 0) {
+        copy.items = calloc(known.count, sizeof *copy.items);
+        result = copy.items ? 0 : -ENOMEM;
     }
-    for (struct ifaddrs *entry = list; result == 0 && entry; entry = entry->ifa_next)
-        if (is_reported(entry))
-            result = add_address(out, entry);
-    freeifaddrs(list);
+    for (size_t i = 0; result == 0 && i < known.count; i++)
+        result = append_address(&copy, known.items[i].interface, known.items[i].address, known.items[i].ipv4);
+    out->addresses = copy.items;
+    out->address_count = copy.count;
     return result;
 }
 
@@ -234,15 +299,13 @@ int host_resource_read(struct host_resource *out)
 
 void host_resource_free(struct host_resource *resource)
 {
+    struct addresses addresses = {.items = resource->addresses, .count = resource->address_count};
+
     for (size_t i = 0; i < resource->filesystem_count; i++) {
         free(resource->filesystems[i].device);
         free(resource->filesystems[i].mount_point);
     }
-    for (size_t i = 0; i < resource->address_count; i++) {
-        free(resource->addresses[i].interface);
-        free(resource->addresses[i].address);
-    }
     free(resource->filesystems);
-    free(resource->addresses);
+    free_addresses(&addresses);
     *resource = (struct host_resource){0};
 }

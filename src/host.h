@@ -1,9 +1,10 @@
 /*
  * host: what this machine is and how it is doing.
  *
- * Reads /proc, /etc/machine-id and the interfaces' addresses when asked; keeps only the processor counts (until
- * the number of processors changes) because that file is slow on large machines. Owns nothing else, runs no
- * program, resolves no name, and never asks a network or user-space filesystem anything: those may hang.
+ * Reads /proc, /etc/machine-id and the interfaces' addresses when asked; keeps what seldom changes until it does (how many
+ * processors there are, which filesystems are mounted, the addresses: host_changes.h), because it is asked each report and
+ * what it would read is long on large machines. Owns nothing else, runs no program, resolves no name, and never asks a
+ * network or user-space filesystem anything: those may hang.
  */
 #ifndef APPMGR_HOST_H
 #define APPMGR_HOST_H

@@ -32,6 +32,7 @@ struct http_options {
     const char *unix_socket;                    /* connect to this path whatever the URL's host is */
     bool verify;                                /* the server's certificate */
     bool fresh;                                 /* on a connection of its own, which is closed afterwards */
+    bool compressed;                            /* the answer may be; worth it where that is large */
     bool connect_only;                          /* done when it is connected: nothing is asked, the status is 0 */
     size_t max_body_bytes;                      /* after decompression */
 };

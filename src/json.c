@@ -156,6 +156,17 @@ static int escape_byte(unsigned char byte, char out[8])
     return byte < 0x20 ? snprintf(out, 8, "\\u%04x", byte) : 0;
 }
 
+/* How many of the bytes stand for themselves and are ASCII: nearly all of nearly every text. */
+static size_t plain_run(const char *bytes, size_t length)
+{
+    size_t at = 0;
+
+    while (at < length && (unsigned char)bytes[at] >= 0x20 && (unsigned char)bytes[at] < 0x7f && bytes[at] != '"' &&
+           bytes[at] != '\\')
+        at++;
+    return at;
+}
+
 int json_append_string(struct json_text *text, const char *bytes, size_t length)
 {
     size_t before = text->length, copied = 0, at = 0;
@@ -163,6 +174,9 @@ int json_append_string(struct json_text *text, const char *bytes, size_t length)
 
     while (status == 0 && at < length) {
         char escape[8];
+        at += plain_run(bytes + at, length - at);
+        if (at == length)
+            break;
         size_t size = json_utf8_length(bytes + at, length - at);
         int escaped = size == 1 ? escape_byte((unsigned char)bytes[at], escape) : 0;
         if (size == 0)

@@ -7,6 +7,7 @@
  */
 #include "core_modules.h"
 #include "host.h"
+#include "host_changes.h"
 
 #include <lauxlib.h>
 #include <limits.h>
@@ -149,6 +150,12 @@ static int resource(lua_State *L)
         return luaL_error(L, "core.host: out of memory");
     push_resource(L, box);
     return 1;
+}
+
+void lua_host_shutdown(lua_State *L)
+{
+    (void)L;
+    host_changes_shutdown();
 }
 
 int lua_host_open(lua_State *L)

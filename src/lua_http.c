@@ -4,7 +4,8 @@
  *   request(options, fn) → request
  *     options: url, method="GET", headers={"Name: value", …}, body, timeout_ms=60000,
  *       connect_timeout_ms=3000, max_body_bytes=64 MiB, unix_socket, verify=true,
- *       fresh=false (a connection of its own, closed afterwards), connect_only=false (done with status 0 when it is connected: nothing is asked),
+ *       fresh=false (a connection of its own, closed afterwards), connect_only=false (done with status 0 when it is
+ *       connected: nothing is asked), compressed=false (the answer may be: worth it where that is large),
  *       ca_file, cert_file, key_file, tls_server_name; others raise
  *     fn({status, headers={lowercase=value}, body}) or fn(nil, {code, message}); the
  *       codes are in http_failure_name()
@@ -127,7 +128,7 @@ static void on_done(struct http *http, const struct http_result *result, void *d
 static const char *const option_names[] = {
     "method",  "url",       "headers",  "body",            "timeout_ms", "connect_timeout_ms", "max_body_bytes",
     "ca_file", "cert_file", "key_file", "tls_server_name", "verify",     "unix_socket",        "connect_only",
-    "fresh",   NULL,
+    "fresh",   "compressed", NULL,
 };
 
 static void check_names(lua_State *L)
@@ -235,6 +236,7 @@ static struct http_options read_options(lua_State *L)
     options.unix_socket = text_option(L, "unix_socket", NULL);
     options.verify = flag_option(L, "verify", true);
     options.fresh = flag_option(L, "fresh", false);
+    options.compressed = flag_option(L, "compressed", false);
     options.connect_only = flag_option(L, "connect_only", false);
     return options;
 }

@@ -99,6 +99,32 @@ describe("local applications", function()
     assert.is_nil(process.slurp(alpha.state_dir .. "/applications.json"):find("good", 1, true))
   end)
 
+  it("are added and removed many at a time, and one that is refused keeps none of the others", function()
+    local paths, names, expected = {}, {}, {}
+    for index = 1, 40 do
+      local name = ("many%02d"):format(index)
+      names[index], paths[index] = name, test.dir .. "/" .. name .. ".json"
+      expected[index] = ('application "%s" added\n'):format(name)
+      process.spit(paths[index], json.encode{name = name, command = test:sleeper("many")})
+    end
+    process.spit(test.dir .. "/own.json", json.encode{name = "own", command = "true"})
+    table.insert(paths, 20, test.dir .. "/own.json")
+    local own = test:sleepers("own")
+    local result = alpha:cli("app", "add", table.unpack(paths))
+    assert.equal(1, result.code)
+    assert.equal(table.concat(expected), result.stdout)
+    assert.equal(('appmgr: application "own" stands in the configuration (%s): change it there and send SIGHUP to the agent\n')
+      :format(alpha.config_path), result.stderr)
+    test:wait_for_sleepers("many", 40)
+    assert.same(own, test:sleepers("own"))
+    names[41] = "many99"
+    result = alpha:cli("app", "rm", table.unpack(names))
+    assert.equal(1, result.code)
+    has(result.stderr, 'there is no local application "many99"')
+    assert.equal(40, select(2, result.stdout:gsub("removed\n", "")))
+    test:wait_for_sleepers("many", 0)
+  end)
+
   it("give way to the configuration: refused while it has the name, set aside when it gets it", function()
     refused(alpha, ("stands in the configuration (%s)"):format(alpha.config_path), "add", "-",
       {stdin = json.encode{name = "own", command = "true"}})

@@ -24,6 +24,14 @@ static struct outcome get(const char *bytes, enum after after)
     return ask_once(default_options(), &server, &reply);
 }
 
+static struct http_options compressed_options(void)
+{
+    struct http_options options = default_options();
+
+    options.compressed = true;
+    return options;
+}
+
 static void assert_failed(struct outcome outcome, enum http_failure failure)
 {
     if (outcome.failure != failure)
@@ -64,9 +72,10 @@ static void chunks_and_gzip_are_decoded(void **state)
     struct outcome outcome = get(OK_HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n", CLOSE);
 
     assert_string_equal(outcome.body, "abc");
-    outcome = ask_once(default_options(), &server, &reply);
+    outcome = ask_once(compressed_options(), &server, &reply);
     assert_failed(outcome, HTTP_OK);
     assert_string_equal(outcome.body, "hello");
+    assert_non_null(strstr(server.received, "\r\nAccept-Encoding: gzip\r\n"));
 }
 
 static void a_request_is_sent_as_told(void **state)
@@ -86,6 +95,7 @@ static void a_request_is_sent_as_told(void **state)
     assert_non_null(strstr(server.received, "\r\nContent-Length: 5\r\n"));
     assert_non_null(strstr(server.received, "\r\n\r\nvalue"));
     assert_null(strstr(server.received, "Expect:"));
+    assert_null(strstr(server.received, "Accept-Encoding:"));
     assert_null(strstr(server.received, "Content-Type:"));
 }
 
@@ -216,7 +226,9 @@ static void what_is_no_http_is_refused(void **state)
 {
     assert_failed(get("SSH-2.0-OpenSSH_9.2\r\n", CLOSE), HTTP_PROTOCOL);
     assert_failed(get("HTTP/1.1 2x0 OK\r\n\r\n", CLOSE), HTTP_PROTOCOL);
-    assert_failed(get(OK_HEAD "Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope", CLOSE), HTTP_PROTOCOL);
+    struct server server;
+    struct reply reply = {OK_HEAD "Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope", CLOSE, 0};
+    assert_failed(ask_once(compressed_options(), &server, &reply), HTTP_PROTOCOL);
 }
 
 static void a_body_that_is_too_large_is_not_kept(void **state)

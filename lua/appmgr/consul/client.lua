@@ -92,7 +92,9 @@ local function read_options(options)
     query.index, query.wait = options.index, ("%ds"):format(wait_s)
     timeout_ms = wait_s * 1000 * WAIT_JITTER_NUMERATOR // WAIT_JITTER_DENOMINATOR + WAIT_MARGIN_MS
   end
-  return { query = query, timeout_ms = timeout_ms, accept = { [404] = true } }
+  -- Only what grows with the cluster is worth compressing: for a key alone both sides would work more than they save.
+  local compressed = options.recurse or options.keys
+  return { query = query, timeout_ms = timeout_ms, accept = { [404] = true }, compressed = compressed }
 end
 
 --- Reads a key, a tree or the keys of a tree.

@@ -195,7 +195,7 @@ function attempt(self, request)
     url = server.url .. request.path .. request.query,
     headers = request_headers(self),
     body = request.body,
-    timeout_ms = request.timeout_ms,
+    timeout_ms = request.timeout_ms, compressed = request.compressed,
     unix_socket = server.unix_socket,
     ca_file = settings.ca_file, cert_file = settings.cert_file, key_file = settings.key_file,
     tls_server_name = settings.tls_server_name, verify = settings.verify,
@@ -210,7 +210,7 @@ end
 -- @tparam string path from "/v1/" on, percent-encoded
 -- @tparam ?table options `query` (name → value, or true), `body`, `timeout_ms` (of one attempt, default 10000),
 --   `accept` (statuses beside 200 that are an answer, as a set), `guard` (function asked right before each attempt:
---   false and it is not made)
+--   false and it is not made), `compressed` (the answer may be large)
 -- @tparam function callback ({status, headers, body, index, is_second_try (what another server was asked before may still
 --   be done)}, err {kind = "transport"|"http"|"guard", status, code,
 --   message}); tostring(err) is its message. Never called after a cancel.
@@ -220,6 +220,7 @@ function Transport:request(method, path, options, callback)
   local request = {
     method = method, path = path, query = query_string(options.query, self.settings), body = options.body,
     timeout_ms = options.timeout_ms or DEFAULT_TIMEOUT_MS, accept = options.accept or {}, guard = options.guard,
+    compressed = options.compressed,
     server = self.current, tried = 0, failures = {},
   }
   local over = false

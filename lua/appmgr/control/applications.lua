@@ -1,4 +1,4 @@
---- Methods about the applications of this node.
+--- Methods about the applications of this node; those that change local ones are in local_applications.lua.
 
 local clock = require("appmgr.clock")
 local json = require("appmgr.json")
@@ -48,7 +48,7 @@ end
 -- Changes --------------------------------------------------------------------
 
 --- Refuses every change of an agent that ends.
-local function is_ending(agent, request)
+function M.is_ending(agent, request)
   if not agent.is_ending then return false end
   request:fail("unavailable", ('the agent "%s" is ending; nothing is changed any more'):format(agent.node))
   return true
@@ -56,19 +56,14 @@ end
 
 --- Refuses what cannot be a change of one application.
 local function is_refused(agent, request)
-  if is_ending(agent, request) then return true end
+  if M.is_ending(agent, request) then return true end
   if type(request.params.name) == "string" then return false end
   request:fail("bad_request", '"name" is the application\'s name')
   return true
 end
 
-local function answer(request, result, code, message)
-  if not result then return request:fail(code, message) end
-  request:reply(result)
-end
-
---- What to do instead with a task's replica.
-local REPLICA = {
+--- What to do instead with a task's replica, by what was asked for: function(row) → text.
+M.instead_of = {
   disable = function(row)
     return ('"appmgr task disable %s" stops it on all nodes'):format(row.task)
   end,
@@ -80,63 +75,6 @@ local REPLICA = {
     return ('"appmgr task rm %s" removes the task, "appmgr task scale %s 0" stops it on all nodes'):format(row.task, row.task)
   end,
 }
-
---- Refuses what is the task's to decide.
-local function is_replica(agent, request, action)
-  local row = M.find(agent, request.params.name)
-  if not (row and row.task) or agent.locals:is_added(row.name) then return false end
-  request:fail("conflict", ('application "%s" is a replica of task "%s": %s'):format(row.name, row.task,
-    REPLICA[action](row)))
-  return true
-end
-
---- What an operator should know who took a task's name.
-local function warning_of(agent, name)
-  for _, row in ipairs(agent.apps:list()) do
-    if row.task == name then
-      return ('task "%s" is not run on node "%s" while a local application has its name'):format(name, agent.node)
-    end
-  end
-  return nil
-end
-
---- app.add {document=text} → {name, outcome="created"|"updated"|"unchanged", warning}
-function M.add(agent, request)
-  if is_ending(agent, request) then return end
-  local text = request.params.document
-  if type(text) ~= "string" then return request:fail("bad_request", '"document" is the application\'s text') end
-  local document, err = json.decode(text)
-  if document == nil then return request:fail("bad_request", "the document is no JSON: " .. (err or "null")) end
-  local result, code, message = agent.locals:add(document)
-  if result then result.warning = warning_of(agent, result.name) end
-  answer(request, result, code, message)
-end
-
---- app.remove {name} → {name, outcome="removed"}
-function M.remove(agent, request)
-  if is_refused(agent, request) or is_replica(agent, request, "remove") then return end
-  answer(request, agent.locals:remove(request.params.name))
-end
-
---- app.disable {name} → {name, outcome="disabled"|"unchanged"}
-function M.disable(agent, request)
-  if is_refused(agent, request) or is_replica(agent, request, "disable") then return end
-  answer(request, agent.locals:set_status(request.params.name, 0))
-end
-
-local AT_REST = { failed = true, gave_up = true }
-
---- app.enable {name} → {name, outcome="enabled"|"unchanged"}; what ended for good or gave up is started again
-function M.enable(agent, request)
-  if is_refused(agent, request) or is_replica(agent, request, "enable") then return end
-  local name = request.params.name
-  local row = M.find(agent, name)
-  local result, code, message = agent.locals:set_status(name, 1)
-  if result and row and AT_REST[row.state] and agent.apps:restart(name, function() end) then
-    result.outcome = "enabled"
-  end
-  answer(request, result, code, message)
-end
 
 --- app.reload {name} → {name, outcome="reloaded", signal}
 function M.reload(agent, request)
@@ -160,7 +98,8 @@ function M.restart(agent, request)
     request:fail("failed", ('application "%s" does not run: %s'):format(name, now.error or "it is " .. now.state))
   end)
   if begun then return end
-  local hint = row.status == 0 and "; " .. (row.task and REPLICA.enable(row) or ('"appmgr app enable %s" starts it'):format(name))
+  local enabling = row.task and M.instead_of.enable(row) or ('"appmgr app enable %s" starts it'):format(name)
+  local hint = row.status == 0 and "; " .. enabling
   request:fail("conflict", ('application "%s" is not restarted: %s%s'):format(name, reason, hint or ""))
 end
 

@@ -7,6 +7,7 @@
 local applications = require("appmgr.control.applications")
 local cluster = require("appmgr.control.cluster")
 local confirm = require("appmgr.control.confirm")
+local local_applications = require("appmgr.control.local_applications")
 local logs = require("appmgr.control.logs")
 local nodes = require("appmgr.control.nodes")
 local policies = require("appmgr.control.policies")
@@ -48,10 +49,10 @@ function M.new(core)
     ["policy.remove"] = policies.remove,
     ["app.list"] = once_known(applications.list),
     ["app.show"] = once_known(applications.show),
-    ["app.add"] = applications.add,
-    ["app.remove"] = once_known(applications.remove),
-    ["app.enable"] = once_known(applications.enable),
-    ["app.disable"] = once_known(applications.disable),
+    ["app.add"] = local_applications.add,
+    ["app.remove"] = once_known(local_applications.remove),
+    ["app.enable"] = once_known(local_applications.enable),
+    ["app.disable"] = once_known(local_applications.disable),
     ["app.restart"] = once_known(applications.restart),
     ["app.reload"] = once_known(applications.reload),
     ["app.history"] = once_known(applications.history),

@@ -358,6 +358,7 @@ local function open_report(self)
     acted_on = function() return self.assignment:acted_on() end,
     sample = function(callback) self.apps:sample(callback) end,
     doubt_session = function() self.session:check() end,
+    on_written = function() self.session:renew_along(self.config.Consul.report_interval * 1000) end,
   })
 end
 

@@ -492,6 +492,15 @@ function Apps:names(alone)
   return names
 end
 
+--- @treturn table as keys, the tasks that have replicas here
+function Apps:tasks()
+  local tasks = {}
+  for _, app in pairs(self.by_id) do
+    if app.task then tasks[app.task] = true end
+  end
+  return tasks
+end
+
 --- @treturn integer how many applications there are
 function Apps:count()
   local count = 0

@@ -61,14 +61,14 @@ end
 --   resource key but `systime`), `rows` (function returning rows by name, or nil while what runs is not known),
 --   `acted_on` (function returning the index of the assignment that is acted on),
 --   `sample` (function(callback), called before each report of the interval: measures what costs, then calls back),
---   `doubt_session`
---   (function(): the session may be gone)
+--   `doubt_session` (function(): the session may be gone), `on_written` (function(), a report of the interval is written:
+--   whatever else is due to Consul soon is done along with it, instead of waking for it alone)
 -- @treturn Report stopped
 function M.new(deps)
   return setmetatable({
     client = deps.client, timer = deps.timer, problems = deps.problems, json = deps.json, clock = deps.clock,
     interval_ms = deps.interval_ms, session = deps.session, resource = deps.resource, rows = deps.rows, acted_on = deps.acted_on,
-    sample = deps.sample, doubt_session = deps.doubt_session,
+    sample = deps.sample, doubt_session = deps.doubt_session, on_written = deps.on_written,
     resource_key = "status/" .. deps.node .. "/resource",
     applications_key = "status/" .. deps.node .. "/applications",
     detail = 1, written = {}, last_at_once_ms = -AT_ONCE_MS,
@@ -131,7 +131,7 @@ local function refusal(self, answer)
   return first and first.message or reason or ("Consul answered " .. answer.status)
 end
 
-local function finish(self, ops, answer, err)
+local function finish(self, ops, everything, answer, err)
   self.in_flight = nil
   local reason = err and err.message or answer.status ~= 200 and refusal(self, answer)
   if reason then
@@ -142,6 +142,7 @@ local function finish(self, ops, answer, err)
   end
   for _, op in ipairs(ops) do self.written[op.key] = op end
   self.problems:clear("report")
+  if everything then self.on_written() end
   if self.again then self:changed() end
 end
 
@@ -163,7 +164,9 @@ local function write(self, everything)
   end
   tell_size(self)
   if #ops == 0 then return end
-  self.in_flight = self.client:transaction(body, {}, function(answer, err) finish(self, ops, answer, err) end)
+  self.in_flight = self.client:transaction(body, {}, function(answer, err)
+    finish(self, ops, everything, answer, err)
+  end)
 end
 
 --- Measures, then writes both keys.

@@ -228,13 +228,13 @@ describe("app add", function()
   local GOOD = '{"name":"web","command":"sleep 1"}'
 
   it("sends documents as they were written, from files and the standard input", function()
-    local result = run({ ["app.add"] = { name = "web", outcome = "created", warning = "task" } },
+    local result = run({ ["app.add"] = { { name = "web", outcome = "created", warning = "task" } } },
       { "app", "add", document(GOOD) })
     assert.equal(0, result.code)
     assert.equal('application "web" added\n', result.out)
     assert.equal("appmgr: task\n", result.err)
-    assert.same({ document = GOOD }, result.calls[1].params)
-    result = run({ ["app.add"] = { name = "web", outcome = "updated" } }, { "app", "add", "-" }, { stdin = { GOOD } })
+    assert.same({ documents = { GOOD } }, result.calls[1].params)
+    result = run({ ["app.add"] = { { name = "web", outcome = "updated" } } }, { "app", "add", "-" }, { stdin = { GOOD } })
     assert.equal('application "web" changed\n', result.out)
   end)
 
@@ -259,23 +259,63 @@ describe("commands that change applications", function()
     restart = { "app.restart", { outcome = "restarted", pid = 7 }, 'application "a" runs again as pid 7' },
   }
 
+  local TOGETHER = { rm = true, enable = true, disable = true }
+
+  --- An agent that does as `expected`, but for "b".
+  local function answers_of(command, expected)
+    local function one(name)
+      if name == "b" then return nil, "b is refused" end
+      local answer = { name = name }
+      for key, value in pairs(expected[2]) do answer[key] = value end
+      return answer
+    end
+    return { [expected[1]] = function(params)
+      if not TOGETHER[command] then return one(params.name) end
+      local results = {}
+      for index, name in ipairs(params.names) do
+        local answer, err = one(name)
+        results[index] = answer or { name = name, error = { code = "conflict", message = err } }
+      end
+      return results
+    end }
+  end
+
   it("do it for each name, and fail when one is refused", function()
     for command, expected in pairs(TEXTS) do
-      local answers = { [expected[1]] = function(params)
-        if params.name == "b" then return nil, "b is refused" end
-        local answer = { name = params.name }
-        for key, value in pairs(expected[2]) do answer[key] = value end
-        return answer
-      end }
+      local answers = answers_of(command, expected)
       local result = run(answers, { "app", command, "a", "b", "c" })
       assert.equal(1, result.code)
       has(result.out, expected[3] .. "\n")
       has(result.out, '"c"')
       has(result.err, "b is refused")
+      assert.equal(TOGETHER[command] and 1 or 3, #result.calls)
       local decoded = json.decode(run(answers, { "app", command, "a", "--json" }).out)
       assert.equal("a", decoded[1].name)
       assert.equal(2, run({}, { "app", command }).code)
     end
+  end)
+
+  it("ask in parts for what is too much for a request, and stop at one that is refused", function()
+    local names = {}
+    for index = 1, 30 do names[index] = ("%d"):format(index) .. ("x"):rep(100000) end
+    local sizes, refuse_at = {}, nil
+    local answers = { ["app.remove"] = function(params)
+      if #sizes + 1 == refuse_at then return nil, "the disk is full" end
+      sizes[#sizes + 1] = #json.encode(params)
+      local results = {}
+      for index, name in ipairs(params.names) do results[index] = { name = name, outcome = "removed" } end
+      return results
+    end }
+    local result = run(answers, { "app", "rm", table.unpack(names) })
+    assert.equal(0, result.code)
+    assert.equal(30, select(2, result.out:gsub("removed\n", "")))
+    assert.equal(5, #sizes)
+    for _, size in ipairs(sizes) do assert.is_true(size < 1024 * 1024 - 4096, size) end
+    sizes, refuse_at = {}, 3
+    result = run(answers, { "app", "rm", table.unpack(names) })
+    assert.equal(1, result.code)
+    assert.equal(14, select(2, result.out:gsub("removed\n", "")))
+    assert.equal("appmgr: the disk is full\nthe last 16 of 30 were not changed\n", result.err)
   end)
 end)
 

@@ -34,6 +34,17 @@ describe("the Consul client", function()
       assert.has_error(function() client:get("a/../b", nil, callback) end)
     end)
 
+    it("for a compressed answer only where it may be large", function()
+      for _, options in ipairs({ { recurse = true }, { keys = true } }) do
+        client:get("task/", options, callback)
+        assert.is_true(http.last().options.compressed)
+      end
+      client:get("assignment/alpha", { index = 7 }, callback)
+      assert.is_nil(http.last().options.compressed)
+      client:transaction("[]", nil, callback)
+      assert.is_nil(http.last().options.compressed)
+    end)
+
     it("a long poll with a timeout beyond Consul's own jitter", function()
       client:get("task/", { recurse = true, index = 7, wait_s = 25 }, callback)
       assert.equal("http://localhost:8500/v1/kv/appmgr/task/?index=7&recurse&wait=25s", http.last().url)

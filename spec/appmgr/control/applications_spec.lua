@@ -14,13 +14,6 @@ describe("methods about applications", function()
       { name = "web#2", task = "web", state = "idle", status = 0 },
     }
     changes, runs = {}, {}
-    local function change(what)
-      return function(_, name, status)
-        changes[#changes + 1] = ("%s %s"):format(what, type(name) == "table" and name.name or name)
-          .. (status and " " .. status or "")
-        return { name = type(name) == "table" and name.name or name, outcome = what }
-      end
-    end
     agent = {
       node = "alpha",
       apps = {
@@ -41,10 +34,6 @@ describe("methods about applications", function()
         end,
         runs = function() return runs end,
       },
-      locals = {
-        add = change("created"), remove = change("removed"), set_status = change("set"),
-        is_added = function(_, name) return name == "shadowed" end,
-      },
     }
   end)
 
@@ -60,48 +49,10 @@ describe("methods about applications", function()
     assert.same({}, changes)
   end
 
-  it("change local applications", function()
-    assert.equal("created", ask("add", { document = '{"name":"n","command":"x"}' }).result.outcome)
-    assert.equal("removed", ask("remove", { name = "own" }).result.outcome)
-    ask("disable", { name = "own" })
-    ask("enable", { name = "own" })
-    assert.same({ "created n", "removed own", "set own 0", "set own 1" }, changes)
-  end)
-
-  it("leave to a task what is the task's, and say what to do", function()
-    is_refused(ask("disable", { name = "web" }), "conflict", 'replica of task "web": "appmgr task disable web"')
-    is_refused(ask("remove", { name = "web#2" }), "conflict", '"appmgr task rm web"')
-    is_refused(ask("enable", { name = "web" }), "conflict", '"appmgr app restart web" starts it again')
-    is_refused(ask("enable", { name = "web#2" }), "conflict", '"appmgr task enable web" starts it on all nodes')
-  end)
-
-  it("remove what was added under a name that a replica has by now", function()
-    rows[4] = { name = "shadowed", task = "shadowed" }
-    assert.equal("removed", ask("remove", { name = "shadowed" }).result.outcome)
-  end)
-
-  it("tell who takes a task's name", function()
-    assert.matches('task "web" is not run on node "alpha"', ask("add", { document = '{"name":"web"}' }).result.warning)
-    assert.is_nil(ask("add", { document = '{"name":"n"}' }).result.warning)
-  end)
-
   it("refuse what is no request, and everything while the agent ends", function()
-    is_refused(ask("add", {}), "bad_request", "document")
-    is_refused(ask("add", { document = "{" }), "bad_request", "no JSON")
-    for _, method in ipairs({ "remove", "enable", "disable", "restart" }) do
-      is_refused(ask(method, {}), "bad_request", "name")
-    end
+    is_refused(ask("restart", {}), "bad_request", "name")
     agent.is_ending = true
-    for _, method in ipairs({ "add", "remove", "enable", "disable", "restart" }) do
-      is_refused(ask(method, { name = "own", document = "{}" }), "unavailable", "is ending")
-    end
-  end)
-
-  it("start what gave up when it is enabled", function()
-    rows[1].state = "gave_up"
-    agent.locals.set_status = function(_, name) return { name = name, outcome = "unchanged" } end
-    assert.equal("enabled", ask("enable", { name = "own" }).result.outcome)
-    assert.same({ "restart own" }, changes)
+    is_refused(ask("restart", { name = "own" }), "unavailable", "is ending")
   end)
 
   it("restart, replicas too, and answer once it runs", function()

@@ -134,11 +134,30 @@ describe("an agent without Consul", function()
     assert.same({ "spawn a" }, fake.keeper.calls)
   end)
 
+  --- Adds applications by hand, all in one change.
+  local function add_local(...)
+    local list = {}
+    for index, name in ipairs({ ... }) do
+      local document = { name = name, command = "sleep 9" }
+      list[index] = { document = document, app = assert(application.read_local(document)) }
+    end
+    return agent.locals:add(list)
+  end
+
+  it("tells the keeper of what was changed by hand and of nothing else", function()
+    started()
+    add_local("h", "i")
+    add_local("j", "h")
+    agent.locals:set_status({ "i", "h" }, 0)
+    agent.locals:remove({ "j", "i" })
+    assert.same({ "spawn a", "spawn h", "spawn i", "spawn j", "stop h", "stop i", "stop j" }, fake.keeper.calls)
+  end)
+
   it("runs what was added by hand beside its configuration, across reloads and starts", function()
     started()
-    assert.equal("created", agent.locals:add({ name = "h", command = "sleep 9" }).outcome)
+    assert.equal("created", add_local("h")[1].outcome)
     assert.same({ "spawn a", "spawn h" }, fake.keeper.calls)
-    agent.locals:set_status("a", 0)
+    agent.locals:set_status({ "a" }, 0)
     assert.same({ "spawn a", "spawn h", "stop a" }, fake.keeper.calls)
     fake.signals.HUP()
     assert.same({ "spawn a", "spawn h", "stop a" }, fake.keeper.calls)
@@ -147,14 +166,14 @@ describe("an agent without Consul", function()
     fake.file = file
     started()
     assert.same({ "spawn h" }, fake.keeper.calls)
-    agent.locals:remove("h")
+    agent.locals:remove({ "h" })
     assert.same({ "spawn h", "stop h" }, fake.keeper.calls)
     assert.equal(448, fake.file.directories["/state/history"])
   end)
 
   it("stops nothing that may have been added when the state file is broken", function()
     started()
-    agent.locals:add({ name = "h", command = "sleep 9" })
+    add_local("h")
     fake.file.texts["/state/applications.json"] = "{"
     local list = fake.keeper.list()
     fake.keeper.calls = {}
@@ -297,7 +316,7 @@ describe("an agent with Consul", function()
     live = document("live/alpha")
     assert.same({ { gpu = 2 }, { cpu = 100 }, { 22 }, { cpu = 2 }, { memory_mb = 64 } },
       { live.resources, live.reserved, live.reserved_ports, live.overcommit, live.local_used })
-    agent.locals:set_status("own", 0)
+    agent.locals:set_status({ "own" }, 0)
     fake.timer.advance(50)
     assert.same({}, document("live/alpha").local_used)
   end)

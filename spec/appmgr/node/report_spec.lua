@@ -9,12 +9,12 @@ local json = core.json
 
 describe("the report", function()
   local client, http, timer, problems, log, report, rows, session, now, sampled, doubts
-  local acted_on, slow, measured
+  local acted_on, slow, measured, told_written
 
   before_each(function()
     client, http = consul.client()
     timer, log, rows, session, now, sampled, doubts = fake_timer.new(), fake_log.new(), {}, "s1", 0, 0, 0
-    slow, measured = false, nil
+    slow, measured, told_written = false, nil, 0
     problems, acted_on = Problems.new({ log = log, now = os.time }), 0
     report = Report.new({
       client = client, timer = timer, problems = problems, json = json, node = "alpha", interval_ms = 10000,
@@ -29,6 +29,7 @@ describe("the report", function()
         measured = callback
       end,
       doubt_session = function() doubts = doubts + 1 end,
+      on_written = function() told_written = told_written + 1 end,
     })
   end)
 
@@ -58,6 +59,24 @@ describe("the report", function()
     assert.equal("T10", written().resource.systime)
     assert.truthy(written().applications)
     assert.equal(2, sampled)
+  end)
+
+  it("tells when a report of the interval is written, and of no other", function()
+    report:start()
+    assert.equal(0, told_written)
+    applied()
+    assert.equal(1, told_written)
+    rows = { a = { state = "starting" } }
+    timer.advance(100)
+    report:changed()
+    applied()
+    assert.equal(1, told_written)
+    timer.advance(10000)
+    open().reply(500, "no")
+    assert.equal(1, told_written)
+    timer.advance(10000)
+    applied()
+    assert.equal(2, told_written)
   end)
 
   it("writes what was measured, and nothing when it was stopped meanwhile", function()

@@ -14,11 +14,11 @@ the first is added. What is added is kept across restarts of the agent; "app rm"
 
   --json           for programs]]
 
---- What fits in a request to the agent, escaped.
+--- What fits in a request to the agent, escaped, also when it is the only one.
 local MAX_BYTES <const> = 256 * 1024
 
 --- Reads and checks one document.
--- @treturn ?table params of the request
+-- @treturn ?string its text
 -- @treturn ?string the application's name, or all that is wrong, one line each
 local function read_one(context, path)
   local document, text = documents.read(context, path, MAX_BYTES, "that an application's document may have")
@@ -28,41 +28,41 @@ local function read_one(context, path)
     return nil, ("%s:%d: \"%s\" stands twice in one object; remove one of them"):format(documents.shown(path), line, key)
   end
   local app, errors = application.read_local(document)
-  if app then return { document = text }, app.name end
+  if app then return text, app.name end
   local name = type(document) == "table" and type(document.name) == "string" and ('application "%s": '):format(document.name)
   local lines = {}
   for index, err in ipairs(errors) do lines[index] = ("%s: %s%s"):format(documents.shown(path), name or "", err) end
   return nil, table.concat(lines, "\n")
 end
 
---- @treturn ?table params of all requests, nil when a document is wrong
+--- @treturn ?{string,...} the texts of all documents, nil when one is wrong
 local function read_all(context, paths)
-  local changes, by_name, wrong = {}, {}, false
+  local texts, by_name, wrong = {}, {}, false
   for _, path in ipairs(paths) do
-    local params, name = read_one(context, path)
-    local err = not params and name
-    if params and by_name[name] then
+    local text, name = read_one(context, path)
+    local err = not text and name
+    if text and by_name[name] then
       err = ('%s: application "%s" stands in %s already'):format(documents.shown(path), name, by_name[name])
     end
     if err then
       context:fail(err)
       wrong = true
     else
-      changes[#changes + 1], by_name[name] = params, documents.shown(path)
+      texts[#texts + 1], by_name[name] = text, documents.shown(path)
     end
   end
-  return not wrong and changes or nil
+  return not wrong and texts or nil
 end
 
 local WORD = { created = "added", updated = "changed", unchanged = "unchanged" }
 
 local function run(context, arguments)
-  local changes = read_all(context, arguments.file)
-  if not changes then
+  local texts = read_all(context, arguments.file)
+  if not texts then
     context:warn("nothing was added")
     return 1
   end
-  return change.run(context, arguments, changes, "app.add", function(result)
+  return change.together(context, arguments, "app.add", "documents", texts, function(result)
     return ('application "%s" %s'):format(result.name, WORD[result.outcome] or result.outcome)
   end)
 end

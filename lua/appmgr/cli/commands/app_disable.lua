@@ -12,7 +12,7 @@ or that "status" is changed. Replicas of tasks are the task's to decide.
   --json           for programs]]
 
 local function run(context, arguments)
-  return change.names(context, arguments, "app.disable", function(result)
+  return change.together(context, arguments, "app.disable", "names", arguments.name, function(result)
     return result.outcome == "unchanged" and ('application "%s" is disabled already'):format(result.name)
       or ('application "%s" disabled'):format(result.name)
   end)

@@ -12,7 +12,7 @@ or that "status" is changed. Replicas of tasks are the task's to decide.
   --json           for programs]]
 
 local function run(context, arguments)
-  return change.names(context, arguments, "app.enable", function(result)
+  return change.together(context, arguments, "app.enable", "names", arguments.name, function(result)
     return result.outcome == "unchanged" and ('application "%s" is enabled already'):format(result.name)
       or ('application "%s" enabled'):format(result.name)
   end)

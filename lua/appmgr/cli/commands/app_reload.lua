@@ -11,7 +11,7 @@ The signal goes to the first process and to no other. What it does is the applic
   --json           for programs]]
 
 local function run(context, arguments)
-  return change.names(context, arguments, "app.reload", function(result)
+  return change.one_by_one(context, arguments, "app.reload", function(result)
     return ('application "%s" was sent signal %d'):format(result.name, result.signal)
   end)
 end

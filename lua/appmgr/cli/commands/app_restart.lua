@@ -11,7 +11,7 @@ What gave up, or waits for its next start, is started now.
   --json           for programs]]
 
 local function run(context, arguments)
-  return change.names(context, arguments, "app.restart", function(result)
+  return change.one_by_one(context, arguments, "app.restart", function(result)
     return ('application "%s" runs again as pid %d'):format(result.name, result.pid)
   end)
 end

@@ -11,7 +11,7 @@ What stands in the configuration is removed there, a replica with "task rm" or "
   --json           for programs]]
 
 local function run(context, arguments)
-  return change.names(context, arguments, "app.remove", function(result)
+  return change.together(context, arguments, "app.remove", "names", arguments.name, function(result)
     return ('application "%s" removed'):format(result.name)
   end)
 end

@@ -11,7 +11,7 @@ Sets "status" of the task's content to 0.
   --json           for programs]]
 
 local function run(context, arguments)
-  return change.names(context, arguments, "task.disable", function(result)
+  return change.one_by_one(context, arguments, "task.disable", function(result)
     return result.outcome == "unchanged" and ('task "%s" is disabled already'):format(result.name)
       or ('task "%s" disabled'):format(result.name)
   end)

@@ -11,7 +11,7 @@ Sets "status" of the task's content to 1.
   --json           for programs]]
 
 local function run(context, arguments)
-  return change.names(context, arguments, "task.enable", function(result)
+  return change.one_by_one(context, arguments, "task.enable", function(result)
     return result.outcome == "unchanged" and ('task "%s" is enabled already'):format(result.name)
       or ('task "%s" enabled'):format(result.name)
   end)

@@ -12,7 +12,7 @@ The next follows when the one before runs again. The task gets a new version, wi
   --json           for programs]]
 
 local function run(context, arguments)
-  return change.names(context, arguments, "task.restart", function(result)
+  return change.one_by_one(context, arguments, "task.restart", function(result)
     if result.outcome == "unchanged" then return ('task "%s" was restarted in this second already'):format(result.name) end
     return ('task "%s": its replicas are started anew, one after the other; "appmgr task show %s" follows it'):format(
       result.name, result.name)
