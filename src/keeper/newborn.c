@@ -117,6 +117,7 @@ void newborn_begin(struct newborn *newborn)
     newborn->joins = false;
     newborn->pid = -EINTR; /* where the helper is killed before it has done anything */
     newborn->here = 1;
+    newborn->helper = 0;
     newborn->helper = clone(help, newborn->stack + sizeof newborn->stack, SHARED, newborn);
     if (newborn->helper < 0)
         newborn->pid = -errno;
@@ -148,6 +149,7 @@ static int enter(void *data)
 void newborn_begin(struct newborn *newborn)
 {
     newborn->joins = newborn->cgroup_fd != 0;
+    newborn->helper = 0;
     newborn->pid = clone(enter, newborn->stack + sizeof newborn->stack, SHARED | CLONE_VFORK, newborn);
     if (newborn->pid < 0)
         newborn->pid = -errno;

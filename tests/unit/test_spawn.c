@@ -19,6 +19,13 @@
 
 enum { SKIPPED = 77, PATIENCE_S = 20 };
 
+/* Elsewhere starts are one after the other, each goes to its cgroup by itself, and errno is whose turn it is. */
+#if defined(NEWBORN_X86) || defined(NEWBORN_ARM)
+enum { HAS_HELPERS = true };
+#else
+enum { HAS_HELPERS = false };
+#endif
+
 static int null_fd;
 
 /* Runs the function in a process of its own; its value is the line where something was not as it should be, or 0. */
@@ -175,11 +182,18 @@ static long die(void *data)
     return 0;
 }
 
+/* There is none where starts are one after the other (newborn.c). */
 static long kill_helper(void *data)
 {
     const struct spawn *spawn = data;
+    pid_t helper = 0;
 
-    kill(spawn->newborn.helper, SIGKILL);
+    for (int tries = 0; tries < 1000 && helper <= 0; tries++) { /* its number is not noted before it runs */
+        helper = __atomic_load_n(&spawn->newborn.helper, __ATOMIC_ACQUIRE);
+        usleep(100);
+    }
+    if (helper > 0)
+        kill(helper, SIGKILL);
     usleep(20000); /* the other one could take it for done meanwhile */
     return 0;
 }
@@ -237,7 +251,7 @@ static int many_at_a_time(void)
             spawns[i].request = request_for(i % 2 ? truth : absent);
             spawn_begin(&spawns[i]);
         }
-        if (errno)
+        if (errno && HAS_HELPERS)
             return 1;
         for (int i = 0; i < COUNT; i++)
             if ((spawn_end(&spawns[i]) == 0) != (i % 2) || (i % 2 == 0 && spawns[i].result.error != ENOENT))
@@ -297,7 +311,7 @@ static int born_elsewhere(void)
     static const char *const roots[] = {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"};
     struct spawn_request request = request_for(sleeper);
     struct spawn_result result;
-    bool falls_back = refused_with == ENOSYS || refused_with == EPERM || refused_with == EINVAL || refused_with == E2BIG;
+    bool falls_back = !HAS_HELPERS || refused_with == ENOSYS || refused_with == EPERM || refused_with == EINVAL || refused_with == E2BIG;
     char path[128], text[64] = "";
     int fd = -1, started;
 
