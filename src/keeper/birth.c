@@ -40,6 +40,6 @@ ON_FOREIGN_STACK long birth_note(void *data)
     record_state_write(&image, true, &cell);
     size = (long)record_cell_seal(&cell, birth->turn);
     wrote = newborn_call(SYS_pwrite64, birth->file_fd, (long)&cell, size, (long)birth->at, 0);
-    birth->written = wrote == size ? 0 : wrote < 0 ? wrote : -ENOSPC;
+    birth->written = wrote == size || wrote < 0 ? wrote : -ENOSPC;
     return 0;
 }

@@ -12,7 +12,7 @@ struct birth {
     int file_fd;                /* -1: there is no record of the child to write to */
     uint64_t at, turn;          /* of the cell that comes next */
     uint64_t start_ticks;       /* of the process; 0: it did not come so far */
-    long written;               /* 0, or -errno where the file took nothing */
+    long written;               /* how many bytes are in the file; 0: it did not come so far; -errno: the file took them not */
 };
 
 /* In the new process (newborn.h). Returns 0, or -errno when it could not be known again: it may not run then. */

@@ -4,128 +4,173 @@
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdint.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-/* The kernel clears the word and wakes who waits for it when the process leaves our memory: see set_tid_address(2). */
-#define SHARED (CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID)
+/* No signal is sent at the end of either process until an execve(2) sets SIGCHLD, so that such a wait finds what has not
+ * become a program, and nothing else. */
+#define NO_PROGRAM ((int)__WCLONE)
 
-/* glibc has no function for clone3 that gives the child a stack of its own, so the call is made here, per architecture. The
- * kernel gives the child the registers of its parent, but for the stack and the result. So the two part at the test below, and
- * the child finds its function in a register. */
-#if defined(__x86_64__) && !defined(__ILP32__)
+#define SHARED (CLONE_VM | CLONE_FILES)
 
-enum { WAITS_FOR_CHILD = 0 };
+#if defined(NEWBORN_X86) || defined(NEWBORN_ARM)
 
-static long clone3(const struct clone_args *arguments, void (*child)(void *data), void *data)
+/* The kernel clears the word `here` when the process leaves our memory. It is a child of ours, and not of the helper. */
+#define BORN (SHARED | CLONE_VFORK | CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+
+enum { HELPER_STACK = 4 << 10 };
+
+/* glibc has no function for clone3 that gives the child a stack of its own, and its clone sets our errno, so the calls are
+ * made here, per architecture. The kernel gives the child the registers of its parent, but for the stack and the result. So
+ * the two part at the test below, and the child finds its function in a register. */
+#if defined(NEWBORN_X86)
+
+ON_FOREIGN_STACK static long part(long number, long a, long b, long c, long d, void (*run)(void *data), void *data)
 {
+    register long fourth __asm__("r10") = d;
+    register void (*function)(void *) __asm__("r8") = run;
+    register void *argument __asm__("r9") = data;
     long result;
 
     __asm__ volatile("syscall\n\t"
                      "test %%rax, %%rax\n\t"
                      "jnz 1f\n\t"
-                     "mov %[data], %%rdi\n\t"
+                     "mov %%r9, %%rdi\n\t"
                      "xor %%ebp, %%ebp\n\t"
-                     "call *%[child]\n\t"
+                     "call *%%r8\n\t"
                      "ud2\n"
                      "1:"
                      : "=a"(result)
-                     : "0"(SYS_clone3), "D"(arguments), "S"(sizeof *arguments), [child] "d"(child), [data] "r"(data)
-                     : "rcx", "r11", "memory");
-    return result;
-}
-
-#elif defined(__aarch64__)
-
-enum { WAITS_FOR_CHILD = 0 };
-
-static long clone3(const struct clone_args *arguments, void (*child)(void *data), void *data)
-{
-    register long number __asm__("x8") = SYS_clone3;
-    register long result __asm__("x0") = (long)arguments;
-    register long size __asm__("x1") = sizeof *arguments;
-    register void (*function)(void *) __asm__("x2") = child;
-    register void *argument __asm__("x3") = data;
-
-    __asm__ volatile("svc #0\n\t"
-                     "cbnz x0, 1f\n\t"
-                     "mov x0, x3\n\t"
-                     "mov x29, xzr\n\t"
-                     "blr x2\n\t"
-                     "brk #0\n"
-                     "1:"
-                     : "+r"(result)
-                     : "r"(number), "r"(size), "r"(function), "r"(argument)
-                     : "memory");
+                     : "0"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(function), "r"(argument)
+                     : "rcx", "r11", "cc", "memory");
     return result;
 }
 
 #else
 
-enum { WAITS_FOR_CHILD = CLONE_VFORK };
-
-static long clone3(const struct clone_args *arguments, void (*child)(void *data), void *data)
+ON_FOREIGN_STACK static long part(long number, long a, long b, long c, long d, void (*run)(void *data), void *data)
 {
-    (void)arguments;
-    (void)child;
-    (void)data;
-    return -ENOSYS;
+    register long which __asm__("x8") = number;
+    register long first __asm__("x0") = a;
+    register long second __asm__("x1") = b;
+    register long third __asm__("x2") = c;
+    register long fifth __asm__("x4") = d; /* clone(2) has the two last the other way round here */
+    register void (*function)(void *) __asm__("x5") = run;
+    register void *argument __asm__("x6") = data;
+
+    __asm__ volatile("svc #0\n\t"
+                     "cbnz x0, 1f\n\t"
+                     "mov x0, x6\n\t"
+                     "mov x29, xzr\n\t"
+                     "blr x5\n\t"
+                     "brk #0\n"
+                     "1:"
+                     : "+r"(first)
+                     : "r"(which), "r"(second), "r"(third), "r"(fifth), "r"(function), "r"(argument)
+                     : "memory");
+    return first;
 }
 
 #endif
 
-static pid_t start_in(int cgroup_fd, void (*child)(void *data), void *data, void *stack, size_t size, int *here)
+/* --- in the helper --- */
+
+ON_FOREIGN_STACK static long bear_in_cgroup(struct newborn *newborn, size_t stack_size)
 {
     struct clone_args arguments = {
-        .flags = SHARED | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .stack = (uintptr_t)stack, .stack_size = size,
-        .child_tid = (uintptr_t)here, .cgroup = (unsigned)cgroup_fd,
+        .flags = BORN | CLONE_INTO_CGROUP, .stack = (uintptr_t)newborn->stack, .stack_size = stack_size,
+        .parent_tid = (uintptr_t)&newborn->pid, .child_tid = (uintptr_t)&newborn->here, .cgroup = (unsigned)newborn->cgroup_fd,
     };
-    long result = clone3(&arguments, child, data);
 
-    /* What an old kernel says to an argument that is larger than it knows, and what some sandboxes say. */
-    return result == -E2BIG || result == -EINVAL || result == -EPERM ? -ENOSYS : (pid_t)result;
+    return part(SYS_clone3, (long)&arguments, sizeof arguments, 0, 0, newborn->run, newborn->data);
 }
 
-struct entry {
-    void (*child)(void *data);
-    void *data;
-};
-
-ON_FOREIGN_STACK static int enter(void *at)
+ON_FOREIGN_STACK static long bear_here(struct newborn *newborn, size_t stack_size)
 {
-    const struct entry *entry = at;
+    return part(SYS_clone, BORN, (long)(newborn->stack + stack_size), (long)&newborn->pid, (long)&newborn->here, newborn->run,
+                newborn->data);
+}
 
-    entry->child(entry->data);
+ON_FOREIGN_STACK static int help(void *data)
+{
+    struct newborn *newborn = data;
+    size_t stack_size = sizeof newborn->stack - HELPER_STACK;
+    long result = newborn->cgroup_fd ? bear_in_cgroup(newborn, stack_size) : bear_here(newborn, stack_size);
+
+    /* What a kernel says that does not know the call, an old one to an argument that is larger than it knows, and some
+     * sandboxes. */
+    if (newborn->cgroup_fd && (result == -ENOSYS || result == -E2BIG || result == -EINVAL || result == -EPERM)) {
+        newborn->joins = true;
+        result = bear_here(newborn, stack_size);
+    }
+    if (result < 0)
+        newborn->pid = (pid_t)result;
+    return 0;
+}
+
+/* --- in us --- */
+
+void newborn_begin(struct newborn *newborn)
+{
+    newborn->joins = false;
+    newborn->pid = -EINTR; /* where the helper is killed before it has done anything */
+    newborn->here = 1;
+    newborn->helper = 0;
+    newborn->helper = clone(help, newborn->stack + sizeof newborn->stack, SHARED, newborn);
+    if (newborn->helper < 0)
+        newborn->pid = -errno;
+}
+
+/* A helper that was killed has not waited. */
+static void await(struct newborn *newborn)
+{
+    int status = 0;
+
+    if (newborn->helper < 0)
+        return;
+    while (waitpid(newborn->helper, &status, NO_PROGRAM) < 0 && errno == EINTR)
+        ;
+    while (WIFSIGNALED(status) && newborn->pid > 0 && __atomic_load_n(&newborn->here, __ATOMIC_ACQUIRE) != 0)
+        syscall(SYS_futex, &newborn->here, FUTEX_WAIT, 1, NULL, NULL, 0);
+}
+
+#else
+
+static int enter(void *data)
+{
+    const struct newborn *newborn = data;
+
+    newborn->run(newborn->data);
     __builtin_unreachable();
 }
 
-/* As glibc can. */
-static pid_t start_here(void (*child)(void *data), void *data, void *stack, size_t size, int *here)
+void newborn_begin(struct newborn *newborn)
 {
-    /* Below the stack's end: it must outlive this call. */
-    struct entry *entry = (struct entry *)(void *)((char *)stack + size) - 4;
-    pid_t pid;
-
-    *entry = (struct entry){child, data};
-    pid = clone(enter, entry, SHARED | WAITS_FOR_CHILD | SIGCHLD, entry, NULL, NULL, here);
-    return pid < 0 ? -errno : pid;
+    newborn->joins = newborn->cgroup_fd != 0;
+    newborn->helper = 0;
+    newborn->pid = clone(enter, newborn->stack + sizeof newborn->stack, SHARED | CLONE_VFORK, newborn);
+    if (newborn->pid < 0)
+        newborn->pid = -errno;
 }
 
-pid_t newborn_start(int cgroup_fd, void (*child)(void *data), void *data, void *stack, size_t size, int *here)
+static void await(struct newborn *newborn)
 {
-    pid_t pid;
+    (void)newborn;
+}
 
-    *here = 1;
-    pid = cgroup_fd ? start_in(cgroup_fd, child, data, stack, size, here) : start_here(child, data, stack, size, here);
+#endif
+
+pid_t newborn_end(struct newborn *newborn)
+{
+    pid_t pid, ended;
+
+    await(newborn);
+    pid = newborn->pid;
     if (pid < 0)
-        *here = 0;
-    return pid;
-}
-
-void newborn_wait(int *here)
-{
-    while (__atomic_load_n(here, __ATOMIC_ACQUIRE) != 0)
-        syscall(SYS_futex, here, FUTEX_WAIT, 1, NULL, NULL, 0);
+        return pid;
+    while ((ended = waitpid(pid, NULL, NO_PROGRAM)) < 0 && errno == EINTR)
+        ;
+    return ended == pid ? -EINTR : pid;
 }

@@ -140,7 +140,7 @@ static size_t fetch_frame(const struct child *child)
 }
 
 /* Writes a record with the child's frame at `at`; its state is the first turn. Returns the place after it, 0 when that
- * failed. It counts when put_common has said so. */
+ * failed. */
 static uint64_t append(int fd, const struct child *child, uint64_t at)
 {
     struct record_head head;
@@ -262,6 +262,11 @@ static bool is_written(const struct child *child, const uint8_t *frame, uint32_t
            memcmp(scratch + RECORD_FRAME_AT, frame, size) == 0;
 }
 
+bool records_have(const struct child *child)
+{
+    return child->place != 0;
+}
+
 void records_add(struct child *child, const struct wire_message *message)
 {
     uint64_t before = child->place, after;
@@ -280,8 +285,7 @@ void records_add(struct child *child, const struct wire_message *message)
     /* After what failed, bytes of it may be at the end: only a new file is written to then. */
     if (file < 0 || trouble || (after = append(file, child, end)) == 0)
         return;
-    if (!put_common(file, after, &common_turn))
-        return;
+    put_common(file, after, &common_turn); /* refused or not: who reads a whole record behind the end takes it */
     if (before)
         put_state(file, child, false, before, &child->turn);
     set_written(child, end);
@@ -319,7 +323,7 @@ void records_met(const struct birth *birth, struct child *child)
     child->start_ticks = birth->start_ticks;
     if (birth->written < 0)
         lose((int)-birth->written);
-    else if (birth->file_fd >= 0)
+    else if (birth->written > 0)
         child->turn = birth->turn;
 }
 

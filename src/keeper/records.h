@@ -40,6 +40,9 @@ bool records_write_anew(void);
 /* A child has another specification (WIRE_SPAWN), or part of it has changed (WIRE_UPDATE). */
 void records_add(struct child *child, const struct wire_message *message);
 
+/* Whether there is a record of the child. */
+bool records_have(const struct child *child);
+
 /* Something else of a child has changed; a child is being forgotten. */
 void records_note(struct child *child);
 void records_drop(struct child *child);

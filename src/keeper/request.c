@@ -89,7 +89,7 @@ static int spawn(struct connection *connection, const struct wire_message *messa
 {
     const char *id = wire_text(message, WIRE_TAG_ID), *why;
     struct child *child = table_find(id);
-    bool is_new_run;
+    bool is_new_run, is_known;
 
     if (keeper_is_ending())
         return refuse(connection, id, "is not started: the keeper is ending");
@@ -107,8 +107,11 @@ static int spawn(struct connection *connection, const struct wire_message *messa
         }
     }
     lease_changed(child);
+    is_known = records_have(child);
+    if (is_new_run && is_known)
+        records_add(child, message); /* before it is to start: what was asked for earlier may not be started any more */
     child_handle(child, CHILD_ASKED);
-    if (is_new_run)
+    if (is_new_run && !is_known)
         records_add(child, message); /* with the state that it has now: one write */
     return 0;
 }

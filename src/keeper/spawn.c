@@ -180,7 +180,7 @@ ON_FOREIGN_STACK static void child_main(void *data)
 
     leave_descriptors(spawn);
     /* Where the kernel cannot bear a child in a cgroup: nothing may come of it before it is there. */
-    if (spawn->joins)
+    if (spawn->newborn.joins)
         must(spawn, SPAWN_CGROUP, write_to(request->cgroup_fd, "cgroup.procs", "0"));
     newborn_call(SYS_setsid, 0, 0, 0, 0, 0);
     if (request->reset_oom)
@@ -203,40 +203,24 @@ ON_FOREIGN_STACK static void child_main(void *data)
 
 /* --- in the parent --- */
 
-static pid_t begin(struct spawn *spawn, int cgroup_fd)
-{
-    return newborn_start(cgroup_fd, child_main, spawn, spawn->stack, sizeof spawn->stack, &spawn->here);
-}
-
 void spawn_begin(struct spawn *spawn)
 {
-    int cgroup_fd = spawn->request.cgroup_fd;
-    pid_t pid;
-
     spawn->result = (struct spawn_result){0};
-    spawn->joins = false;
-    pid = begin(spawn, cgroup_fd);
-    if (pid == -ENOSYS && cgroup_fd) {
-        spawn->joins = true;
-        pid = begin(spawn, 0);
-    }
-    spawn->pid = pid;
+    spawn->newborn.run = child_main;
+    spawn->newborn.data = spawn;
+    spawn->newborn.cgroup_fd = spawn->request.cgroup_fd;
+    newborn_begin(&spawn->newborn);
 }
 
 int spawn_end(struct spawn *spawn)
 {
-    if (spawn->pid < 0) {
-        spawn->result = (struct spawn_result){.step = SPAWN_FORK, .error = -spawn->pid};
-        return -1;
-    }
-    newborn_wait(&spawn->here);
-    if (!spawn->result.error) {
-        spawn->result.pid = spawn->pid;
-        return 0;
-    }
-    while (waitpid(spawn->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    return -1;
+    pid_t pid = newborn_end(&spawn->newborn);
+
+    if (pid > 0)
+        spawn->result.pid = pid;
+    else if (!spawn->result.error)
+        spawn->result = (struct spawn_result){.step = SPAWN_FORK, .error = -pid};
+    return spawn->result.error ? -1 : 0;
 }
 
 int spawn_process(const struct spawn_request *request, struct spawn_result *result)

@@ -10,6 +10,8 @@
 #ifndef APPMGR_KEEPER_SPAWN_H
 #define APPMGR_KEEPER_SPAWN_H
 
+#include "newborn.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,11 +70,8 @@ struct spawn_result {
 struct spawn {
     struct spawn_request request;   /* the caller's to set */
     struct spawn_result result;     /* … and to read after spawn_end */
-    pid_t pid;                      /* the others are spawn.c's; -errno: there is no process */
-    int here;                       /* not zero until it is a process of its own */
-    bool joins;                     /* it goes into its cgroup by itself */
+    struct newborn newborn;         /* the others are spawn.c's */
     char candidate[4096];           /* path of the program */
-    char stack[16 << 10] __attribute__((aligned(64)));
 };
 
 /* Begins a start. */

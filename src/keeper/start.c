@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ struct start {
     struct child *child;
     struct birth birth;
     struct stream *stream;
+    char program[PATH_MAX];     /* what may be executed, where that is limited; permit_check says it of one at a time */
     struct spawn spawn;
 };
 
@@ -190,7 +192,7 @@ static void finish(struct start *start)
 /* Returns false when the child was not begun: what follows has been handled. */
 static bool begin(struct start *start, struct child *child)
 {
-    const char *forbidden;
+    const char *forbidden, *permitted;
 
     start->child = child;
     start->stream = NULL;
@@ -205,11 +207,13 @@ static bool begin(struct start *start, struct child *child)
         child_handle(child, CHILD_STOP);
         return false;
     }
-    forbidden = permit_check(child->spec, child->phase, &start->spawn.request.program);
+    forbidden = permit_check(child->spec, child->phase, &permitted);
     if (forbidden) {
         fail_forbidden(child, forbidden);
         return false;
     }
+    if (permitted)
+        start->spawn.request.program = strcpy(start->program, permitted);
     if (child->phase == CHILD_MAIN)
         child->started_at_us = watch_wall_us();
     if (!prepare(start)) {

@@ -184,6 +184,39 @@ static void each_start_is_checked(void **state)
     expect(&agent, WIRE_STARTED, "a"); /* the rules changed: the next try is let through */
 }
 
+/* Several are on their way at a time. */
+static void each_runs_its_own_program(void **state)
+{
+    enum { PROGRAMS = 4 };
+    char text[256], name[16];
+    struct wire_writer all = {.data = out, .capacity = sizeof out};
+
+    for (int i = 0; i < PROGRAMS; i++) {
+        FILE *file;
+
+        snprintf(name, sizeof name, "program%d", i);
+        file = fopen(in_directory(name), "w");
+        assert_non_null(file);
+        fprintf(file, "#!/bin/sh\necho %d >> %s/ran\n", i, directory);
+        fclose(file);
+        chmod(in_directory(name), 0700);
+    }
+    snprintf(text, sizeof text, "appmgr permit 1\ncommands\ncommand %s/program*\nend\n", directory);
+    write_permit(text);
+    for (int i = 0; i < PROGRAMS; i++) {
+        snprintf(name, sizeof name, "program%d", i);
+        wire_begin(&all, WIRE_SPAWN);
+        wire_put_text(&all, WIRE_TAG_ID, name);
+        wire_put_text(&all, WIRE_TAG_ARGUMENT, in_directory(name));
+        assert_int_equal(wire_end(&all), 0);
+    }
+    assert_int_equal(send(agent.fd, out, all.size, MSG_NOSIGNAL), all.size);
+    WAIT_FOR(strlen(contents("ran")) == 2 * PROGRAMS);
+    for (int i = 0; i < PROGRAMS; i++)
+        if (!strchr(contents("ran"), '0' + i))
+            fail_msg("program %d did not run, but:\n%s", i, contents("ran"));
+}
+
 static void patterns_end_at_slashes(void **state)
 {
     static const struct { const char *pattern, *path; bool matches; } cases[] = {
@@ -215,6 +248,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_loader_takes_no_other_code, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_believed_allows_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_start_is_checked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_runs_its_own_program, set_up, tear_down),
         cmocka_unit_test(patterns_end_at_slashes),
     };
 

@@ -4,6 +4,9 @@
 #include "keeper/pass.h"
 #include "keeper/record_cell.h"
 
+#include <sched.h>
+#include <seccomp.h>
+
 /* --- what is in the file --- */
 
 static uint8_t file[4 << 20];
@@ -585,6 +588,46 @@ static void what_a_killed_peer_sent_is_received_to_its_end(void **state)
     close(pair[1]);
 }
 
+/* As where no process can be had: none is born, neither here nor in a cgroup. */
+static void bear_nothing(void)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    const struct scmp_arg_cmp by_helper = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_PARENT, CLONE_PARENT);
+
+    if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAGAIN), SCMP_SYS(clone3), 0) != 0 ||
+        seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAGAIN), SCMP_SYS(clone), 1, by_helper) != 0 || seccomp_load(filter) != 0)
+        _exit(1);
+    seccomp_release(filter);
+}
+
+/* The newer cell is never written over: it is the only whole one while the other is being written. */
+static void a_child_that_was_not_born_has_noted_nothing(void **state)
+{
+    struct record_cell cell;
+    size_t cells;
+
+    assert_int_equal(make_directory(state), 0);
+    prepare_keeper = bear_nothing;
+    start_keeper_limited("10000", 0);
+    prepare_keeper = NULL;
+    join(&agent, WIRE_ROLE_CONTROLLER);
+    begin_script("a", "exec sleep 1000");
+    end(&agent);
+    expect(&agent, WIRE_SPAWN_FAILED, "a");
+    assert_string_equal(wire_text(&message, WIRE_TAG_STEP), "fork");
+    assert_non_null(strstr(wire_text(&message, WIRE_TAG_ERROR), "EAGAIN"));
+    say(&agent, WIRE_LIST, NULL);
+    expect(&agent, WIRE_LIST_END, NULL);
+    kill_keeper();
+    read_records();
+    cells = cells_of("a");
+    memcpy(&cell, file + cells + RECORD_CELL_SIZE, sizeof cell);
+    assert_int_equal(cell.turn, 1); /* as it was added */
+    memcpy(&cell, file + cells, sizeof cell);
+    assert_int_equal(cell.turn, 2); /* that it failed */
+    revive();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -608,6 +651,7 @@ int main(void)
         TEST(what_the_machine_did_not_write_before_it_went_down_is_nothing),
         TEST(a_copied_directory_touches_nothing_of_the_original),
         TEST(a_recycled_pid_is_a_stranger),
+        cmocka_unit_test_teardown(a_child_that_was_not_born_has_noted_nothing, tear_down),
         cmocka_unit_test(what_a_killed_peer_sent_is_received_to_its_end),
     };
 
