@@ -72,10 +72,13 @@ static void tear(pid_t pid)
 #endif
 }
 
-static void kill_and_leave(pid_t traced)
+/* `with`: the writer, where it is killed with its keeper; else 0. */
+static void kill_and_leave(pid_t traced, pid_t with)
 {
+    plan->killed = true; /* before it is seen to end */
     kill(traced, SIGKILL);
-    plan->killed = true;
+    if (with)
+        kill(with, SIGKILL);
     _exit(0); /* all others are let go */
 }
 
@@ -86,11 +89,11 @@ static bool look_at_write(pid_t pid, pid_t traced)
     bool counts = plan->moment != REFUSED || says_where_records_end(pid);
 
     if (plan->moment == REFUSED && plan->writes >= plan->kill_at && left-- == 0)
-        kill_and_leave(traced);
+        kill_and_leave(traced, 0);
     if (!counts || ++plan->writes != plan->kill_at)
         return false;
     if (plan->moment == BEFORE)
-        kill_and_leave(traced);
+        kill_and_leave(traced, 0);
     if (plan->moment == TORN)
         tear(pid);
     if (plan->moment == REFUSED)
@@ -104,9 +107,7 @@ static void end_write(pid_t pid, pid_t traced)
         refuse(pid, false);
         return;
     }
-    if (plan->moment == TORN)
-        kill(pid, SIGKILL); /* a child that is killed with its keeper */
-    kill_and_leave(traced);
+    kill_and_leave(traced, plan->moment == TORN ? pid : 0);
 }
 
 static void trace(pid_t traced)
@@ -140,12 +141,14 @@ static void trace(pid_t traced)
 
 static void be_traced(void)
 {
-    const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEFORK | PTRACE_O_TRACEEXEC;
+    const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEFORK |
+                         PTRACE_O_TRACEEXEC;
     int ready[2];
     char byte;
 
-    if (pipe(ready) != 0 || prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY) < 0)
-        prctl(PR_SET_DUMPABLE, 1);
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY); /* where a process may trace its descendants alone */
+    if (pipe(ready) != 0)
+        _exit(1);
     if (fork() == 0) {
         pid_t traced = getppid();
 
@@ -412,7 +415,6 @@ static void killed_at_each_write(void **state, enum moment moment)
     int kill_at = 1;
 
     prepare_plan();
-
     while (try_one(state, moment, kill_at))
         kill_at++;
     assert_true(kill_at > 20); /* all those writes were there */

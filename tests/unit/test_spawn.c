@@ -311,7 +311,8 @@ static int born_elsewhere(void)
     static const char *const roots[] = {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"};
     struct spawn_request request = request_for(sleeper);
     struct spawn_result result;
-    bool falls_back = !HAS_HELPERS || refused_with == ENOSYS || refused_with == EPERM || refused_with == EINVAL || refused_with == E2BIG;
+    bool falls_back = !HAS_HELPERS || refused_with == ENOSYS || refused_with == EPERM || refused_with == EINVAL ||
+                      refused_with == E2BIG;
     char path[128], text[64] = "";
     int fd = -1, started;
 
