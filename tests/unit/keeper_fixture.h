@@ -228,9 +228,13 @@ static UNUSED pid_t spawn_script(const char *id, const char *script)
     return (pid_t)number(WIRE_TAG_PID);
 }
 
+/* One that is ending is not: it is counted out of its cgroup a moment before it is shown as a zombie. */
 static UNUSED bool is_alive(pid_t pid)
 {
-    char path[32], text[256] = "";
+    enum { EXITING = 4 }; /* PF_EXITING of the kernel */
+    char path[32], text[256] = "", state;
+    const char *at;
+    unsigned flags;
     int fd;
 
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -240,7 +244,9 @@ static UNUSED bool is_alive(pid_t pid)
     if (read(fd, text, sizeof text - 1) < 0)
         text[0] = '\0';
     close(fd);
-    return text[0] && !strstr(text, ") Z ") && !strstr(text, ") X ");
+    at = strrchr(text, ')');
+    return at && sscanf(at, ") %c %*d %*d %*d %*d %*d %u", &state, &flags) == 2 && state != 'Z' && state != 'X' &&
+           !(flags & EXITING);
 }
 
 static const char *in_directory(const char *name)
