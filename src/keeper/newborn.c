@@ -17,8 +17,8 @@
 
 #if defined(NEWBORN_X86) || defined(NEWBORN_ARM)
 
-/* The kernel clears the word `here` when the process leaves our memory. It is a child of ours, and not of the helper. */
-#define BORN (SHARED | CLONE_VFORK | CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+/* The kernel clears the word `here` when the process leaves our memory. */
+#define BORN (SHARED | CLONE_VFORK | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
 
 enum { HELPER_STACK = 4 << 10 };
 
@@ -75,12 +75,18 @@ ON_FOREIGN_STACK static long part(long number, long a, long b, long c, long d, v
 
 #endif
 
-/* --- in the helper --- */
+/* --- in the helper, or in us --- */
+
+/* It is a child of ours, and not of the helper. */
+ON_FOREIGN_STACK static unsigned flags_of(const struct newborn *newborn)
+{
+    return newborn->is_alone ? BORN : BORN | CLONE_PARENT;
+}
 
 ON_FOREIGN_STACK static long bear_in_cgroup(struct newborn *newborn, size_t stack_size)
 {
     struct clone_args arguments = {
-        .flags = BORN | CLONE_INTO_CGROUP, .stack = (uintptr_t)newborn->stack, .stack_size = stack_size,
+        .flags = flags_of(newborn) | CLONE_INTO_CGROUP, .stack = (uintptr_t)newborn->stack, .stack_size = stack_size,
         .parent_tid = (uintptr_t)&newborn->pid, .child_tid = (uintptr_t)&newborn->here, .cgroup = (unsigned)newborn->cgroup_fd,
     };
 
@@ -89,8 +95,8 @@ ON_FOREIGN_STACK static long bear_in_cgroup(struct newborn *newborn, size_t stac
 
 ON_FOREIGN_STACK static long bear_here(struct newborn *newborn, size_t stack_size)
 {
-    return part(SYS_clone, BORN, (long)(newborn->stack + stack_size), (long)&newborn->pid, (long)&newborn->here, newborn->run,
-                newborn->data);
+    return part(SYS_clone, flags_of(newborn), (long)(newborn->stack + stack_size), (long)&newborn->pid, (long)&newborn->here,
+                newborn->run, newborn->data);
 }
 
 ON_FOREIGN_STACK static int help(void *data)
@@ -118,6 +124,10 @@ void newborn_begin(struct newborn *newborn)
     newborn->pid = -EINTR; /* where the helper is killed before it has done anything */
     newborn->here = 1;
     newborn->helper = 0;
+    if (newborn->is_alone) {
+        help(newborn);
+        return;
+    }
     newborn->helper = clone(help, newborn->stack + sizeof newborn->stack, SHARED, newborn);
     if (newborn->helper < 0)
         newborn->pid = -errno;
@@ -128,7 +138,7 @@ static void await(struct newborn *newborn)
 {
     int status = 0;
 
-    if (newborn->helper < 0)
+    if (newborn->helper <= 0)
         return;
     while (waitpid(newborn->helper, &status, NO_PROGRAM) < 0 && errno == EINTR)
         ;

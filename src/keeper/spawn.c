@@ -203,12 +203,13 @@ ON_FOREIGN_STACK static void child_main(void *data)
 
 /* --- in the parent --- */
 
-void spawn_begin(struct spawn *spawn)
+void spawn_begin(struct spawn *spawn, bool is_alone)
 {
     spawn->result = (struct spawn_result){0};
     spawn->newborn.run = child_main;
     spawn->newborn.data = spawn;
     spawn->newborn.cgroup_fd = spawn->request.cgroup_fd;
+    spawn->newborn.is_alone = is_alone;
     newborn_begin(&spawn->newborn);
 }
 
@@ -229,7 +230,7 @@ int spawn_process(const struct spawn_request *request, struct spawn_result *resu
     int ended;
 
     spawn.request = *request;
-    spawn_begin(&spawn);
+    spawn_begin(&spawn, true);
     ended = spawn_end(&spawn);
     *result = spawn.result;
     return ended;

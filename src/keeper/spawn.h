@@ -74,8 +74,8 @@ struct spawn {
     char candidate[4096];           /* path of the program */
 };
 
-/* Begins a start. */
-void spawn_begin(struct spawn *spawn);
+/* Begins a start. `is_alone`: there is nothing to do until it has become its program or failed, and this waits for that. */
+void spawn_begin(struct spawn *spawn, bool is_alone);
 
 /* Waits for its outcome. Returns 0 and a pid, or -1 with step and errno in the result: the child is reaped then. */
 int spawn_end(struct spawn *spawn);

@@ -189,8 +189,8 @@ static void finish(struct start *start)
     child_handle(child, CHILD_STARTED);
 }
 
-/* Returns false when the child was not begun: what follows has been handled. */
-static bool begin(struct start *start, struct child *child)
+/* `is_last`: no other is begun before this one runs. Returns false when the child was not begun: what follows has been handled. */
+static bool begin(struct start *start, struct child *child, bool is_last)
 {
     const char *forbidden, *permitted;
 
@@ -222,7 +222,7 @@ static bool begin(struct start *start, struct child *child)
     }
     containment_begin(child, &start->spawn.request);
     records_expect(&start->birth, child);
-    spawn_begin(&start->spawn);
+    spawn_begin(&start->spawn, is_last);
     return true;
 }
 
@@ -234,7 +234,7 @@ void start_run(void)
         struct child *child = first;
 
         start_unqueue(child);
-        count += begin(&starts[count], child);
+        count += begin(&starts[count], child, left == 1 || !first);
     }
     for (unsigned i = 0; i < count; i++) {
         struct start *start = &starts[i];
