@@ -104,8 +104,11 @@ describe("a Consul that answers", function()
       client:say("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
     end)
     proxy:cut_all()
+    local since_ms = loop.now_ms()
     expect_calm("no index", 3000)
-    assert.is_true(proxy.requests < 200, proxy.requests .. " requests in 3 s")
+    -- About 45 a second are allowed for; a loop makes a thousand and more. A busy machine looks longer than three seconds.
+    local rate = proxy.requests * 1000 / (loop.now_ms() - since_ms)
+    assert.is_true(rate < 100, ("%d requests, %.0f a second"):format(proxy.requests, rate))
     expect_recovery()
   end)
 
