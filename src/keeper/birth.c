@@ -26,7 +26,6 @@ ON_FOREIGN_STACK static long look_at_self(struct proc_status *status)
 ON_FOREIGN_STACK long birth_note(void *data)
 {
     struct birth *birth = data;
-    struct child image = *birth->child;
     struct proc_status status = {0};
     struct record_cell cell;
     long error = look_at_self(&status), size, wrote;
@@ -34,10 +33,10 @@ ON_FOREIGN_STACK long birth_note(void *data)
     birth->start_ticks = status.start_ticks;
     if (error || birth->file_fd < 0)
         return error;
-    image.pid = (pid_t)newborn_call(SYS_getpid, 0, 0, 0, 0, 0);
-    image.start_ticks = status.start_ticks;
-    image.born = true;
-    record_state_write(&image, true, &cell);
+    birth->child.pid = (pid_t)newborn_call(SYS_getpid, 0, 0, 0, 0, 0);
+    birth->child.start_ticks = status.start_ticks;
+    birth->child.born = true;
+    record_state_write(&birth->child, true, &cell);
     size = (long)record_cell_seal(&cell, birth->turn);
     wrote = newborn_call(SYS_pwrite64, birth->file_fd, (long)&cell, size, (long)birth->at, 0);
     birth->written = wrote == size || wrote < 0 ? wrote : -ENOSPC;

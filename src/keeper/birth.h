@@ -8,7 +8,7 @@
 
 /* From before the process is begun until it has left our memory, both of which the keeper does. */
 struct birth {
-    const struct child *child;  /* whose program it will be; it does not change meanwhile */
+    struct child child;         /* whose program it will be, as it was when that was begun */
     int file_fd;                /* -1: there is no record of the child to write to */
     uint64_t at, turn;          /* of the cell that comes next */
     uint64_t start_ticks;       /* of the process; 0: it did not come so far */

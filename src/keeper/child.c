@@ -140,6 +140,15 @@ static void phase_started(struct child *child)
     set_deadline(child, child->spec->timeout_ms[child->phase]);
 }
 
+static void run_began(struct child *child)
+{
+    child->ended = child->overran = child->ready = false;
+    child->failure[0] = '\0';
+    child->starts++;
+    child->started_ms = child->effects->now_ms();
+    child->effects->tell(child, WIRE_STARTED);
+}
+
 static void started(struct child *child)
 {
     if (child->phase == CHILD_INIT) {
@@ -148,11 +157,7 @@ static void started(struct child *child)
         return;
     }
     child->state = CHILD_RUNNING;
-    child->ended = child->overran = child->ready = false;
-    child->failure[0] = '\0';
-    child->starts++;
-    child->started_ms = child->effects->now_ms();
-    child->effects->tell(child, WIRE_STARTED);
+    run_began(child);
     if (child->spec->timeout_ms[CHILD_MAIN])
         set_deadline(child, child->spec->timeout_ms[CHILD_MAIN]);
 }
@@ -333,8 +338,29 @@ static void stop_resting(struct child *child)
 
 static void stop_starting(struct child *child)
 {
-    child->effects->unstart(child);
+    if (child->effects->unstart(child)) {
+        stop_resting(child);
+        return;
+    }
+    decide_stop(child);
+    child->state = CHILD_STOPPING;
+    child->effects->tell(child, WIRE_STOPPING);
+}
+
+/* Perhaps because it was to stop: that is no failure. */
+static void failed_too_late(struct child *child)
+{
+    child->failure[0] = '\0';
     stop_resting(child);
+}
+
+static void started_too_late(struct child *child)
+{
+    child->failure[0] = '\0';
+    if (child->phase == CHILD_MAIN)
+        run_began(child);
+    child->ended = child->overran = false;
+    end_run(child);
 }
 
 static void kill_all(struct child *child)
@@ -397,7 +423,7 @@ static action_fn const action[CHILD_STATE_COUNT][CHILD_EVENT_COUNT] = {
     [CHILD_CLEARING]  = { keep,            _,             _,            _,              cleared,   _,           stop_clearing,  refuse_forget, refuse_end },
     [CHILD_FINISHING] = { ask_finishing,   phase_started, fini_failed,  fini_ended,     fini_over, overrun,     stop_finishing, refuse_forget, refuse_end },
     [CHILD_BACKOFF]   = { keep,            _,             _,            _,              _,         start,       stop_resting,   refuse_forget, refuse_end },
-    [CHILD_STOPPING]  = { refuse_stopping, _,             _,            ended_stopping, emptied,   kill_all,    keep,           refuse_forget, refuse_end },
+    [CHILD_STOPPING]  = { refuse_stopping, started_too_late, failed_too_late, ended_stopping, emptied,   kill_all,    keep,           refuse_forget, refuse_end },
     [CHILD_KILLING]   = { refuse_stopping, _,             _,            ended_stopping, emptied,   _,           keep,           refuse_forget, refuse_end },
 #undef _
 };

@@ -26,7 +26,7 @@ enum child_state {
     CHILD_CLEARING,  /* ended by itself; what it left in its session is being killed */
     CHILD_FINISHING, /* ended or stopped; its fini command runs, or its turn comes */
     CHILD_BACKOFF,   /* waits for its next start */
-    CHILD_STOPPING,  /* has been sent its stop signal */
+    CHILD_STOPPING,  /* has been sent its stop signal, or is sent it as soon as its start is over */
     CHILD_KILLING,   /* has been sent SIGKILL */
     CHILD_STATE_COUNT
 };
@@ -109,6 +109,7 @@ struct child {
 
     /* where it is in the records: used by records.c alone */
     uint64_t place, next_place, turn;
+    bool is_expected;              /* from records_expect to records_met */
     uint8_t *unwritten;            /* its frame, where the file does not have it */
     uint32_t frame_size;
 
@@ -147,7 +148,7 @@ struct child {
 struct child_effects {
     uint64_t (*now_ms)(void);
     void (*start)(struct child *child);            /* take it in the queue of those to be spawned */
-    void (*unstart)(struct child *child);          /* out of it again */
+    bool (*unstart)(struct child *child);          /* out of it again; false: its start is under way and comes to an end */
     bool (*signal)(struct child *child, int number); /* to its group; false when there is no such process */
     void (*drain)(struct child *child);            /* look for the rest of its session until CHILD_EMPTY */
     void (*arm)(struct child *child);              /* deadline_ms has changed */

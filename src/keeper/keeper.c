@@ -127,6 +127,7 @@ static bool reap_one(idtype_t which, id_t number)
 
 static void reap_all(void)
 {
+    start_collect();
     while (reap_one(P_ALL, 0))
         ;
     reaped_all_ms = watch_now_ms();
@@ -139,6 +140,7 @@ static void child_ended(pid_t pid)
 {
     uint64_t soonest_ms = reaped_all_ms + REAP_ALL_MS, now_ms = watch_now_ms();
 
+    start_collect();
     reap_one(P_PID, (id_t)pid);
     if (!reap_all_ms)
         reap_all_ms = soonest_ms > now_ms ? soonest_ms : now_ms;

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/prctl.h>
 #include <linux/sched.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,8 +19,8 @@
 
 #if defined(NEWBORN_X86) || defined(NEWBORN_ARM)
 
-/* The kernel clears the word `here` when the process leaves our memory. */
-#define BORN (SHARED | CLONE_VFORK | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+/* A child of ours, and not of the helper. The kernel clears the word `here` when it leaves our memory. */
+#define BORN (SHARED | CLONE_VFORK | CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
 
 enum { HELPER_STACK = 4 << 10 };
 
@@ -75,18 +77,12 @@ ON_FOREIGN_STACK static long part(long number, long a, long b, long c, long d, v
 
 #endif
 
-/* --- in the helper, or in us --- */
-
-/* It is a child of ours, and not of the helper. */
-ON_FOREIGN_STACK static unsigned flags_of(const struct newborn *newborn)
-{
-    return newborn->is_alone ? BORN : BORN | CLONE_PARENT;
-}
+/* --- in the helper --- */
 
 ON_FOREIGN_STACK static long bear_in_cgroup(struct newborn *newborn, size_t stack_size)
 {
     struct clone_args arguments = {
-        .flags = flags_of(newborn) | CLONE_INTO_CGROUP, .stack = (uintptr_t)newborn->stack, .stack_size = stack_size,
+        .flags = BORN | CLONE_INTO_CGROUP, .stack = (uintptr_t)newborn->stack, .stack_size = stack_size,
         .parent_tid = (uintptr_t)&newborn->pid, .child_tid = (uintptr_t)&newborn->here, .cgroup = (unsigned)newborn->cgroup_fd,
     };
 
@@ -95,7 +91,7 @@ ON_FOREIGN_STACK static long bear_in_cgroup(struct newborn *newborn, size_t stac
 
 ON_FOREIGN_STACK static long bear_here(struct newborn *newborn, size_t stack_size)
 {
-    return part(SYS_clone, flags_of(newborn), (long)(newborn->stack + stack_size), (long)&newborn->pid, (long)&newborn->here,
+    return part(SYS_clone, BORN, (long)(newborn->stack + stack_size), (long)&newborn->pid, (long)&newborn->here,
                 newborn->run, newborn->data);
 }
 
@@ -103,16 +99,21 @@ ON_FOREIGN_STACK static int help(void *data)
 {
     struct newborn *newborn = data;
     size_t stack_size = sizeof newborn->stack - HELPER_STACK;
-    long result = newborn->cgroup_fd ? bear_in_cgroup(newborn, stack_size) : bear_here(newborn, stack_size);
+    long result;
 
+    newborn_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* it has our descriptors: our lock must not outlive us */
+    result = newborn->cgroup_fd ? bear_in_cgroup(newborn, stack_size) : bear_here(newborn, stack_size);
     /* What a kernel says that does not know the call, an old one to an argument that is larger than it knows, and some
      * sandboxes. */
     if (newborn->cgroup_fd && (result == -ENOSYS || result == -E2BIG || result == -EINVAL || result == -EPERM)) {
         newborn->joins = true;
         result = bear_here(newborn, stack_size);
     }
-    if (result < 0)
+    if (result < 0) {
         newborn->pid = (pid_t)result;
+        __atomic_store_n(&newborn->here, 0, __ATOMIC_RELEASE);
+        newborn_call(SYS_futex, (long)&newborn->here, FUTEX_WAKE, 1, 0, 0);
+    }
     return 0;
 }
 
@@ -123,26 +124,52 @@ void newborn_begin(struct newborn *newborn)
     newborn->joins = false;
     newborn->pid = -EINTR; /* where the helper is killed before it has done anything */
     newborn->here = 1;
-    newborn->helper = 0;
-    if (newborn->is_alone) {
-        help(newborn);
-        return;
-    }
     newborn->helper = clone(help, newborn->stack + sizeof newborn->stack, SHARED, newborn);
-    if (newborn->helper < 0)
+    if (newborn->helper < 0) {
         newborn->pid = -errno;
+        newborn->here = 0;
+    }
+}
+
+static bool is_here(const struct newborn *newborn)
+{
+    return __atomic_load_n(&newborn->here, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* Whether the helper was killed before it had done anything. */
+static bool is_lost(const struct newborn *newborn)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_PID, (id_t)newborn->helper, &info, WEXITED | WNOHANG | WNOWAIT | NO_PROGRAM) == 0 && info.si_pid != 0 &&
+           newborn->pid == -EINTR;
+}
+
+bool newborn_is_over(struct newborn *newborn, unsigned wait_ms)
+{
+    const struct timespec wait = {.tv_sec = wait_ms / 1000, .tv_nsec = (long)(wait_ms % 1000) * 1000000};
+
+    if (is_here(newborn) && wait_ms > 0)
+        syscall(SYS_futex, &newborn->here, FUTEX_WAIT, 1, &wait, NULL, 0);
+    return !is_here(newborn) || is_lost(newborn);
+}
+
+void newborn_kill(const struct newborn *newborn)
+{
+    pid_t pid = __atomic_load_n(&newborn->pid, __ATOMIC_ACQUIRE);
+
+    if (pid > 0 && is_here(newborn))
+        kill(pid, SIGKILL);
 }
 
 /* A helper that was killed has not waited. */
 static void await(struct newborn *newborn)
 {
-    int status = 0;
-
     if (newborn->helper <= 0)
         return;
-    while (waitpid(newborn->helper, &status, NO_PROGRAM) < 0 && errno == EINTR)
+    while (waitpid(newborn->helper, NULL, NO_PROGRAM) < 0 && errno == EINTR)
         ;
-    while (WIFSIGNALED(status) && newborn->pid > 0 && __atomic_load_n(&newborn->here, __ATOMIC_ACQUIRE) != 0)
+    while (newborn->pid > 0 && is_here(newborn))
         syscall(SYS_futex, &newborn->here, FUTEX_WAIT, 1, NULL, NULL, 0);
 }
 
@@ -163,6 +190,19 @@ void newborn_begin(struct newborn *newborn)
     newborn->pid = clone(enter, newborn->stack + sizeof newborn->stack, SHARED | CLONE_VFORK, newborn);
     if (newborn->pid < 0)
         newborn->pid = -errno;
+}
+
+/* The caller of clone has waited. */
+bool newborn_is_over(struct newborn *newborn, unsigned wait_ms)
+{
+    (void)newborn;
+    (void)wait_ms;
+    return true;
+}
+
+void newborn_kill(const struct newborn *newborn)
+{
+    (void)newborn;
 }
 
 static void await(struct newborn *newborn)

@@ -4,7 +4,7 @@
  * To the kernel each is as of a vfork(2), whose caller waits. Only such a process has an oom_score_adj of its own while it
  * shares our memory, and only such a one is passed over when its cgroup is out of memory: of any other that is killed there,
  * all that share its memory are killed as well, which is us. So that we need not wait, a helper does: one more process in our
- * memory, that does this and ends. Of the last of several, or one that is alone, we are the caller: it saves the helper.
+ * memory, that does this and ends. It may be for long: a file system that hangs does not answer who opens a program there.
  *
  * The code of both may not touch what is ours: it runs on a stack of its own, allocates nothing, changes nothing that we read
  * meanwhile, and calls the system through newborn_call, which leaves errno alone. Every signal is blocked.
@@ -65,16 +65,21 @@ struct newborn {
     int cgroup_fd;              /* the directory of the cgroup that it is born in, which is free of races and, unlike moving it
                                  * afterwards, needs no lock of the whole machine (a move took 6 ms where this took none); 0:
                                  * that of its parent */
-    bool is_alone;              /* nothing else is to be done until it has become its program */
     bool joins;                 /* for `run`: it could not be born there (before Linux 5.7) and has to go there by itself */
     pid_t pid;                  /* these are newborn.c's */
     pid_t helper;
-    int here;
+    int here;                   /* 0: it has left our memory, or it never came */
     char stack[20 << 10] __attribute__((aligned(64)));
 };
 
 /* Begins to start a process that calls `run`. It has our descriptors, the very same, until it parts from them. */
 void newborn_begin(struct newborn *newborn);
+
+/* Waits, `wait_ms` at most, until it has become its program or has ended. Returns whether that is so. */
+bool newborn_is_over(struct newborn *newborn, unsigned wait_ms);
+
+/* Ends it, if it has not become its program. Whether it can be ended is the kernel's to say, and when. */
+void newborn_kill(const struct newborn *newborn);
 
 /* Waits until it has become its program, or has ended: it is reaped then. Returns its pid or -errno; EINTR: it was killed
  * before it was so far. */

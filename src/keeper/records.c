@@ -25,6 +25,7 @@ static uint64_t next_exit = 1;  /* the first that is not in the ring of the file
 static int trouble;             /* errno of what could not be written */
 static bool told;
 static uint64_t retry_ms;
+static unsigned expected;       /* how many processes may write to the file */
 static uint64_t instance;
 static uint8_t *scratch;        /* for one record; grows in requests alone */
 static size_t scratch_size;
@@ -267,9 +268,23 @@ bool records_have(const struct child *child)
     return child->place != 0;
 }
 
-void records_add(struct child *child, const struct wire_message *message)
+/* Writes a record of what the file does not have. */
+static void put_record(struct child *child)
 {
     uint64_t before = child->place, after;
+
+    /* After what failed, bytes of it may be at the end: only a new file is written to then. */
+    if (file < 0 || trouble || (after = append(file, child, end)) == 0)
+        return;
+    put_common(file, after, &common_turn); /* refused or not: who reads a whole record behind the end takes it */
+    if (before)
+        put_state(file, child, false, before, &child->turn);
+    set_written(child, end);
+    end = after;
+}
+
+void records_add(struct child *child, const struct wire_message *message)
+{
     uint32_t size;
     uint8_t *frame = make_frame(child, message, &size);
 
@@ -282,18 +297,14 @@ void records_add(struct child *child, const struct wire_message *message)
     free(child->unwritten);
     child->unwritten = frame;
     child->frame_size = size;
-    /* After what failed, bytes of it may be at the end: only a new file is written to then. */
-    if (file < 0 || trouble || (after = append(file, child, end)) == 0)
-        return;
-    put_common(file, after, &common_turn); /* refused or not: who reads a whole record behind the end takes it */
-    if (before)
-        put_state(file, child, false, before, &child->turn);
-    set_written(child, end);
-    end = after;
+    if (!child->is_expected)
+        put_record(child);
 }
 
 void records_note(struct child *child)
 {
+    if (child->is_expected)
+        return;
     /* The state names its exit: one that did not come to the ring any more is put there from it. */
     if (child->place && put_state(file, child, true, child->place, &child->turn))
         put_exits(file);
@@ -307,11 +318,13 @@ void records_drop(struct child *child)
     child->unwritten = NULL;
 }
 
-void records_expect(struct birth *birth, const struct child *child)
+void records_expect(struct birth *birth, struct child *child)
 {
     uint64_t turn = child->turn + 1;
 
-    *birth = (struct birth){.child = child, .file_fd = -1, .turn = turn};
+    expected++;
+    child->is_expected = true;
+    *birth = (struct birth){.child = *child, .file_fd = -1, .turn = turn};
     if (!child->place)
         return;
     birth->file_fd = file;
@@ -320,11 +333,15 @@ void records_expect(struct birth *birth, const struct child *child)
 
 void records_met(const struct birth *birth, struct child *child)
 {
+    expected--;
+    child->is_expected = false;
     child->start_ticks = birth->start_ticks;
     if (birth->written < 0)
         lose((int)-birth->written);
     else if (birth->written > 0)
         child->turn = birth->turn;
+    if (child->unwritten)
+        put_record(child);
 }
 
 int records_descriptor(void)
@@ -353,12 +370,12 @@ const char *records_trouble(void)
 
 void records_run(void)
 {
-    if (trouble ? watch_now_ms() >= retry_ms : end > grown_at)
+    if (expected == 0 && (trouble ? watch_now_ms() >= retry_ms : end > grown_at))
         records_write_anew();
     if (told != (trouble != 0))
         tell_records();
     told = trouble != 0;
-    if (trouble)
+    if (trouble && expected == 0)
         watch_wake_at(retry_ms);
 }
 

@@ -51,6 +51,16 @@ ON_FOREIGN_STACK static void leave_descriptors(struct spawn *spawn)
         must(spawn, SPAWN_FORK, newborn_call(SYS_unshare, CLONE_FILES, 0, 0, 0, 0));
 }
 
+/* Parts from what is left of them, before it may have to wait for a file system: our lock must not outlive us. */
+ON_FOREIGN_STACK static void close_rest(const struct spawn_request *request)
+{
+    long kept = request->ready_number ? request->ready_fd : 2;
+
+    if (kept > 3)
+        newborn_call(SYS_close_range, 3, kept - 1, 0, 0, 0);
+    newborn_call(SYS_close_range, kept + 1, ~0u, 0, 0, 0);
+}
+
 /* Returns how many bytes of a short text were written, or -errno. */
 ON_FOREIGN_STACK static long write_to(int directory_fd, const char *path, const char *text)
 {
@@ -189,6 +199,7 @@ ON_FOREIGN_STACK static void child_main(void *data)
     /* Before limits are the child's, and before a descriptor of ours may make room for one of it. */
     if (request->before_exec)
         must(spawn, SPAWN_FORK, request->before_exec(request->data));
+    close_rest(request);
     apply_settings(spawn);
     change_user(spawn);
     limit(spawn);
@@ -203,14 +214,23 @@ ON_FOREIGN_STACK static void child_main(void *data)
 
 /* --- in the parent --- */
 
-void spawn_begin(struct spawn *spawn, bool is_alone)
+void spawn_begin(struct spawn *spawn)
 {
     spawn->result = (struct spawn_result){0};
     spawn->newborn.run = child_main;
     spawn->newborn.data = spawn;
     spawn->newborn.cgroup_fd = spawn->request.cgroup_fd;
-    spawn->newborn.is_alone = is_alone;
     newborn_begin(&spawn->newborn);
+}
+
+bool spawn_is_over(struct spawn *spawn, unsigned wait_ms)
+{
+    return newborn_is_over(&spawn->newborn, wait_ms);
+}
+
+void spawn_cancel(const struct spawn *spawn)
+{
+    newborn_kill(&spawn->newborn);
 }
 
 int spawn_end(struct spawn *spawn)
@@ -230,7 +250,7 @@ int spawn_process(const struct spawn_request *request, struct spawn_result *resu
     int ended;
 
     spawn.request = *request;
-    spawn_begin(&spawn, true);
+    spawn_begin(&spawn);
     ended = spawn_end(&spawn);
     *result = spawn.result;
     return ended;

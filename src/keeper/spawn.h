@@ -2,9 +2,11 @@
  * is one that leaves our memory when it becomes its program (newborn.h). The time until then is mostly the kernel's, and on a
  * machine with several processors they spend it side by side.
  *
- * Nothing is allocated. The caller is single-threaded and has every signal blocked.
+ * Nothing is allocated. The caller is single-threaded and has every signal blocked. It need not wait: a file system that
+ * hangs may keep a start from its end for as long as it likes.
  *
- * The child takes a copy of the descriptors that it needs and of those below them; it never has the others. Where there are
+ * The child takes a copy of the descriptors that it needs and of those below them; it never has the others, and none of ours
+ * where it could wait for somebody. Where there are
  * thousands of pipes, copying and closing them would take longer than all the rest: spawn_set_aside keeps them out of the way.
  */
 #ifndef APPMGR_KEEPER_SPAWN_H
@@ -74,13 +76,19 @@ struct spawn {
     char candidate[4096];           /* path of the program */
 };
 
-/* Begins a start. `is_alone`: there is nothing to do until it has become its program or failed, and this waits for that. */
-void spawn_begin(struct spawn *spawn, bool is_alone);
+/* Begins a start. */
+void spawn_begin(struct spawn *spawn);
+
+/* Waits, `wait_ms` at most, for its outcome. Returns whether it is there: spawn_end does not wait then. */
+bool spawn_is_over(struct spawn *spawn, unsigned wait_ms);
+
+/* Ends a start that is not over, as soon as the kernel lets it: with EINTR, unless it has failed or succeeded by then. */
+void spawn_cancel(const struct spawn *spawn);
 
 /* Waits for its outcome. Returns 0 and a pid, or -1 with step and errno in the result: the child is reaped then. */
 int spawn_end(struct spawn *spawn);
 
-/* Both, for what is started alone. */
+/* Begins a start and waits for its outcome. */
 int spawn_process(const struct spawn_request *request, struct spawn_result *result);
 
 /* Takes a descriptor that no child needs and returns it with a number, where one is free, that no child has to copy. */

@@ -8,21 +8,27 @@
 #include "records.h"
 #include "spawn.h"
 #include "table.h"
+#include "tell.h"
 #include "watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Together they take a millisecond or two. */
-enum { STARTS_PER_TURN = 4 };
+/* Those of a turn take a millisecond or two together. What has not begun to run by WAIT_MS is looked at again, ever more
+ * seldom: a file system may hang. */
+enum { STARTS_PER_TURN = 4, WAIT_MS = 5, LOOK_MS = 5, LOOK_MAX_MS = 200, TELL_MS = 5000 };
 
 /* A child on its way. */
 struct start {
+    struct start *next;
     struct child *child;
+    uint64_t begun_ms;
+    bool is_slow, is_told;      /* its turn is over; it has been told that it is slow */
     struct birth birth;
     struct stream *stream;
     char program[PATH_MAX];     /* what may be executed, where that is limited; permit_check says it of one at a time */
@@ -30,7 +36,10 @@ struct start {
 };
 
 static struct child *first, *last;
-static struct start starts[STARTS_PER_TURN];
+static struct start *under_way; /* in the order in which they began */
+static struct start *spare;     /* as many as a turn takes are kept */
+static unsigned spare_count;
+static uint64_t look_ms;        /* between two looks at slow ones */
 static struct rlimit files;
 static bool reset_oom;
 static int null_fd = -1;
@@ -52,7 +61,7 @@ void start_enqueue(struct child *child)
     last = child;
 }
 
-void start_unqueue(struct child *child)
+static void take_out(struct child *child)
 {
     struct child *before = NULL, *at = first;
 
@@ -65,9 +74,27 @@ void start_unqueue(struct child *child)
         last = before;
 }
 
+bool start_unqueue(struct child *child)
+{
+    struct start *start = under_way;
+
+    while (start && start->child != child)
+        start = start->next;
+    if (start)
+        spawn_cancel(&start->spawn);
+    else
+        take_out(child);
+    return !start;
+}
+
 bool start_is_due(void)
 {
     return first != NULL;
+}
+
+const char *start_under_way(void)
+{
+    return under_way ? under_way->child->id : NULL;
 }
 
 /* --- what cannot be started --- */
@@ -189,13 +216,15 @@ static void finish(struct start *start)
     child_handle(child, CHILD_STARTED);
 }
 
-/* `is_last`: no other is begun before this one runs. Returns false when the child was not begun: what follows has been handled. */
-static bool begin(struct start *start, struct child *child, bool is_last)
+/* Returns false when the child was not begun: what follows has been handled. */
+static bool begin(struct start *start, struct child *child)
 {
     const char *forbidden, *permitted;
 
     start->child = child;
     start->stream = NULL;
+    start->is_slow = start->is_told = false;
+    start->begun_ms = watch_now_ms();
     start->spawn.result = (struct spawn_result){0};
     start->spawn.request = (struct spawn_request){
         .argv = child->spec->command[child->phase], .environment = child->spec->environment,
@@ -222,26 +251,104 @@ static bool begin(struct start *start, struct child *child, bool is_last)
     }
     containment_begin(child, &start->spawn.request);
     records_expect(&start->birth, child);
-    spawn_begin(&start->spawn, is_last);
+    spawn_begin(&start->spawn);
+    return true;
+}
+
+/* --- those under way --- */
+
+static struct start *take_spare(void)
+{
+    struct start *start = spare;
+
+    if (!start)
+        return aligned_alloc(_Alignof(struct start), sizeof *start);
+    spare = start->next;
+    spare_count--;
+    return start;
+}
+
+static void give_back(struct start *start)
+{
+    if (spare_count == STARTS_PER_TURN) {
+        free(start);
+        return;
+    }
+    start->next = spare;
+    spare = start;
+    spare_count++;
+}
+
+static void say_slow(struct start *start, uint64_t now_ms)
+{
+    if (start->is_told || now_ms - start->begun_ms < TELL_MS)
+        return;
+    start->is_told = true;
+    snprintf(start->child->failure, sizeof start->child->failure, "%.400s has not begun to run %d s after its start: the file system "
+             "of the program, or of its working directory, may hang", start->spawn.request.argv[0], TELL_MS / 1000);
+    tell_slow_start(start->child);
+}
+
+/* Handles what is over; for those of this turn it waits until then. */
+static void collect(uint64_t until_ms)
+{
+    struct start **link = &under_way, *start;
+    uint64_t now_ms = watch_now_ms();
+
+    while ((start = *link)) {
+        unsigned wait_ms = start->is_slow || now_ms >= until_ms ? 0 : (unsigned)(until_ms - now_ms);
+
+        if (!spawn_is_over(&start->spawn, wait_ms)) {
+            start->is_slow = true;
+            say_slow(start, now_ms);
+            link = &start->next;
+        } else {
+            *link = start->next;
+            spawn_end(&start->spawn);
+            records_met(&start->birth, start->child);
+            containment_begun(start->child, &start->spawn.request, start->spawn.result.pid);
+            finish(start);
+            give_back(start);
+        }
+        now_ms = watch_now_ms();
+    }
+}
+
+void start_collect(void)
+{
+    if (under_way)
+        collect(0);
+}
+
+/* Returns false when memory is out: it stays in the queue. */
+static bool begin_next(void)
+{
+    struct start *start = take_spare(), **end = &under_way;
+    struct child *child = first;
+
+    if (!start)
+        return false;
+    take_out(child);
+    if (!begin(start, child)) {
+        give_back(start);
+        return true;
+    }
+    start->next = NULL;
+    while (*end)
+        end = &(*end)->next;
+    *end = start;
     return true;
 }
 
 void start_run(void)
 {
-    unsigned count = 0;
-
-    for (unsigned left = STARTS_PER_TURN; first && left > 0; left--) {
-        struct child *child = first;
-
-        start_unqueue(child);
-        count += begin(&starts[count], child, left == 1 || !first);
-    }
-    for (unsigned i = 0; i < count; i++) {
-        struct start *start = &starts[i];
-
-        spawn_end(&start->spawn);
-        records_met(&start->birth, start->child);
-        containment_begun(start->child, &start->spawn.request, start->spawn.result.pid);
-        finish(start);
-    }
+    for (unsigned left = STARTS_PER_TURN; first && left > 0 && begin_next(); left--)
+        look_ms = LOOK_MS;
+    if (!under_way)
+        return;
+    collect(watch_now_ms() + WAIT_MS);
+    if (!under_way)
+        return;
+    watch_wake_at(watch_now_ms() + look_ms);
+    look_ms = look_ms < LOOK_MAX_MS ? 2 * look_ms : LOOK_MAX_MS;
 }

@@ -124,6 +124,14 @@ void tell_error(const char *id, const char *format, ...)
     broadcast();
 }
 
+void tell_slow_start(const struct child *child)
+{
+    begin(WIRE_ERROR, child->id);
+    wire_put_text(&writer, WIRE_TAG_STEP, "start");
+    wire_put_text(&writer, WIRE_TAG_ERROR, child->failure);
+    broadcast();
+}
+
 void tell_notice(const char *format, ...)
 {
     const struct connection *controller = server_controller();

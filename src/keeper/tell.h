@@ -14,7 +14,10 @@ void tell_event(struct child *child, enum wire_type type);
 /* Says to every subscriber that something is not as it should be; `id` may be NULL. */
 void tell_error(const char *id, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same for what the controller must hear: the next one does, where none listens now. */
+/* Says to every subscriber that the child's start takes long, as its `failure` says: a WIRE_ERROR with the step "start". */
+void tell_slow_start(const struct child *child);
+
+/* The same as tell_error for what the controller must hear: the next one does, where none listens now. */
 void tell_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Says to every subscriber whether the records can be written: a WIRE_ERROR with the step "records", and no error when

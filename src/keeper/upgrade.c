@@ -3,6 +3,7 @@
 #include "records.h"
 #include "server.h"
 #include "spawn.h"
+#include "start.h"
 #include "tell.h"
 #include "watch.h"
 
@@ -32,6 +33,15 @@ void upgrade_prepare(const struct upgrade_options *given)
         own_path[0] = '\0';
 }
 
+/* Its process is in our memory, and writes to the records. */
+static const char *say_under_way(void)
+{
+    static char text[WIRE_ID_MAX + 128];
+
+    snprintf(text, sizeof text, "%s is being started and has not begun to run; stop it, or upgrade when it has", start_under_way());
+    return text;
+}
+
 const char *upgrade_begin(const char *wanted)
 {
     char *const arguments[] = {program, (char[]){"--check-records"}, (char[]){"--state-dir"},
@@ -46,6 +56,8 @@ const char *upgrade_begin(const char *wanted)
     snprintf(program, sizeof program, "%s", wanted ? wanted : own_path);
     if (program[0] != '/')
         return "the new program must be given by its absolute path";
+    if (start_under_way())
+        return say_under_way();
     if (!records_write_anew())
         return records_trouble();
     if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) != 0)
@@ -123,13 +135,13 @@ void upgrade_run(void)
 {
     bool late = (check || is_checked) && watch_now_ms() >= until_ms;
 
-    if (is_checked && output_is_settled())
+    if (is_checked && output_is_settled() && !start_under_way())
         execute();
     else if (late && check) {
         kill(check, SIGKILL);
         until_ms += CHECK_MS; /* its end is waited for, not looked for */
     } else if (late)
-        fail("not executed", "the logger does not take all output");
+        fail("not executed", start_under_way() ? say_under_way() : "the logger does not take all output");
     if (check || is_checked)
         watch_wake_at(until_ms);
 }

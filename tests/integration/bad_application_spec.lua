@@ -90,6 +90,28 @@ describe("an application that", function()
     assert.truthy(alpha:cli("app", "exec-history", "deaf").stdout:find("signal 9, stopped", 1, true))
   end)
 
+  -- A lease on its program makes the kernel wait in execve, as a file system does whose server has gone.
+  it("does not begin to run, because its file system hangs, holds up nothing else", function()
+    local slow = test.dir .. "/sleep"
+    assert.equal(0, process.run({"cp", "/bin/sleep", slow}).code)
+    local holder = process.start({"perl", "-e", [[$SIG{IO} = "IGNORE"; open(my $file, "<", $ARGV[0]) or die;
+      fcntl($file, 1024, 1) or die "no lease: $!"; $| = 1; print "held\n"; sleep 1000]], slow}, {stdout = test.dir .. "/holder"})
+    loop.wait_for("the lease", 10000, function() return (process.slurp(test.dir .. "/holder") or ""):find("held") end)
+    local document = json.encode{name = "stuck", command = {slow, "1000"}, restart = {attempts = 0}}
+    assert.equal(0, alpha:cli("app", "add", "-", {stdin = document}).code)
+    local row = wait_for("stuck", "is told", function(now) return now.error end)
+    assert.equal("starting", row.state)
+    assert.truthy(row.error:find(slow .. " has not begun to run 5 s after its start", 1, true), row.error)
+    assert.equal(0, alpha:cli("app", "restart", "silent").code)
+    test:wait_for_sleepers("silent", 1)
+    assert.equal(0, alpha:cli("app", "disable", "stuck").code)
+    wait_for("stuck", "is stopped", function(now) return now.state == "disabled" and not now.error end)
+    holder:stop("sigkill")
+    assert.equal(0, alpha:cli("app", "enable", "stuck").code)
+    wait_for("stuck", "runs", function(now) return now.state == "running" end)
+    assert.equal(0, alpha:cli("app", "rm", "stuck").code)
+  end)
+
   it("closes its output goes on", function()
     test:wait_for_sleepers("silent", 1)
     assert.equal("running", alpha:json("app", "show", "silent").state)

@@ -11,7 +11,7 @@
 
 static char notes[256];
 static uint64_t clock_ms;
-static bool group_lives;
+static bool group_lives, is_under_way;
 static unsigned recorded;
 
 __attribute__((format(printf, 1, 2)))
@@ -28,7 +28,7 @@ static void note(const char *format, ...)
 
 static uint64_t now_ms(void) { return clock_ms; }
 static void start(struct child *child) { note("start"); }
-static void unstart(struct child *child) { note("unstart"); }
+static bool unstart(struct child *child) { note("unstart"); return !is_under_way; }
 static bool send_signal(struct child *child, int number) { note("kill%d", number); return group_lives; }
 static void drain(struct child *child) { note("drain"); }
 static void arm(struct child *child) { note("arm+%d", (int)(child->deadline_ms - clock_ms)); }
@@ -58,7 +58,7 @@ static struct child make(enum child_state state)
 {
     notes[0] = '\0';
     clock_ms = 1000000;
-    group_lives = false;
+    group_lives = is_under_way = false;
     return (struct child){
         .effects = &effects, .state = state, .id = (char[]){"x"}, .stop_signal = SIGTERM, .stop_timeout_ms = 5000,
         .pid = 42, .started_ms = clock_ms, .spec = &only_main, .phase_exit.known = true,
@@ -104,7 +104,8 @@ static const struct cell expected[CHILD_STATE_COUNT][CHILD_EVENT_COUNT] = {
     [CHILD_BACKOFF] = {NOTHING(BACKOFF), NOTHING(BACKOFF), NOTHING(BACKOFF), NOTHING(BACKOFF), NOTHING(BACKOFF),
                        {"start", CHILD_STARTING}, {"STOPPED", CHILD_STOPPED}, {"refuse", CHILD_BACKOFF},
                        {"refuse", CHILD_BACKOFF}},
-    [CHILD_STOPPING] = {{"refuse", CHILD_STOPPING}, NOTHING(STOPPING), NOTHING(STOPPING), {"EXITED drain", CHILD_STOPPING},
+    [CHILD_STOPPING] = {{"refuse", CHILD_STOPPING}, {"STARTED kill15 kill18 arm+5000", CHILD_STOPPING},
+                        {"STOPPED", CHILD_STOPPED}, {"EXITED drain", CHILD_STOPPING},
                         {"release STOPPED", CHILD_STOPPED}, {"kill9", CHILD_KILLING}, NOTHING(STOPPING),
                         {"refuse", CHILD_STOPPING}, {"refuse", CHILD_STOPPING}},
     [CHILD_KILLING] = {{"refuse", CHILD_KILLING}, NOTHING(KILLING), NOTHING(KILLING), {"EXITED drain", CHILD_KILLING},
@@ -126,6 +127,33 @@ static void every_cell_does_what_its_table_says(void **state)
                 fail_msg("state %u event %u: did \"%s\" to state %d, not \"%s\" to state %d", before, event, notes,
                          (int)child.state, cell->done, (int)cell->after);
         }
+}
+
+static void what_is_stopped_while_it_is_being_started_stops_when_that_is_over(void **state)
+{
+    struct child child = make(CHILD_STARTING);
+
+    is_under_way = true;
+    strcpy(child.failure, "of the run before");
+    child_handle(&child, CHILD_STOP);
+    assert_string_equal(notes, "unstart STOPPING");
+    assert_int_equal(child.state, CHILD_STOPPING);
+    child_handle(&child, CHILD_START_FAILED);
+    assert_string_equal(notes, "unstart STOPPING STOPPED");
+    assert_int_equal(child.state, CHILD_STOPPED);
+    assert_string_equal(child.failure, "");
+
+    child = make(CHILD_STARTING);
+    is_under_way = true;
+    child.spec = &all_three;
+    child.phase = CHILD_INIT;
+    child_handle(&child, CHILD_STOP);
+    child_handle(&child, CHILD_STARTED); /* the init command, which is nobody's run */
+    assert_string_equal(notes, "unstart STOPPING kill15 kill18 arm+5000");
+    assert_int_equal(child.starts, 0);
+    child_handle(&child, CHILD_EXITED);
+    child_handle(&child, CHILD_EMPTY);
+    assert_int_equal(child.state, CHILD_STOPPED);
 }
 
 static void only_three_states_rest(void **state)
@@ -596,6 +624,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cell_does_what_its_table_says),
+        cmocka_unit_test(what_is_stopped_while_it_is_being_started_stops_when_that_is_over),
         cmocka_unit_test(only_three_states_rest),
         cmocka_unit_test(the_first_restart_is_immediate_then_the_delay_doubles),
         cmocka_unit_test(a_good_run_makes_the_next_restart_immediate_again),

@@ -53,20 +53,6 @@ static void apart(int (*function)(void))
         fail_msg("not as it should be: see the value %d", WEXITSTATUS(status));
 }
 
-static bool is_alone; /* how they are started */
-
-static int start(const struct spawn_request *request, struct spawn_result *result)
-{
-    static struct spawn spawn;
-    int ended;
-
-    spawn.request = *request;
-    spawn_begin(&spawn, is_alone);
-    ended = spawn_end(&spawn);
-    *result = spawn.result;
-    return ended;
-}
-
 static struct spawn_request request_for(char *const *arguments)
 {
     static char *const none[] = {NULL};
@@ -112,7 +98,7 @@ static int oom_scores(void)
     request.reset_oom = true;
     if (!write_text("/proc/self/oom_score_adj", "500"))
         return SKIPPED;
-    if (start(&request, &result) != 0)
+    if (spawn_process(&request, &result) != 0)
         return 1;
     snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)result.pid);
     its = read_number(path);
@@ -169,7 +155,7 @@ static int short_of_memory(void)
     }
     request.before_exec = join_group;
     request.before_exec_fd = 63; /* it opens what it needs */
-    return start(&request, &result) == -1 && result.error ? 0 : 1;
+    return spawn_process(&request, &result) == -1 && result.error ? 0 : 1;
 }
 
 static void a_cgroup_out_of_memory_harms_the_child_alone(void **state)
@@ -218,7 +204,7 @@ static int killed_before(void)
     struct spawn_result result;
 
     request.before_exec = die;
-    if (start(&request, &result) != -1 || result.error != EINTR || result.step != SPAWN_FORK)
+    if (spawn_process(&request, &result) != -1 || result.error != EINTR || result.step != SPAWN_FORK)
         return 1;
     return has_child() ? 2 : 0;
 }
@@ -236,11 +222,11 @@ static int helper_killed(void)
     spawn.request = request_for(absent);
     spawn.request.before_exec = kill_helper;
     spawn.request.data = &spawn;
-    spawn_begin(&spawn, false);
+    spawn_begin(&spawn);
     if (spawn_end(&spawn) != -1 || spawn.result.step != SPAWN_EXEC || spawn.result.error != ENOENT)
         return 1;
     spawn.request.argv = truth;
-    spawn_begin(&spawn, false);
+    spawn_begin(&spawn);
     if (spawn_end(&spawn) != 0 || waitid(P_ALL, 0, &info, WEXITED) != 0 || info.si_pid != spawn.result.pid)
         return 2;
     return has_child() ? 3 : 0;
@@ -263,7 +249,7 @@ static int many_at_a_time(void)
         errno = 0;
         for (int i = 0; i < COUNT; i++) {
             spawns[i].request = request_for(i % 2 ? truth : absent);
-            spawn_begin(&spawns[i], is_alone && i == COUNT - 1);
+            spawn_begin(&spawns[i]);
         }
         if (errno && HAS_HELPERS)
             return 1;
@@ -296,7 +282,7 @@ static int parent_is_we(void)
     int status;
 
     snprintf(script, sizeof script, "test $PPID = %d", (int)getpid());
-    if (start(&request, &result) != 0 || waitpid(result.pid, &status, 0) != result.pid)
+    if (spawn_process(&request, &result) != 0 || waitpid(result.pid, &status, 0) != result.pid)
         return 1;
     return status ? 2 : 0;
 }
@@ -343,7 +329,7 @@ static int born_elsewhere(void)
     request.cgroup_fd = fd;
     if (!refuse_clone3(refused_with))
         return SKIPPED;
-    started = start(&request, &result);
+    started = spawn_process(&request, &result);
     if (started == 0) {
         snprintf(path, sizeof path, "%s/cgroup.procs", group);
         snprintf(text, sizeof text, "%d", read_number(path));
@@ -379,8 +365,5 @@ int main(void)
         cmocka_unit_test(where_it_cannot_be_born_there_it_goes_there),
     };
 
-    int failed = cmocka_run_group_tests_name("with a helper", tests, NULL, NULL);
-
-    is_alone = true;
-    return failed + cmocka_run_group_tests_name("alone", tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -243,6 +243,7 @@ function App:adopt(item, tag)
   }
   self.pid, self.started_at, self.starts = item.pid, item.started_at, item.starts or 0
   self.last_exit, self.error = item.last_exit, item.error
+  self.is_slow = item.state == "starting" and item.error ~= nil
   self.is_ready, self.phase, self.health = item.ready == true, item.phase, nil
   self.cgroup, self.group_only, self.enforced = item.cgroup, item.group_only, item.enforced
   self.output = output_trouble.of(item)
@@ -316,7 +317,7 @@ function note.started(app, event)
   app.cgroup, app.group_only, app.enforced = event.cgroup, event.group_only, event.enforced
   app.pid, app.started_at, app.starts = event.pid, event.started_at, event.starts or app.starts + 1
   app.error, app.next_start_at, app.is_clearing = nil, nil, false
-  app.is_ready, app.health, app.phase = false, "unknown", nil
+  app.is_ready, app.health, app.phase, app.is_slow = false, "unknown", nil, false
 end
 
 function note.exited(app, event)
@@ -327,13 +328,19 @@ function note.exited(app, event)
 end
 
 function note.spawn_failed(app, event, now)
-  app.pid, app.phase = nil, nil
+  app.pid, app.phase, app.is_slow = nil, nil, false
   app.error = event.error
   app.next_start_at = event.next == "restart" and now + (event.delay_ms or 0) / 1000 or nil
 end
 
+function note.error(app, event) app.error, app.is_slow = event.error, true end
 function note.limited(app, event) app.enforced = event.enforced end
-function note.stopped(app) app.pid, app.is_clearing, app.phase = nil, false, nil end
+
+function note.stopped(app)
+  app.pid, app.is_clearing, app.phase = nil, false, nil
+  app.error, app.is_slow = not app.is_slow and app.error or nil, false -- it does not take long any more
+end
+
 function note.stopping() end
 function note.gave_up(app) app.pid, app.next_start_at, app.is_clearing, app.phase = nil, nil, false, nil end
 function note.ready(app) app.is_ready = true end
@@ -345,7 +352,7 @@ function note.phase(app, event)
 end
 
 --- What changes nothing about what is to be done.
-local IS_TOLD_ONLY = { ready = true, phase = true, limited = true, output = true }
+local IS_TOLD_ONLY = { ready = true, phase = true, limited = true, output = true, error = true }
 
 --- The event of the table that an event of the keeper stands for.
 local function name_of(event)

@@ -358,7 +358,7 @@ function Apps:keeper_event(event)
     return
   end
   if self.health:keeper_event(event) then return end
-  if event.type == "error" then
+  if event.type == "error" and event.step ~= "start" then
     local about = event.id and (self.by_id[event.id] and "application " .. self.by_id[event.id].name or event.id)
     self.log.error(("keeper: %s%s"):format(about and about .. ": " or "", event.message))
     return
@@ -403,6 +403,8 @@ function Apps:tell(app, event)
     tell_limits(self, app, event)
   elseif event.type == "spawn_failed" then
     self.log.warn(("%s: cannot be started: %s"):format(app.name, event.error))
+  elseif event.type == "error" then
+    self.log.warn(("%s: %s"):format(app.name, event.error))
   elseif event.type == "phase" and event.error and event.phase == "fini" then
     self.log.warn(("%s: %s"):format(app.name, event.error))
   elseif event.type == "gave_up" then
