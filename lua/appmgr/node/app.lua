@@ -143,10 +143,11 @@ function App:is_getting_ready()
   return self.state == "running" and not self.is_ready and self.kept ~= nil and self.kept.ready ~= nil
 end
 
---- Calls who waits for the end of a restart.
+--- Calls who waits for the end of a restart. A start that takes long is no reason to wait.
 local function tell_restarted(self)
   local callback = self.restarted
-  if not callback or UNDER_WAY[self.state] or (self.state == "idle" and self.mode == "run") then return end
+  local is_under_way = UNDER_WAY[self.state] and not (self.is_slow and self.state == "starting")
+  if not callback or is_under_way or (self.state == "idle" and self.mode == "run") then return end
   if self:is_getting_ready() then return end
   self.restarted = nil
   callback()

@@ -143,6 +143,18 @@ describe("an application", function()
     assert.is_nil(app.error)
   end)
 
+  it("whose start takes long keeps nobody waiting who asked for a restart", function()
+    local app, keeper = new_app()
+    app:want("run", definition("a"))
+    keeper.run("i")
+    local seen
+    app:restart(function() seen = app.state .. ": " .. app.error end)
+    app:handle({ type = "stopped", id = "i" }, 50)
+    assert.is_nil(seen)
+    app:handle({ type = "error", id = "i", step = "start", error = "it may hang", message = "it may hang" }, 56)
+    assert.equal("starting: it may hang", seen)
+  end)
+
   it("whose start takes long says so until it runs", function()
     local app, keeper = new_app()
     app:want("run", definition("a"))
