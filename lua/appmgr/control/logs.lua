@@ -1,11 +1,12 @@
 --- The method app.logs: the last lines an application wrote, and what it writes from now on.
 --
--- Output is bytes, not text: events carry it in base64, and with it a *place*, {inode, position,
+-- Output is bytes, not text: events carry it in base64, and with it a *place*, {inode, born, position,
 -- mtime_s}: up to where which file was read. A client that lost its agent gives the place back and
 -- goes on from there. An event may have a `note` for people: what is missing before its bytes, and why.
 --
 -- No file is held open. A file that was moved away (`name.log` → `name.log.1` → `name.log.2` …) is
--- known by its inode and read to its end, then the next younger one; a file that is shorter than what
+-- known by its inode and by when it was made (the inode of one that was removed is given to the next), and read to
+-- its end, then the next younger one; a file that is shorter than what
 -- was read from it was begun anew, and is read from its start.
 
 local applications = require("appmgr.control.applications")
@@ -54,7 +55,12 @@ function Logs:send(request, bytes, place, note)
 end
 
 local function place_in(stat, position)
-  return { inode = stat.inode, position = position, mtime_s = stat.mtime_s }
+  return { inode = stat.inode, born = stat.born, position = position, mtime_s = stat.mtime_s }
+end
+
+--- Whether two of places and stats are of one file. Not every file system says when a file was made.
+local function is_same_file(one, other)
+  return one.inode == other.inode and (one.born == other.born or not one.born or not other.born)
 end
 
 --- The files there are, the youngest first: path and what stat says of each.
@@ -83,7 +89,7 @@ function Logs:tail(path, lines)
       local from = math.max(0, to - math.min(left, TAIL_STEP_BYTES))
       local text, stat = self.file.read_range(entry.path, from, to - from)
       if not text then return table.concat(parts), place, false end
-      if stat.inode ~= entry.stat.inode then return self:tail(path, lines) end -- moved while we looked
+      if not is_same_file(stat, entry.stat) then return self:tail(path, lines) end -- moved while we looked
       local start
       start, missing = start_of_last_lines(text, missing, #parts == 0)
       table.insert(parts, 1, text:sub(start))
@@ -101,7 +107,7 @@ end
 function Logs:find_place(path, place)
   local list = self:generations(path)
   for index, entry in ipairs(list) do
-    if entry.stat.inode == place.inode then
+    if is_same_file(entry.stat, place) then
       if entry.stat.size > place.position then return entry, place.position end
       return list[index - 1], 0
     end
@@ -118,7 +124,7 @@ end
 function Logs:send_news(request, path, place)
   local entry, position, note = { path = path, stat = self.file.stat(path) }, place.position, nil
   if not entry.stat then return place end
-  if entry.stat.inode ~= place.inode then
+  if not is_same_file(entry.stat, place) then
     entry, position, note = self:find_place(path, place)
     if not entry then return place end
   elseif entry.stat.size == position then
@@ -128,7 +134,7 @@ function Logs:send_news(request, path, place)
   end
   local bytes, read = self.file.read_range(entry.path, position, CHUNK_BYTES)
   -- Moved between the look and the read: the next turn finds where to.
-  if not bytes or read.inode ~= entry.stat.inode then return place end
+  if not bytes or not is_same_file(read, entry.stat) then return place end
   local now = place_in(read, position + #bytes)
   if #bytes > 0 then self:send(request, bytes, now, note) end
   return now
@@ -154,7 +160,7 @@ end
 function Logs:send_batch(request, path, place)
   for _ = 1, CHUNKS_AT_ONCE do
     local now = self:send_news(request, path, place)
-    if now.inode == place.inode and now.position == place.position then return false, now end
+    if is_same_file(now, place) and now.position == place.position then return false, now end
     place = now
   end
   return true, place
@@ -179,7 +185,7 @@ end
 
 local function is_place(value)
   return type(value) == "table" and math.type(value.inode) == "integer" and math.type(value.position) == "integer"
-    and value.position >= 0 and math.type(value.mtime_s) ~= nil
+    and value.position >= 0 and math.type(value.mtime_s) ~= nil and (value.born == nil or type(value.born) == "string")
 end
 
 --- What a request asks for that cannot be.

@@ -114,6 +114,22 @@ describe("app.logs", function()
     assert.equal("one\nthree\nfour\nfive\n", output(request))
   end)
 
+  it("knows a file from the one before it that had the same inode", function()
+    local s = setup("one\n")
+    s.file.births[LOG] = "1.0"
+    local request = s.show({ name = "web", follow = true })
+    s.file.births[LOG], s.files[LOG], s.file.times[LOG] = "2.0", "three\nfour\n", 1001
+    s.timer.advance(200)
+    assert.equal("one\nthree\nfour\n", output(request))
+    assert.matches("lines may be missing here", request.events[2].note)
+    local place = request.events[2].at
+    place.born = nil -- of a client that knows nothing of it
+    s.files[LOG] = "three\nfour\nfive\n"
+    assert.equal("five\n", output(s.show({ name = "web", from = place })))
+    place.born = 2
+    assert.equal("bad_request", s.show({ name = "web", from = place }).code)
+  end)
+
   it("does not take what was moved away long ago for news", function()
     local s = setup("old\n")
     s.rotate("one\n", 1)
