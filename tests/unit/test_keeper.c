@@ -173,6 +173,40 @@ static void what_cannot_be_started_is_tried_again(void **state)
     expect(&agent, WIRE_STARTED, "a");
 }
 
+static void who_asks_later_hears_when_it_ran_and_is_tried_again(void **state)
+{
+    uint64_t before_us = (uint64_t)time(NULL) * 1000000;
+    uint64_t started_at_us;
+    char program[160];
+
+    strcpy(program, in_directory("gone"));
+    write_file("gone", "#!/bin/sh\nexit 3\n", 0755);
+    begin(WIRE_SPAWN, "a");
+    wire_put_text(&writer, WIRE_TAG_ARGUMENT, program);
+    put_restart(60000, 60000);
+    end(&agent);
+    expect(&agent, WIRE_STARTED, "a");
+    expect(&agent, WIRE_EXITED, "a");
+    expect(&agent, WIRE_STARTED, "a"); /* the first restart comes at once */
+    started_at_us = number(WIRE_TAG_STARTED_AT_US);
+    expect(&agent, WIRE_EXITED, "a");
+    say(&agent, WIRE_LIST, NULL);
+    expect(&agent, WIRE_CHILD, "a");
+    assert_int_equal(number(WIRE_TAG_STARTED_AT_US), started_at_us);
+    assert_true(number(WIRE_TAG_NEXT_START_AT_US) > before_us + 59000000);
+    assert_true(number(WIRE_TAG_NEXT_START_AT_US) < before_us + 120000000);
+
+    begin(WIRE_SPAWN, "b");
+    wire_put_text(&writer, WIRE_TAG_ARGUMENT, in_directory("nothing"));
+    put_restart(60000, 60000);
+    end(&agent);
+    expect(&agent, WIRE_SPAWN_FAILED, "b");
+    say(&agent, WIRE_LIST, NULL);
+    expect(&agent, WIRE_CHILD, "b");
+    assert_int_equal(number(WIRE_TAG_STARTED_AT_US), 0);
+    assert_true(number(WIRE_TAG_NEXT_START_AT_US) > before_us + 59000000);
+}
+
 static void a_child_becomes_its_user(void **state)
 {
     if (geteuid() != 0)
@@ -558,6 +592,7 @@ int main(int argc, char **argv)
         TEST(arguments_that_are_too_long_are_told),
         TEST(a_bad_user_or_directory_is_told),
         TEST(what_cannot_be_started_is_tried_again),
+        TEST(who_asks_later_hears_when_it_ran_and_is_tried_again),
         TEST(a_child_becomes_its_user),
         TEST(a_child_has_the_settings_it_asked_for),
         TEST(settings_that_cannot_be_had_are_told),
