@@ -90,14 +90,22 @@ static off_t clamp_offset(off_t offset, off_t size)
     return offset;
 }
 
-static int read_range(int fd, off_t *offset, size_t limit, struct file_bytes *out, struct stat *st)
+enum { STAT_FIELDS = STATX_BASIC_STATS | STATX_BTIME };
+
+int file_stat(const char *path, struct statx *st)
 {
-    if (fstat(fd, st) != 0)
+    return statx(AT_FDCWD, path, 0, STAT_FIELDS, st) == 0 ? 0 : -errno;
+}
+
+static int read_range(int fd, off_t *offset, size_t limit, struct file_bytes *out, struct statx *st)
+{
+    if (statx(fd, "", AT_EMPTY_PATH, STAT_FIELDS, st) != 0)
         return -errno;
-    if (!S_ISREG(st->st_mode))
+    if (!S_ISREG(st->stx_mode))
         return -EINVAL;
-    *offset = clamp_offset(*offset, st->st_size);
-    off_t left = *offset < st->st_size ? st->st_size - *offset : 0;
+    off_t size = (off_t)st->stx_size;
+    *offset = clamp_offset(*offset, size);
+    off_t left = *offset < size ? size - *offset : 0;
     limit = left < (off_t)limit ? (size_t)left : limit;
     char *bytes = malloc(limit + 1);
     if (!bytes)
@@ -112,7 +120,7 @@ static int read_range(int fd, off_t *offset, size_t limit, struct file_bytes *ou
     return 0;
 }
 
-int file_read_range(const char *path, off_t *offset, size_t limit, struct file_bytes *out, struct stat *st)
+int file_read_range(const char *path, off_t *offset, size_t limit, struct file_bytes *out, struct statx *st)
 {
     int fd = open_for_reading(path);
 

@@ -26,11 +26,17 @@ int file_read(const char *path, size_t limit, struct file_bytes *out);
 int file_read_end(const char *path, size_t limit, struct file_bytes *out, int *cut);
 
 /*
+ * What is known of a file, `stx_btime` included where its file system has it: with the inode it tells files apart, which the
+ * inode alone does not, since the next file gets that of one that was removed. Follows links.
+ */
+int file_stat(const char *path, struct statx *st);
+
+/*
  * Reads at most `limit` bytes (at most FILE_TAIL_LIMIT) from `*offset` on; a negative one counts from the end, and `*offset`
  * then says where reading began. `*st` is that of the file that was read, whatever the path names by now. Only of
  * regular files: -EINVAL.
  */
-int file_read_range(const char *path, off_t *offset, size_t limit, struct file_bytes *out, struct stat *st);
+int file_read_range(const char *path, off_t *offset, size_t limit, struct file_bytes *out, struct statx *st);
 
 /*
  * Adds to the end of the file, which is made with `mode` when absent. `*size` is what it has now. On a full disk part of

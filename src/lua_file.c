@@ -10,7 +10,8 @@
  *   mkdir(path[, mode=0755]) → true            with parents
  *   list(path) → sorted names
  *   remove(path) → true                        a file or an empty directory
- *   stat(path) → {type, size, mtime_s, mode, uid, inode}; type "file", "directory", "socket", "other"
+ *   stat(path) → {type, size, mtime_s, mode, uid, inode, born}; type "file", "directory", "socket", "other"; born: when it was
+ *                                              made, as a text, nil where the file system does not say
  *   lock(path) → lock                          "EWOULDBLOCK": the text names the holder's pid
  *   lock:release()                             harmless when released; a lock ends with the process
  *   tail(path, lines[, max_bytes=1 MiB]) → the last lines
@@ -183,30 +184,35 @@ static const char *type_name(mode_t mode)
     return "other";
 }
 
-static void push_stat(lua_State *L, const struct stat *st)
+static void push_stat(lua_State *L, const struct statx *st)
 {
-    lua_createtable(L, 0, 7);
-    lua_pushstring(L, type_name(st->st_mode));
+    lua_createtable(L, 0, 8);
+    lua_pushstring(L, type_name(st->stx_mode));
     lua_setfield(L, -2, "type");
-    lua_pushinteger(L, st->st_size);
+    lua_pushinteger(L, (lua_Integer)st->stx_size);
     lua_setfield(L, -2, "size");
-    lua_pushnumber(L, (lua_Number)st->st_mtim.tv_sec + (lua_Number)st->st_mtim.tv_nsec / 1e9);
+    lua_pushnumber(L, (lua_Number)st->stx_mtime.tv_sec + (lua_Number)st->stx_mtime.tv_nsec / 1e9);
     lua_setfield(L, -2, "mtime_s");
-    lua_pushinteger(L, st->st_mode & 07777);
+    lua_pushinteger(L, st->stx_mode & 07777);
     lua_setfield(L, -2, "mode");
-    lua_pushinteger(L, st->st_uid);
+    lua_pushinteger(L, st->stx_uid);
     lua_setfield(L, -2, "uid");
-    lua_pushinteger(L, (lua_Integer)st->st_ino);
+    lua_pushinteger(L, (lua_Integer)st->stx_ino);
     lua_setfield(L, -2, "inode");
+    if (st->stx_mask & STATX_BTIME) {
+        lua_pushfstring(L, "%I.%d", (lua_Integer)st->stx_btime.tv_sec, (int)st->stx_btime.tv_nsec);
+        lua_setfield(L, -2, "born");
+    }
 }
 
 static int stat_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    struct stat st;
+    struct statx st;
+    int status = file_stat(path, &st);
 
-    if (stat(path, &st) != 0)
-        return fail(L, path, -errno);
+    if (status != 0)
+        return fail(L, path, status);
     push_stat(L, &st);
     return 1;
 }
@@ -217,7 +223,7 @@ static int read_range(lua_State *L)
     off_t offset = (off_t)luaL_checkinteger(L, 2);
     size_t limit = check_limit(L, 3, FILE_TAIL_LIMIT);
     struct file_bytes *box = push_bytes_box(L);
-    struct stat st;
+    struct statx st;
     int status = file_read_range(path, &offset, limit, box, &st);
 
     if (status != 0)

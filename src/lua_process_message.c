@@ -18,6 +18,7 @@ static const struct {
     {WIRE_TAG_STARTED_AT_US, SECONDS, "started_at", false},
     {WIRE_TAG_STARTS, NUMBER, "starts", false},
     {WIRE_TAG_DELAY_MS, NUMBER, "delay_ms", false},
+    {WIRE_TAG_NEXT_START_AT_US, SECONDS, "next_start_at", false},
     {WIRE_TAG_SEQUENCE, NUMBER, "sequence", false},
     {WIRE_TAG_NEXT, NEXT, "next", false},
     {WIRE_TAG_STEP, TEXT, "step", false},

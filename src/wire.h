@@ -69,6 +69,7 @@ enum wire_tag {
     WIRE_TAG_OUTPUT_FILES, WIRE_TAG_OUTPUT_WAITS, WIRE_TAG_OUTPUT_STATE, WIRE_TAG_OUTPUT_ERRNO, WIRE_TAG_OUTPUT_DROPPED,
     WIRE_TAG_GROUP,
     WIRE_TAG_RECORDS_END, /* in the keeper's records alone: where the last one ends */
+    WIRE_TAG_NEXT_START_AT_US, /* of one that waits for its next start */
     WIRE_TAG_LIMIT
 };
 

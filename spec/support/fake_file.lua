@@ -3,7 +3,7 @@
 --     local file = require("spec.support.fake_file").new({ ["/etc/a"] = "text" })
 --     file.texts["/etc/a"]          -- what is written
 --     file.refuse["/state/x"] = "No space left on device"
---     file.inodes["/log/a"], file.times["/log/a"]   -- what stat says; 1 and 1000 by default
+--     file.inodes["/log/a"], file.times["/log/a"], file.births["/log/a"]   -- what stat says; 1, 1000 and nil by default
 
 local M = {}
 
@@ -11,7 +11,7 @@ local M = {}
 -- @treturn table a core.file with `texts`, `directories` (path → mode), `refuse` (path → reason), `writes` (count)
 function M.new(texts)
   local file = { texts = texts or {}, directories = {}, refuse = {}, locks = {}, writes = 0,
-    inodes = {}, times = {} }
+    inodes = {}, times = {}, births = {} }
 
   function file.read(path)
     if file.refuse[path] then return nil, path .. ": " .. file.refuse[path] end
@@ -53,7 +53,7 @@ function M.new(texts)
     if file.directories[path] then return { type = "directory", uid = 0 } end
     if file.texts[path] then
       return { type = "file", uid = 0, size = #file.texts[path], inode = file.inodes[path] or 1,
-        mtime_s = file.times[path] or 1000 }
+        born = file.births[path], mtime_s = file.times[path] or 1000 }
     end
     return nil, path .. ": No such file or directory"
   end

@@ -28,6 +28,7 @@ struct start {
     struct start *next;
     struct child *child;
     uint64_t begun_ms;
+    uint64_t last_start_us;     /* when the child began to run last; a start that fails is none */
     bool is_slow, is_told;      /* its turn is over; it has been told that it is slow */
     struct birth birth;
     struct stream *stream;
@@ -208,6 +209,7 @@ static void finish(struct start *start)
     }
     if (result->error) {
         ready_close(child);
+        child->started_at_us = start->last_start_us;
         fail(child, result->step, result->error);
         return;
     }
@@ -225,6 +227,7 @@ static bool begin(struct start *start, struct child *child)
     start->stream = NULL;
     start->is_slow = start->is_told = false;
     start->begun_ms = watch_now_ms();
+    start->last_start_us = child->started_at_us;
     start->spawn.result = (struct spawn_result){0};
     start->spawn.request = (struct spawn_request){
         .argv = child->spec->command[child->phase], .environment = child->spec->environment,

@@ -165,6 +165,14 @@ void tell_welcome(struct connection *connection, uint64_t version)
     send_to(connection, false);
 }
 
+/* By the clock that people read, which may be set before that. */
+static uint64_t next_start_us(const struct child *child)
+{
+    uint64_t now_ms = watch_now_ms();
+
+    return watch_wall_us() + (child->deadline_ms > now_ms ? child->deadline_ms - now_ms : 0) * 1000;
+}
+
 static void tell_child(struct connection *connection, const struct child *child)
 {
     begin(WIRE_CHILD, child->id);
@@ -173,6 +181,8 @@ static void tell_child(struct connection *connection, const struct child *child)
     wire_put_number(&writer, WIRE_TAG_STATE, child_wire_state(child));
     put_start(child);
     wire_put_number(&writer, WIRE_TAG_DELAY_MS, child->delay_ms);
+    if (child->state == CHILD_BACKOFF)
+        wire_put_number(&writer, WIRE_TAG_NEXT_START_AT_US, next_start_us(child));
     wire_put_number(&writer, WIRE_TAG_READY, child->ready && child->state == CHILD_RUNNING);
     if (child->next_step)
         wire_put_number(&writer, WIRE_TAG_NEXT, child->next_step);

@@ -348,6 +348,19 @@ describe("a follower of output", function()
 
   it("shows the last lines across files that were moved away", function()
     assert.equal("six\nseven\n", app(alpha, "logs", "-n", "2", "quiet"))
+    assert.equal("four\nfive\nsix\nseven\n", app(alpha, "logs", "-n", "4", "quiet"))
+  end)
+
+  it("says that lines may be missing where the file that it read was removed, even if the next has its inode", function()
+    local path = alpha.state_dir .. "/log/quiet.log"
+    alpha:stop("sigkill") -- so that nobody looks in between
+    assert(os.remove(path))
+    process.spit(path, "of which nothing was read\n")
+    alpha:start()
+    loop.wait_for("it goes on", 10000, function()
+      return process.slurp(out):find("seven\nof which nothing was read\n", 1, true), process.slurp(out)
+    end)
+    assert.truthy(process.slurp(out .. ".err"):find("lines may be missing here", 1, true))
   end)
 end)
 

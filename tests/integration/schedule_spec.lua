@@ -238,3 +238,53 @@ describe("a task that runs at times", function()
     loop.wait_for("a run of the new version", 10000, says("second"))
   end)
 end)
+
+describe("an application that runs at times, when the clock is set", function()
+  local DAY <const> = 86400
+  local test, alpha
+
+  local function set_clock(shift_s) process.spit(test.dir .. "/clock", tostring(shift_s)) end
+
+  local function runs()
+    return select(2, alpha:cli("app", "exec-history", "daily").stdout:gsub("exit code 4", ""))
+  end
+
+  local function wait_for_row(what, condition, deadline_ms)
+    return loop.wait_for(what, deadline_ms or 10000, function()
+      local row, why = alpha:app("daily")
+      return row and condition(row) and row, why or json.encode(row)
+    end)
+  end
+
+  setup(function()
+    test = harness.open()
+    set_clock(0)
+    local due = os.date("!*t", os.time() + DAY // 2)
+    alpha = test:agent("alpha", {
+      config = {Applications = {{name = "daily", command = "exit 4", schedule = ("%d %d * * *"):format(due.min, due.hour)}}},
+      env = {TZ = "UTC0", LD_PRELOAD = Agent.build_dir .. "/tests/libclock_shift.so", APPMGR_TEST_CLOCK = test.dir .. "/clock"},
+    }):start()
+  end)
+
+  teardown(function() test:close() end)
+
+  it("forward, runs once for what was passed over, and shows when it is next", function()
+    local before = wait_for_row("it waits", function(row) return row.state == "waiting" end)
+    assert.equal(0, runs())
+    set_clock(3 * DAY)
+    local after = wait_for_row("it has run", function(row) return row["return"] == 4 and row.state == "waiting" end, 60000)
+    assert.equal(1, runs())
+    assert.equal(before.next_start_time:sub(11), after.next_start_time:sub(11), "at another time of the day")
+    assert.is_true(after.next_start_time > utc(os.time() + 3 * DAY), after.next_start_time)
+    assert.truthy(alpha:cli("app", "ls").stdout:find("ended with 4, next start " .. after.next_start_time, 1, true))
+  end)
+
+  it("back, does not run again, also for an agent that comes back", function()
+    local before = alpha:json("app", "show", "daily").next_start_time
+    set_clock(3 * DAY - 3600)
+    alpha:stop("sigkill")
+    alpha:start()
+    wait_for_row("it waits", function(row) return row.state == "waiting" and row.next_start_time == before end)
+    loop.hold("it does not run", 1000, function() return runs() == 1 end)
+  end)
+end)

@@ -79,20 +79,20 @@ static void what_is_appended_stands_at_the_end(void **state)
 static void expect_range(off_t offset, size_t limit, off_t began, const char *bytes)
 {
     struct file_bytes read;
-    struct stat st;
+    struct statx st;
 
     assert_int_equal(file_read_range(at("range"), &offset, limit, &read, &st), 0);
     assert_int_equal(offset, began);
     assert_int_equal(read.length, strlen(bytes));
     assert_memory_equal(read.bytes, bytes, read.length);
-    assert_int_equal(st.st_size, 6);
+    assert_int_equal(st.stx_size, 6);
     free(read.bytes);
 }
 
 static void a_part_is_read_from_either_end(void **state)
 {
     struct file_bytes read;
-    struct stat st, other;
+    struct statx st, other;
     off_t offset = 0;
 
     assert_int_equal(file_write_atomic(at("range"), "abcdef", 6, 0600), 0);
@@ -104,8 +104,10 @@ static void a_part_is_read_from_either_end(void **state)
     expect_range(9, 100, 9, "");
     assert_int_equal(file_read_range(at("range"), &offset, 1, &read, &st), 0);
     free(read.bytes);
-    assert_int_equal(stat(at("range"), &other), 0);
-    assert_int_equal(st.st_ino, other.st_ino);
+    assert_int_equal(file_stat(at("range"), &other), 0);
+    assert_int_equal(st.stx_ino, other.stx_ino);
+    assert_memory_equal(&st.stx_btime, &other.stx_btime, sizeof st.stx_btime);
+    assert_int_equal(file_stat(at("nothing"), &other), -ENOENT);
     assert_int_equal(file_read_range(base, &offset, 1, &read, &st), -EINVAL);
     assert_int_equal(file_read_range(at("nothing"), &offset, 1, &read, &st), -ENOENT);
 }

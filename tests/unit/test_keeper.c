@@ -1,6 +1,9 @@
 /* keeper: the lives of real children, driven through the socket. */
 #include "keeper_fixture.h"
 
+#include <grp.h>
+#include <pwd.h>
+
 static const char *error_text(void)
 {
     const char *text = wire_text(&message, WIRE_TAG_ERROR);
@@ -173,6 +176,39 @@ static void what_cannot_be_started_is_tried_again(void **state)
     expect(&agent, WIRE_STARTED, "a");
 }
 
+static void who_asks_later_hears_when_it_ran_and_is_tried_again(void **state)
+{
+    uint64_t before_us = (uint64_t)time(NULL) * 1000000;
+    uint64_t started_at_us;
+    char program[160];
+
+    strcpy(program, in_directory("gone"));
+    write_file("gone", "#!/bin/sh\nexit 3\n", 0755);
+    begin(WIRE_SPAWN, "a");
+    wire_put_text(&writer, WIRE_TAG_ARGUMENT, program);
+    put_restart(60000, 60000);
+    end(&agent);
+    expect(&agent, WIRE_STARTED, "a");
+    expect(&agent, WIRE_EXITED, "a");
+    expect(&agent, WIRE_STARTED, "a"); /* the first restart comes at once */
+    started_at_us = number(WIRE_TAG_STARTED_AT_US);
+    expect(&agent, WIRE_EXITED, "a");
+    say(&agent, WIRE_LIST, NULL);
+    expect(&agent, WIRE_CHILD, "a");
+    assert_int_equal(number(WIRE_TAG_STARTED_AT_US), started_at_us);
+    assert_in_range(number(WIRE_TAG_NEXT_START_AT_US), before_us + 59000000, before_us + 120000000);
+
+    begin(WIRE_SPAWN, "b");
+    wire_put_text(&writer, WIRE_TAG_ARGUMENT, in_directory("nothing"));
+    put_restart(60000, 60000);
+    end(&agent);
+    expect(&agent, WIRE_SPAWN_FAILED, "b");
+    say(&agent, WIRE_LIST, NULL);
+    expect(&agent, WIRE_CHILD, "b");
+    assert_int_equal(number(WIRE_TAG_STARTED_AT_US), 0);
+    assert_in_range(number(WIRE_TAG_NEXT_START_AT_US), before_us + 59000000, before_us + 120000000);
+}
+
 static void a_child_becomes_its_user(void **state)
 {
     if (geteuid() != 0)
@@ -188,6 +224,34 @@ static void a_child_becomes_its_user(void **state)
     wire_put_text(&writer, WIRE_TAG_OUTPUT_PATH, in_directory("who2"));
     end(&agent);
     WAIT_FOR(strcmp(contents("who2"), "1234 99\n") == 0);
+}
+
+static void a_child_has_all_groups_of_its_user(void **state)
+{
+    char name[64] = "", command[128], expected[512] = "";
+    FILE *output;
+
+    if (geteuid() != 0)
+        skip();
+    for (struct group *group; !name[0] && (group = getgrent()) != NULL;)
+        if (group->gr_mem[0] && getpwnam(group->gr_mem[0]) && getpwnam(group->gr_mem[0])->pw_gid != group->gr_gid)
+            snprintf(name, sizeof name, "%s", group->gr_mem[0]);
+    endgrent();
+    if (!name[0]) {
+        print_message("no user of this machine is in another group than its own\n");
+        skip();
+    }
+    snprintf(command, sizeof command, "id -G %s", name);
+    output = popen(command, "r");
+    assert_non_null(fgets(expected, sizeof expected, output));
+    pclose(output);
+    assert_non_null(strchr(expected, ' '));
+    assert_int_equal(chmod(directory, 0755), 0);
+    begin_script("a", "id -G; exec sleep 100");
+    wire_put_text(&writer, WIRE_TAG_USER, name);
+    wire_put_text(&writer, WIRE_TAG_OUTPUT_PATH, in_directory("groups"));
+    end(&agent);
+    WAIT_FOR(strcmp(contents("groups"), expected) == 0);
 }
 
 static void a_child_has_the_settings_it_asked_for(void **state)
@@ -558,7 +622,9 @@ int main(int argc, char **argv)
         TEST(arguments_that_are_too_long_are_told),
         TEST(a_bad_user_or_directory_is_told),
         TEST(what_cannot_be_started_is_tried_again),
+        TEST(who_asks_later_hears_when_it_ran_and_is_tried_again),
         TEST(a_child_becomes_its_user),
+        TEST(a_child_has_all_groups_of_its_user),
         TEST(a_child_has_the_settings_it_asked_for),
         TEST(settings_that_cannot_be_had_are_told),
         TEST(a_known_id_is_not_started_twice),

@@ -192,6 +192,43 @@ static void a_frame_in_single_bytes_is_a_frame(void **state)
     close(other.fd);
 }
 
+/* Whether the one who asks as this user is answered. */
+static bool answers(uid_t user)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        char byte;
+        int fd = setuid(user) == 0 ? try_dial() : -1;
+
+        if (fd < 0)
+            _exit(2);
+        begin(WIRE_HELLO, NULL);
+        wire_put_number(&writer, WIRE_TAG_VERSION, WIRE_VERSION);
+        wire_put_number(&writer, WIRE_TAG_OLDEST, WIRE_VERSION);
+        wire_put_number(&writer, WIRE_TAG_ROLE, WIRE_ROLE_OPERATOR);
+        wire_end(&writer);
+        send(fd, out, writer.size, MSG_NOSIGNAL);
+        _exit(recv(fd, &byte, 1, 0) == 1 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+    return WEXITSTATUS(status) == 0;
+}
+
+/* Also where folder and socket let everybody in. */
+static void another_user_is_turned_away(void **state)
+{
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(directory, 0755), 0);
+    assert_int_equal(chmod(in_directory("keeper.sock"), 0666), 0);
+    assert_true(answers(0));
+    assert_false(answers(65534));
+    spawn_script("a", "sleep 100");
+}
+
 static void who_does_not_read_is_thrown_out(void **state)
 {
     join(&other, WIRE_ROLE_OPERATOR);
@@ -339,6 +376,7 @@ int main(void)
         TEST(a_malformed_frame_ends_its_connection_only),
         TEST(noise_is_survived),
         TEST(a_frame_in_single_bytes_is_a_frame),
+        TEST(another_user_is_turned_away),
         TEST(who_does_not_read_is_thrown_out),
         TEST(requests_of_one_who_has_gone_are_still_done),
         TEST(a_second_keeper_refuses),

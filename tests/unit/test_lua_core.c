@@ -150,7 +150,7 @@ static void files_give_nil_text_and_name(void **state)
           "assert(st.type == 'file' and st.size == 0 and st.mode == 0x180 and math.abs(st.mtime_s - os.time()) < 10)\n"
           "assert(file.append(path, 'abc') == 3 and file.append(path, 'def') == 6)\n"
           "local bytes, range = file.read_range(path, -4, 3)\n"
-          "assert(bytes == 'cde' and range.offset == 2 and range.inode == st.inode and range.size == 6)\n"
+          "assert(bytes == 'cde' and range.offset == 2 and range.inode == st.inode and range.born == st.born and range.size == 6)\n"
           "assert(not file.read_range('/nowhere/x', 0) and not file.append('/nowhere/x', 'y'))\n"
           "local lock = assert(file.lock(path))\n"
           "local second, why = file.lock(path)\n"

@@ -58,6 +58,10 @@ local function group_message(group, word)
   local choices = table.concat(inside, ", ")
   if not word then return ('"appmgr %s" needs one of: %s'):format(group, choices) end
   local near = suggest.nearest(word, inside)
+  -- What they are is told by a word of its own: "appmgr tasks".
+  if (word == "ls" or word == "list") and is_command(group .. "s") then
+    return ('"appmgr %s" has no command "%s"%s'):format(group, word, quoted_hint(group .. "s"))
+  end
   local hint = near and quoted_hint(group .. " " .. near) or ("; it has: " .. choices)
   return ('"appmgr %s" has no command "%s"%s'):format(group, word, hint)
 end

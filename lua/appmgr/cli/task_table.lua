@@ -5,7 +5,7 @@ local grid = require("appmgr.cli.grid")
 local M = {}
 
 local HEADER <const> = { "TASK", ">WANTED", ">RUNNING", ">PENDING", "VERSION", "WHERE", "STATE" }
-local SLOT_HEADER <const> = { ">SLOT", "NODE", "STATE", "VERSION", "SINCE", "PORTS" }
+local SLOT_HEADER <const> = { ">SLOT", "NODE", "STATE", "VERSION", "SINCE", ">PID", ">MEMORY", ">CPU", ">RESTARTS", "PORTS" }
 local MAX_NODES_SHOWN <const> = 6
 local VERSION_DIGITS <const> = 8
 
@@ -183,7 +183,10 @@ function M.task(task)
   if #list > 0 then parts[#parts + 1] = table.concat(list, "\n") end
   local rows = {}
   for i, slot in ipairs(task.slots) do
-    rows[i] = { slot.slot, slot.node, slot.state, M.short_version(slot.version), since(slot.since), ports_of(slot) }
+    rows[i] = {
+      slot.slot, slot.node, slot.state, M.short_version(slot.version), since(slot.since), slot.pid, grid.size(slot.memory),
+      slot.cpu and ("%.1f%%"):format(slot.cpu), slot.restarts, ports_of(slot),
+    }
   end
   if #rows > 0 then parts[#parts + 1] = grid.format(SLOT_HEADER, rows) end
   return table.concat(parts, "\n\n")

@@ -64,7 +64,7 @@ end
 local function open_state(self)
   local core = self.core
   local state, err = State.open({
-    file = core.file, json = json, problems = self.problems,
+    file = core.file, timer = core.timer, json = json, problems = self.problems,
     path = self.state_dir, node = self.node, machine_id = core.host.machine_id(),
   })
   if not state then return nil, err end

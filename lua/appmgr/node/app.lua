@@ -248,8 +248,7 @@ function App:adopt(item, tag)
   self.is_ready, self.phase, self.health = item.ready == true, item.phase, nil
   self.cgroup, self.group_only, self.enforced = item.cgroup, item.group_only, item.enforced
   self.output = output_trouble.of(item)
-  local ended_at = item.state == "backoff" and item.last_exit and item.last_exit.at
-  self.next_start_at = ended_at and item.delay_ms and ended_at + item.delay_ms / 1000 or nil
+  self.next_start_at = item.next_start_at
   self.state = state_of(item, self.mode, tag.run)
   self.is_clearing = item.state == "stopping" and self.state == "failed"
   self.on_change(self)

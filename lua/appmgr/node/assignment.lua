@@ -229,6 +229,7 @@ local function complete(self, meta, incomplete)
     save_later(self)
   elseif not save_now(self) then
     self.state:forget_assignment()
+    save_later(self)
   end
   apply(self, self.replicas, true)
   if incomplete then return retry_later(self) end

@@ -8,7 +8,8 @@
 --
 -- Each file is replaced whole, so that a reader finds the old or the new one.
 -- A file that cannot be understood counts as absent and is told as a problem:
--- it never stops the agent. Only a directory that another agent holds, or that
+-- it never stops the agent. What the disk refuses is told, and tried again until
+-- the file has it. Only a directory that another agent holds, or that
 -- belongs to another node, does.
 local M = {}
 
@@ -18,6 +19,8 @@ State.__index = State
 local NODE_FILE, ASSIGNMENT_FILE, TASKS_FILE = "node.json", "assignment.json", "tasks.json"
 local APPLICATIONS_FILE = "applications.json"
 local RUNS_FILE = "runs.json"
+--- How often the disk is tried again that refused something.
+local RETRY_MS <const> = 5000
 
 --- Makes the directory when it is missing (mode 0700) and takes its lock.
 local function claim_directory(file, path)
@@ -59,17 +62,32 @@ local function read_document(self, name)
   return value
 end
 
---- Replaces one file. A failure is told as a problem and again as the result.
+local retry_later
+
+--- Replaces one file. A failure is told as a problem and again as the result, and the disk is tried again.
 -- @tparam function write `file.write_atomic` or `file.replace`
 local function write_file(self, name, text, write)
   local path, key = self.path .. "/" .. name, "state/" .. name
   local written, err = write(path, text, 384) -- 0600
   if not written then
-    self.problems:set(key, ("cannot keep state: %s; what is in force goes on, but is not remembered"):format(err))
+    self.problems:set(key, ("cannot keep state: %s; what is in force goes on, but is not remembered; it is tried again")
+      :format(err))
+    self.refused[name] = { text = text, write = write }
+    retry_later(self)
     return nil, err
   end
+  self.refused[name] = nil
   self.problems:clear(key)
   return true
+end
+
+function retry_later(self)
+  if self.retry then return end
+  self.retry = self.timer.after(RETRY_MS, function()
+    local refused = self.refused
+    self.retry, self.refused = nil, {}
+    for name, item in pairs(refused) do write_file(self, name, item.text, item.write) end
+  end)
 end
 
 local function write_document(self, name, value)
@@ -101,15 +119,15 @@ end
 
 --- Opens a state directory: makes it, locks it, reads `node.json` and counts the incarnation.
 -- The lock is held until the process ends.
--- @tparam table deps `file`, `json`, `problems`, `path`, `node`, `machine_id`
+-- @tparam table deps `file`, `timer`, `json`, `problems`, `path`, `node`, `machine_id`
 -- @treturn State|nil
 -- @treturn ?string why not, with the next step
 function M.open(deps)
   local lock, err = claim_directory(deps.file, deps.path)
   if not lock then return nil, err end
   local self = setmetatable({
-    file = deps.file, json = deps.json, problems = deps.problems,
-    path = deps.path, node = deps.node, machine_id = deps.machine_id, lock = lock,
+    file = deps.file, timer = deps.timer, json = deps.json, problems = deps.problems,
+    path = deps.path, node = deps.node, machine_id = deps.machine_id, lock = lock, refused = {},
   }, State)
   local ours, why = adopt_node(self)
   if not ours then return nil, why end
@@ -169,10 +187,12 @@ end
 
 --- Forgets the assignment: this node gave its slots up.
 function State:forget_assignment()
+  self.refused[ASSIGNMENT_FILE] = nil
   local removed, err = self.file.remove(self.path .. "/" .. ASSIGNMENT_FILE)
   if not removed and self.file.stat(self.path .. "/" .. ASSIGNMENT_FILE) then
-    self.problems:set("state/" .. ASSIGNMENT_FILE, ("cannot forget the last assignment: %s"):format(err))
+    return self.problems:set("state/" .. ASSIGNMENT_FILE, ("cannot forget the last assignment: %s"):format(err))
   end
+  self.problems:clear("state/" .. ASSIGNMENT_FILE)
 end
 
 --- Whether a value is an object of objects (or of arrays: what they hold is the reader's to check).

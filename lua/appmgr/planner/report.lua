@@ -23,10 +23,14 @@ local function state_of(holder)
   return row.state or "unknown"
 end
 
+local HAS_ENDED <const> = { backoff = true, failed = true }
+
 -- Why what was assigned does not run, as its node says.
-local function error_of(holder)
-  local row = row_of(holder.node, holder.replica)
-  return row and type(row.error) == "string" and row.error or nil
+local function error_of(row)
+  if not row then return nil end
+  if type(row.error) == "string" then return row.error end
+  local code = HAS_ENDED[row.state] and math.tointeger(row["return"])
+  return code and ("ended with %d"):format(code) or nil
 end
 
 -- Where the successor of a replica is that moves for balance, and why it moves.
@@ -48,9 +52,12 @@ local function slot_rows(holders, absence)
   local successor_of = moves.pairs(holders)
   for position, holder in ipairs(holders) do
     local replica, state = holder.replica, state_of(holder)
+    local row = row_of(holder.node, replica)
     rows[position] = {
       slot = replica.slot, node = holder.node.name, version = replica.version, since = replica.since, state = state,
-      error = error_of(holder), ports = replica.ports, grace = grace_of(holder, absence),
+      error = error_of(row), pid = row and math.tointeger(row.pid), memory = row and math.tointeger(row.memory),
+      cpu = row and math.type(row.cpu) and row.cpu or nil, restarts = row and math.tointeger(row.restarts),
+      ports = replica.ports, grace = grace_of(holder, absence),
       moving_to = move_of(successor_of[holder]), moved = replica.moved and moves.text(replica.moved) or nil,
     }
     if not replica.leaving then assigned = assigned + 1 end

@@ -140,6 +140,15 @@ describe("the cluster's report", function()
     has(out, "admin=20001 http=8080")
   end)
 
+  it("shows of each slot what its node says of the process", function()
+    local report = json.decode(json.encode(REPORT))
+    local slot = report.tasks[1].slots[1]
+    slot.pid, slot.memory, slot.cpu, slot.restarts = 4711, 2 * 1024 * 1024, 12.34, 3
+    local out = run({ "task", "show", "db" }, { core = fake_core(report) }).out
+    assert.truthy(out:find("PID +MEMORY +CPU +RESTARTS"), out)
+    assert.truthy(out:find("4711 +2.0 MiB +12.3%% +3"), out)
+  end)
+
   it("says when nobody leads, and what this agent says of the cluster", function()
     local listings = setmetatable({ leader = { { Key = "appmgr/leader", Value = "" } } }, { __index = LISTINGS })
     local status = { node = "alpha", cluster = STATUS.cluster, problems = {

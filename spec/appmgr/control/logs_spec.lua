@@ -106,10 +106,28 @@ describe("app.logs", function()
     for _, text in ipairs({ "lost\n", "three\n", "four\n" }) do s.rotate(text, 1) end
     s.timer.advance(600)
     assert.equal("one\nthree\nfour\n", output(request))
+    assert.matches("lines may be missing here", request.events[2].note)
+    assert.is_nil(request.events[3].note)
     s.files[LOG .. ".1"] = nil
     s.file.inodes[LOG], s.files[LOG] = 77, "five\n"
     s.timer.advance(200)
     assert.equal("one\nthree\nfour\nfive\n", output(request))
+  end)
+
+  it("knows a file from the one before it that had the same inode", function()
+    local s = setup("one\n")
+    s.file.births[LOG] = "1.0"
+    local request = s.show({ name = "web", follow = true })
+    s.file.births[LOG], s.files[LOG], s.file.times[LOG] = "2.0", "three\nfour\n", 1001
+    s.timer.advance(200)
+    assert.equal("one\nthree\nfour\n", output(request))
+    assert.matches("lines may be missing here", request.events[2].note)
+    local place = request.events[2].at
+    place.born = nil -- of a client that knows nothing of it
+    s.files[LOG] = "three\nfour\nfive\n"
+    assert.equal("five\n", output(s.show({ name = "web", from = place })))
+    place.born = 2
+    assert.equal("bad_request", s.show({ name = "web", from = place }).code)
   end)
 
   it("does not take what was moved away long ago for news", function()
@@ -129,6 +147,33 @@ describe("app.logs", function()
     assert.equal("three\n", output(s.show({ name = "web", lines = 1 })))
     s.rotate("", 1)
     assert.equal("three\n", output(s.show({ name = "web", lines = 1 })))
+  end)
+
+  it("takes the last lines from as many files as have them, and says when it does not look farther", function()
+    local s = setup("one\n")
+    for _, text in ipairs({ "two\nthree\n", "four\n", "five\nsix\n" }) do s.rotate(text, 3) end
+    assert.equal("two\nthree\nfour\nfive\nsix\n", output(s.show({ name = "web", lines = 5 })))
+    assert.equal("one\ntwo\nthree\nfour\nfive\nsix\n", output(s.show({ name = "web", lines = 6 })))
+    assert.equal("three\nfour\nfive\nsix\n", output(s.show({ name = "web", lines = 4 })))
+    local long = ("x"):rep(99) .. "\n"
+    local big = setup(long:rep(30000))
+    local request = big.show({ name = "web", lines = 20000 })
+    assert.equal(2000000, #output(request))
+    assert.is_nil(request.events[1].note)
+    big.rotate(long:rep(30000), 1)
+    request = big.show({ name = "web", lines = 60000 })
+    assert.equal(4 << 20, #output(request))
+    assert.matches("there are more lines", request.events[1].note)
+  end)
+
+  it("keeps up with who writes 2 MB a second", function()
+    local s = setup("one\n")
+    local request = s.show({ name = "web", lines = 0, follow = true })
+    for turn = 1, 5 do
+      s.files[LOG] = "one\n" .. ("x"):rep(400000 * turn)
+      s.timer.advance(200)
+    end
+    assert.equal(2000000, #output(request))
   end)
 
   it("goes on from a place for a client that comes back", function()

@@ -267,10 +267,10 @@ describe("an application", function()
     it("shows when it is tried again", function()
       local app, keeper = adopted("backoff")
       local item = keeper.list()[1]
-      item.last_exit, item.delay_ms = { code = 1, at = 100.0 }, 4000
+      item.last_exit, item.next_start_at = { code = 1, at = 100.0 }, 104.0
       app:adopt(item, { hash = "a" })
       assert.equal(104.0, app.next_start_at)
-      item.state = "running"
+      item.state, item.next_start_at = "running", nil
       app:adopt(item, { hash = "a" })
       assert.is_nil(app.next_start_at)
     end)
@@ -278,7 +278,7 @@ describe("an application", function()
     it("shows no next start once it is disabled", function()
       local app, keeper = adopted("backoff")
       local item = keeper.list()[1]
-      item.last_exit, item.delay_ms = { code = 1, at = 100.0 }, 4000
+      item.last_exit, item.next_start_at = { code = 1, at = 100.0 }, 104.0
       app:adopt(item, { hash = "a" })
       app:want("off")
       app:handle({ type = "stopped" }, 101)

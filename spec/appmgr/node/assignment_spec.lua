@@ -144,6 +144,9 @@ describe("the assignment", function()
     assign({ task = "web", slot = 0, version = hash, since = 5, leaving = true })
     answer({})
     assert.is_nil(kept)
+    is_full = false
+    timer.advance(200)
+    assert.is_true(saved.replicas[1].leaving)
   end)
 
   it("that names a missing version goes on without that one, and asks again", function()

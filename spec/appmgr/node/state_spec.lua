@@ -3,18 +3,19 @@ local Problems = require("appmgr.problems")
 local core = require("spec.support.core")
 local fake_file = require("spec.support.fake_file")
 local fake_log = require("spec.support.fake_log")
+local fake_timer = require("spec.support.fake_timer")
 
 describe("the state directory", function()
-  local file, problems, log
+  local file, problems, log, timer
 
   before_each(function()
-    file, log = fake_file.new(), fake_log.new()
+    file, log, timer = fake_file.new(), fake_log.new(), fake_timer.new()
     problems = Problems.new({ log = log, now = os.time })
   end)
 
   local function open(changes)
     local deps = {
-      file = file, json = core.json, problems = problems, path = "/state", node = "alpha", machine_id = "m1",
+      file = file, timer = timer, json = core.json, problems = problems, path = "/state", node = "alpha", machine_id = "m1",
     }
     for key, value in pairs(changes or {}) do deps[key] = value end
     return State.open(deps)
@@ -120,6 +121,43 @@ describe("the state directory", function()
     file.refuse["/state/node.json"] = nil
     assert(state:set("cluster", "c2"))
     assert.same({}, problems:list())
+  end)
+
+  it("on a disk that has room again writes what was refused, without a change that asks for it", function()
+    local state = assert(open())
+    for _, name in ipairs({ "node", "assignment", "runs", "tasks" }) do
+      file.refuse[("/state/%s.json"):format(name)] = "No space left on device"
+    end
+    state:set("session", { id = "s" })
+    state:save_assignment(replicas, versions)
+    state:save_runs({ a = { handled = 4 } })
+    state:save_runs({ a = { handled = 5 } })
+    state:save_tasks("[{}]")
+    timer.advance(60000)
+    assert.equal(4, #problems:list())
+    assert.equal(1, log.count("WARN cannot keep state: /state/node.json"))
+    file.refuse = {}
+    timer.advance(60000)
+    assert.same({}, problems:list())
+    local again = assert(open())
+    assert.same({ id = "s" }, again:get("session"))
+    assert.equal("web", again:load_assignment().replicas[1].task)
+    assert.same({ a = { handled = 5 } }, again:load_runs())
+    assert.equal("[{}]", again:load_tasks().listing)
+    local writes = file.writes
+    timer.advance(60000)
+    assert.equal(writes, file.writes)
+  end)
+
+  it("does not write an assignment that was forgotten meanwhile", function()
+    local state = assert(open())
+    file.refuse["/state/assignment.json"] = "No space left on device"
+    state:save_assignment(replicas, versions)
+    state:forget_assignment()
+    assert.same({}, problems:list())
+    file.refuse = {}
+    timer.advance(60000)
+    assert.is_nil(file.texts["/state/assignment.json"])
   end)
 
   it("keeps the listing of tasks as it is", function()

@@ -79,6 +79,24 @@ describe("the desk", function()
     assert.equal("ENOENT: exec x", report.tasks[1].slots[1].error)
   end)
 
+  it("reports of each slot what its node says of the process, and how it ended, whatever nonsense that is", function()
+    local cluster = three_nodes()
+    cluster:task("web", { replication = 1 })
+    cluster:settle()
+    local function slot_of(row)
+      row.name, row.task, row.slot = "web", "web", 0
+      cluster.store:put("status/alpha/applications", json.encode({ web = row }))
+      cluster:feed("status", cluster.store:listing("status/alpha/applications"), "alpha")
+      local slot = cluster.desk:handle({ type = "report", now = cluster.now }, "").tasks[1].slots[1]
+      return { slot.error, slot.pid, slot.memory, slot.cpu, slot.restarts }
+    end
+    assert.same({ nil, 7, 4096, 1.5, 2 }, slot_of({ state = "running", pid = 7, memory = 4096, cpu = 1.5, restarts = 2, ["return"] = 3 }))
+    assert.same({ "ended with 3" }, slot_of({ state = "backoff", ["return"] = 3 }))
+    assert.same({ "ended with 0" }, slot_of({ state = "failed", ["return"] = 0 }))
+    assert.same({}, slot_of({ state = "waiting", ["return"] = 3 }))
+    assert.same({}, slot_of({ state = "failed", ["return"] = "x", pid = {}, memory = 0.5, cpu = "much", restarts = true }))
+  end)
+
   it("reports as pending what the leader has not placed, though it could be", function()
     local cluster = three_nodes()
     cluster:task("web", { replication = 2 })

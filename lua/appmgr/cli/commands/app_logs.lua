@@ -52,6 +52,7 @@ local function run(context, arguments)
   local params = { name = arguments.name, lines = arguments.lines, follow = arguments.follow }
   local is_silent = true
   local function print(event)
+    if event.note then context:warn("appmgr: " .. event.note) end
     if event.bytes_base64 == "" then return end
     is_silent = false
     context:write(context.core.codec.base64_decode(event.bytes_base64))
