@@ -4,9 +4,12 @@ local M = {}
 --- @treturn table a history whose `runs`, `forgotten` and `kept_only` can be looked at
 function M.new()
   local history = { runs = {}, forgotten = {} }
-  function history:note(id, event, now)
-    self.runs[id] = self.runs[id] or {}
-    table.insert(self.runs[id], { type = event.type, code = event.code, now = now })
+  function history:note(id, event, now, done)
+    if id then
+      self.runs[id] = self.runs[id] or {}
+      table.insert(self.runs[id], { type = event.type, code = event.code, now = now })
+    end
+    if done then done() end
   end
   function history:read(id) return table.move(self.runs[id] or {}, 1, 99, 1, {}) end
   function history:forget(id) self.forgotten[#self.forgotten + 1] = id end

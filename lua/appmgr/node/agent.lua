@@ -74,7 +74,7 @@ local function open_state(self)
   if not made then return nil, ("no folder for the output of applications: %s"):format(reason) end
   self.log_dir = log_dir
   self.history, reason = History.open({
-    file = core.file, json = json, problems = self.problems, path = self.state_dir .. "/history",
+    file = core.file, timer = core.timer, json = json, problems = self.problems, path = self.state_dir .. "/history",
   })
   return self.history and true, reason
 end

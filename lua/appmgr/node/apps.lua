@@ -349,10 +349,11 @@ function Apps:keeper_event(event)
     self.heard[#self.heard + 1] = event
     return
   end
-  if self.by_id[event.id] and (event.type == "exited" or event.type == "spawn_failed") then
-    self.history:note(event.id, event, self.clock.now())
+  if event.type == "exited" or event.type == "spawn_failed" then
+    self.history:note(self.by_id[event.id] and event.id, event, self.clock.now(), event.sequence and function()
+      self.client:acknowledge(event.sequence)
+    end)
   end
-  if event.sequence then self.client:acknowledge(event.sequence) end
   if event.step == "records" and event.type == "error" then
     if event.message then self.problems:set("keeper/records", event.message) else self.problems:clear("keeper/records") end
     return

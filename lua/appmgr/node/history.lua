@@ -2,7 +2,8 @@
 --
 -- A run is written when the keeper tells its end, before the keeper is told that
 -- this is known: an agent that is killed in between is told again, and what then
--- stands in the file twice is read as one. Nothing is held in memory.
+-- stands in the file twice is read as one. What a disk refuses is held in memory
+-- until it takes it, and until then the keeper keeps the exit, and all after it.
 --
 -- Each record begins on a line of its own, so that one that was cut (a full
 -- disk) spoils no other. A file that has grown is cut to its newest records.
@@ -15,16 +16,20 @@ History.__index = History
 M.KEPT = 100
 --- When a file is cut: room for twice as many records of the usual kind.
 local MAX_BYTES <const> = 32 * 1024
+--- How often the disk is tried again that refused something, and how much is held meanwhile: as many exits as the keeper keeps.
+local RETRY_MS <const>, HELD <const> = 5000, 4096
 --- Errors name paths, which can be long.
 local MAX_ERROR_BYTES <const> = 200
 
---- @tparam table deps `file` (core.file), `json`, `problems`, `path` (the folder; made when missing)
+--- @tparam table deps `file` (core.file), `timer`, `json`, `problems`, `path` (the folder; made when missing)
 -- @treturn ?History
 -- @treturn ?string why the folder cannot be used
 function M.open(deps)
   local made, err = deps.file.mkdir(deps.path, 448) -- 0700
   if not made then return nil, ("no folder for the history of applications: %s"):format(err) end
-  return setmetatable({ file = deps.file, json = deps.json, problems = deps.problems, path = deps.path }, History)
+  return setmetatable({
+    file = deps.file, timer = deps.timer, json = deps.json, problems = deps.problems, path = deps.path, held = {},
+  }, History)
 end
 
 local function path_of(self, id)
@@ -67,6 +72,7 @@ local function cut(self, path)
   return self.file.replace(path, text_of(self, newest(parse(self, text), M.KEPT)))
 end
 
+--- Returns false when the disk refuses, which is told as a problem.
 local function append(self, id, record)
   local path = path_of(self, id)
   local size, err = self.file.append(path, text_of(self, { record }))
@@ -75,23 +81,56 @@ local function append(self, id, record)
     done, err = cut(self, path)
     size = done and size
   end
-  if size then return self.problems:clear("history") end
-  self.problems:set("history", ("how applications ended is not kept: %s"):format(err))
+  if size then return true end
+  self.problems:set("history", ("how applications ended is not kept on the disk: %s; it is tried again"):format(err))
+  return false
 end
 
---- Keeps the end of a run, or a start that failed. A disk that refuses is told as a problem.
--- @tparam string id the keeper's
+--- Writes what is held, up to the first that is refused.
+local function write_held(self)
+  local held, count = self.held, 0
+  for _, item in ipairs(held) do
+    if item.record and not append(self, item.id, item.record) then break end
+    if item.done then item.done() end
+    count = count + 1
+  end
+  self.held = table.move(held, count + 1, #held, 1, {})
+  if #self.held == 0 then self.problems:clear("history") end
+end
+
+local function retry_later(self)
+  if self.retry then return end
+  self.retry = self.timer.after(RETRY_MS, function()
+    self.retry = nil
+    write_held(self)
+    if #self.held > 0 then retry_later(self) end
+  end)
+end
+
+local function record_of(event, now)
+  if event.type == "exited" then
+    return {
+      pid = event.pid, started = event.started_at, ended = event.at or now, ran_ms = event.ran_ms, code = event.code,
+      signal = event.signal, next = event.next, out_of_memory = event.out_of_memory,
+    }
+  end
+  return { failed = now, error = event.error and event.error:sub(1, MAX_ERROR_BYTES), next = event.next }
+end
+
+--- Keeps the end of a run, or a start that failed. A disk that refuses is told as a problem, and tried again.
+-- @tparam ?string id the keeper's; nil: nothing is to be kept, but what was said before may still have to be
 -- @tparam table event "exited" or "spawn_failed" as from core.process
 -- @tparam number now unix time in seconds
-function History:note(id, event, now)
-  if event.type == "exited" then
-    return append(self, id, {
-      pid = event.pid, started = event.started_at, ended = event.at or now, ran_ms = event.ran_ms, code = event.code,
-      signal = event.signal, next = event.next,
-      out_of_memory = event.out_of_memory,
-    })
+-- @tparam ?function done called when it is on the disk, and all that was said before it
+function History:note(id, event, now, done)
+  local record = id and record_of(event, now) or nil
+  if #self.held == 0 and (not record or append(self, id, record)) then
+    if done then done() end
+    return
   end
-  append(self, id, { failed = now, error = event.error and event.error:sub(1, MAX_ERROR_BYTES), next = event.next })
+  if #self.held == HELD then table.remove(self.held, 1) end
+  self.held[#self.held + 1] = { id = id, record = record, done = done }
+  retry_later(self)
 end
 
 --- The last runs that ended and starts that failed, oldest first.
@@ -100,12 +139,18 @@ end
 -- @treturn {table,...} {pid, started, ended, ran_ms, code or signal, next} or {failed, error, next}; times are unix
 --   times in seconds; neither code nor signal: nobody saw the end; `next` is "restart", "stop" (it was asked to stop) or "none"
 function History:read(id, count)
-  local text = self.file.read(path_of(self, id))
-  return newest(text and parse(self, text) or {}, count)
+  local held = {}
+  for _, item in ipairs(self.held) do
+    if item.id == id then held[#held + 1] = item.record end
+  end
+  return newest(parse(self, (self.file.read(path_of(self, id)) or "") .. text_of(self, held)), count)
 end
 
 --- Drops what is kept of an application that is no longer on this node.
 function History:forget(id)
+  for _, item in ipairs(self.held) do
+    if item.id == id then item.id, item.record = nil, nil end
+  end
   self.file.remove(path_of(self, id))
 end
 

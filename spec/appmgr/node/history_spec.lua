@@ -3,14 +3,19 @@ local Problems = require("appmgr.problems")
 local core = require("spec.support.core")
 local fake_file = require("spec.support.fake_file")
 local fake_log = require("spec.support.fake_log")
+local fake_timer = require("spec.support.fake_timer")
 
 describe("the history of applications", function()
-  local file, problems, history
+  local file, problems, history, timer
+
+  local function open()
+    return assert(History.open({ file = file, timer = timer, json = core.json, problems = problems, path = "/s/history" }))
+  end
 
   before_each(function()
-    file = fake_file.new()
+    file, timer = fake_file.new(), fake_timer.new()
     problems = Problems.new({ log = fake_log.new(), now = os.time })
-    history = assert(History.open({ file = file, json = core.json, problems = problems, path = "/s/history" }))
+    history = open()
   end)
 
   local function exit(n, changes)
@@ -23,13 +28,12 @@ describe("the history of applications", function()
     exit(10)
     history:note("i", { type = "spawn_failed", error = "ENOENT: exec /x", next = "restart" }, 20)
     exit(30, { code = false, signal = 9, next = "stop" })
-    local again = assert(History.open({ file = file, json = core.json, problems = problems, path = "/s/history" }))
-    local records = again:read("i", 10)
+    local records = open():read("i", 10)
     assert.same({ pid = 10, started = 10.5, ended = 12.5, code = 1, next = "restart" }, records[1])
     assert.same({ failed = 20, error = "ENOENT: exec /x", next = "restart" }, records[2])
     assert.equal(9, records[3].signal)
-    assert.equal(30, again:read("i", 1)[1].pid)
-    assert.same({}, again:read("other", 10))
+    assert.equal(30, open():read("i", 1)[1].pid)
+    assert.same({}, open():read("other", 10))
     assert.equal(448, file.directories["/s/history"])
   end)
 
@@ -69,7 +73,41 @@ describe("the history of applications", function()
     exit(1)
     assert.matches("No space left", problems:list()[1].text)
     file.refuse = {}
-    exit(2)
+    timer.advance(60000)
+    assert.same({}, problems:list())
+  end)
+
+  it("lets the keeper keep what the disk refused, and all after it, until the disk has it", function()
+    local known = {}
+    local function told(n, id)
+      history:note(id, { type = "exited", pid = n, started_at = n, at = n + 1, code = 3 }, 0, function() known[#known + 1] = n end)
+    end
+    told(1, "i")
+    file.refuse["/s/history/i"] = "No space left on device"
+    told(2, "i")
+    told(3, "j")
+    told(4, nil) -- of one that is not on this node any more
+    assert.same({ 1 }, known)
+    assert.equal(2, history:read("i", 1)[1].pid)
+    assert.equal(3, history:read("j", 10)[1].pid)
+    timer.advance(60000)
+    assert.same({ 1 }, known)
+    file.refuse = {}
+    timer.advance(60000)
+    assert.same({ 1, 2, 3, 4 }, known)
+    assert.same({}, problems:list())
+    assert.same({ 2, 1 }, { #open():read("i", 10), #open():read("j", 10) })
+    told(5, "i")
+    assert.equal(5, known[5])
+  end)
+
+  it("does not keep what was forgotten while the disk refused it", function()
+    file.refuse["/s/history/i"] = "No space left on device"
+    exit(1)
+    history:forget("i")
+    file.refuse = {}
+    timer.advance(60000)
+    assert.same({}, open():read("i", 10))
     assert.same({}, problems:list())
   end)
 
