@@ -308,6 +308,8 @@ void records_note(struct child *child)
     /* The state names its exit: one that did not come to the ring any more is put there from it. */
     if (child->place && put_state(file, child, true, child->place, &child->turn))
         put_exits(file);
+    if (child->unwritten)
+        put_record(child); /* what it was told while it was expected */
 }
 
 void records_drop(struct child *child)
@@ -340,8 +342,6 @@ void records_met(const struct birth *birth, struct child *child)
         lose((int)-birth->written);
     else if (birth->written > 0)
         child->turn = birth->turn;
-    if (child->unwritten)
-        put_record(child);
 }
 
 int records_descriptor(void)
