@@ -97,15 +97,26 @@ void keeper_note_exit(struct child *child, struct child_exit exit)
     }
 }
 
-static void handle_exit(pid_t pid, const siginfo_t *info)
+static struct child *find_running(pid_t pid)
 {
     struct child *child = table_find_pid(pid);
+
+    return child && !child->ended ? child : NULL;
+}
+
+static void handle_exit(pid_t pid, const siginfo_t *info)
+{
+    struct child *child = find_running(pid);
     struct child_exit exit = {
         .known = true, .by_signal = info->si_code != CLD_EXITED, .number = (uint8_t)info->si_status,
         .at_us = watch_wall_us(), .timed = true,
     };
 
-    if (!child || child->ended) {
+    if (!child) { /* it may have begun to run since its start was last looked at */
+        start_collect();
+        child = find_running(pid);
+    }
+    if (!child) {
         if (!output_logger_ended(pid))
             upgrade_check_ended(pid, info->si_status); /* else somebody's orphan, which came to us as the subreaper */
         return;
