@@ -40,9 +40,15 @@ static struct upgrade_options upgrade;
 
 /* --- effects --- */
 
+/* What is being cleared away has the moment of its next start, which is looked for when that is over. */
+static bool has_deadline(const struct child *child)
+{
+    return child->deadline_ms && child->state != CHILD_CLEARING;
+}
+
 static void arm(struct child *child)
 {
-    if (child->deadline_ms && (!next_deadline_ms || child->deadline_ms < next_deadline_ms))
+    if (has_deadline(child) && (!next_deadline_ms || child->deadline_ms < next_deadline_ms))
         next_deadline_ms = child->deadline_ms;
 }
 
@@ -76,7 +82,7 @@ static void handle_deadlines(void)
     }
     next_deadline_ms = 0;
     for (struct child *child = table_first(); child; child = child->next) {
-        if (child->deadline_ms && child->deadline_ms <= now_ms)
+        if (has_deadline(child) && child->deadline_ms <= now_ms)
             child_handle(child, CHILD_TIMED);
         arm(child);
     }
