@@ -171,6 +171,46 @@ static void what_it_is_told_meanwhile_is_not_forgotten(void **state)
     assert_int_equal(number(WIRE_TAG_STATE), WIRE_STATE_RUNNING);
 }
 
+/* Reads on until the keeper says how its records are. */
+static bool hears_of_records(bool are_well)
+{
+    uint64_t until_ms = now_ms() + PATIENCE_MS;
+
+    while (next_frame(&agent, until_ms))
+        if (message.type == WIRE_ERROR && wire_text(&message, WIRE_TAG_STEP) &&
+            strcmp(wire_text(&message, WIRE_TAG_STEP), "records") == 0 && are_well == !wire_has(&message, WIRE_TAG_ERROR))
+            return true;
+    return false;
+}
+
+/* A disk that was full has room again: what was not written is, and says of what hangs that it is about to run. */
+static void the_records_are_kept_while_it_hangs(void **state)
+{
+    pid_t pid;
+
+    begin_slow("echo $$ >> pids; exec sleep 1000");
+    end(&agent);
+    await_hang();
+    assert_int_equal(prlimit(keeper, RLIMIT_FSIZE, &(struct rlimit){1, RLIM_INFINITY}, NULL), 0);
+    begin_script("b", "exec sleep 1000");
+    end(&agent);
+    assert_true(hears_of_records(false));
+    assert_int_equal(prlimit(keeper, RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}, NULL), 0);
+    assert_true(hears_of_records(true));
+    assert_true(is_listed("slow", WIRE_STATE_STARTING));
+    kill(keeper, SIGKILL);
+    wait_keeper();
+    expect_end(&agent);
+    start_keeper_limited("10000", 0);
+    join(&agent, WIRE_ROLE_CONTROLLER);
+    expect(&agent, WIRE_CHILD, "slow");
+    assert_int_equal(number(WIRE_TAG_STATE), WIRE_STATE_RUNNING);
+    pid = (pid_t)number(WIRE_TAG_PID);
+    expect(&agent, WIRE_CHILD, "b");
+    answer();
+    assert_int_equal(pid_in("pids"), pid);
+}
+
 static void no_upgrade_is_begun_while_it_hangs(void **state)
 {
     begin_slow("exec sleep 1000");
@@ -320,6 +360,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_keeper_ends_while_it_hangs, hold_back, give_back),
         cmocka_unit_test_setup_teardown(the_keeper_may_be_killed_while_it_hangs, hold_back, give_back),
         cmocka_unit_test_setup_teardown(what_it_is_told_meanwhile_is_not_forgotten, hold_back, give_back),
+        cmocka_unit_test_setup_teardown(the_records_are_kept_while_it_hangs, hold_back, give_back),
         cmocka_unit_test_setup_teardown(no_upgrade_is_begun_while_it_hangs, hold_back, give_back),
         cmocka_unit_test_setup_teardown(that_it_hangs_is_told, hold_back, give_back),
         cmocka_unit_test_setup_teardown(what_ends_as_soon_as_it_runs_is_not_lost, hold_back, give_back),
