@@ -23,22 +23,37 @@ ON_FOREIGN_STACK static long look_at_self(struct proc_status *status)
     return proc_read_status(text, status) ? 0 : -EIO;
 }
 
+/* Returns what `written` is to be. */
+ON_FOREIGN_STACK static long write_cell(const struct birth *birth)
+{
+    struct record_cell cell;
+    long size, wrote;
+
+    record_state_write(&birth->child, true, &cell);
+    size = (long)record_cell_seal(&cell, birth->turn);
+    wrote = newborn_call(SYS_pwrite64, birth->file_fd, (long)&cell, size, (long)birth->at, 0);
+    return wrote == size || wrote < 0 ? wrote : -ENOSPC;
+}
+
 ON_FOREIGN_STACK long birth_note(void *data)
 {
     struct birth *birth = data;
     struct proc_status status = {0};
-    struct record_cell cell;
-    long error = look_at_self(&status), size, wrote;
+    long error = look_at_self(&status);
 
     birth->start_ticks = status.start_ticks;
-    if (error || birth->file_fd < 0)
+    if (error)
         return error;
     birth->child.pid = (pid_t)newborn_call(SYS_getpid, 0, 0, 0, 0, 0);
     birth->child.start_ticks = status.start_ticks;
     birth->child.born = true;
-    record_state_write(&birth->child, true, &cell);
-    size = (long)record_cell_seal(&cell, birth->turn);
-    wrote = newborn_call(SYS_pwrite64, birth->file_fd, (long)&cell, size, (long)birth->at, 0);
-    birth->written = wrote == size || wrote < 0 ? wrote : -ENOSPC;
+    if (birth->file_fd >= 0)
+        birth->written = write_cell(birth);
+    __atomic_store_n(&birth->is_noted, true, __ATOMIC_RELEASE);
     return 0;
+}
+
+bool birth_is_noted(const struct birth *birth)
+{
+    return __atomic_load_n(&birth->is_noted, __ATOMIC_ACQUIRE);
 }

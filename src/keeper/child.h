@@ -109,7 +109,7 @@ struct child {
 
     /* where it is in the records: used by records.c alone */
     uint64_t place, next_place, turn;
-    bool is_expected;              /* from records_expect to records_met */
+    struct birth *birth;           /* from records_expect to records_met */
     uint8_t *unwritten;            /* its frame, where the file does not have it */
     uint32_t frame_size;
 

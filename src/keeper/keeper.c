@@ -40,9 +40,15 @@ static struct upgrade_options upgrade;
 
 /* --- effects --- */
 
+/* What is being cleared away has the moment of its next start, which is looked for when that is over. */
+static bool has_deadline(const struct child *child)
+{
+    return child->deadline_ms && child->state != CHILD_CLEARING;
+}
+
 static void arm(struct child *child)
 {
-    if (child->deadline_ms && (!next_deadline_ms || child->deadline_ms < next_deadline_ms))
+    if (has_deadline(child) && (!next_deadline_ms || child->deadline_ms < next_deadline_ms))
         next_deadline_ms = child->deadline_ms;
 }
 
@@ -76,7 +82,7 @@ static void handle_deadlines(void)
     }
     next_deadline_ms = 0;
     for (struct child *child = table_first(); child; child = child->next) {
-        if (child->deadline_ms && child->deadline_ms <= now_ms)
+        if (has_deadline(child) && child->deadline_ms <= now_ms)
             child_handle(child, CHILD_TIMED);
         arm(child);
     }
@@ -97,15 +103,26 @@ void keeper_note_exit(struct child *child, struct child_exit exit)
     }
 }
 
-static void handle_exit(pid_t pid, const siginfo_t *info)
+static struct child *find_running(pid_t pid)
 {
     struct child *child = table_find_pid(pid);
+
+    return child && !child->ended ? child : NULL;
+}
+
+static void handle_exit(pid_t pid, const siginfo_t *info)
+{
+    struct child *child = find_running(pid);
     struct child_exit exit = {
         .known = true, .by_signal = info->si_code != CLD_EXITED, .number = (uint8_t)info->si_status,
         .at_us = watch_wall_us(), .timed = true,
     };
 
-    if (!child || child->ended) {
+    if (!child) { /* it may have begun to run since its start was last looked at */
+        start_collect();
+        child = find_running(pid);
+    }
+    if (!child) {
         if (!output_logger_ended(pid))
             upgrade_check_ended(pid, info->si_status); /* else somebody's orphan, which came to us as the subreaper */
         return;

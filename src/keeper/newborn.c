@@ -101,7 +101,10 @@ ON_FOREIGN_STACK static int help(void *data)
     size_t stack_size = sizeof newborn->stack - HELPER_STACK;
     long result;
 
-    newborn_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* it has our descriptors: our lock must not outlive us */
+    /* It has our descriptors: our lock must not outlive us. */
+    newborn_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (newborn_call(SYS_getppid, 0, 0, 0, 0, 0) != newborn->parent)
+        return 0;
     result = newborn->cgroup_fd ? bear_in_cgroup(newborn, stack_size) : bear_here(newborn, stack_size);
     /* What a kernel says that does not know the call, an old one to an argument that is larger than it knows, and some
      * sandboxes. */
@@ -122,6 +125,7 @@ ON_FOREIGN_STACK static int help(void *data)
 void newborn_begin(struct newborn *newborn)
 {
     newborn->joins = false;
+    newborn->parent = getpid();
     newborn->pid = -EINTR; /* where the helper is killed before it has done anything */
     newborn->here = 1;
     newborn->helper = clone(help, newborn->stack + sizeof newborn->stack, SHARED, newborn);
@@ -136,13 +140,13 @@ static bool is_here(const struct newborn *newborn)
     return __atomic_load_n(&newborn->here, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* Whether the helper was killed before it had done anything. */
+/* Whether the helper was killed before there was a process, or before it could say that there is none. */
 static bool is_lost(const struct newborn *newborn)
 {
     siginfo_t info = {0};
 
     return waitid(P_PID, (id_t)newborn->helper, &info, WEXITED | WNOHANG | WNOWAIT | NO_PROGRAM) == 0 && info.si_pid != 0 &&
-           newborn->pid == -EINTR;
+           newborn->pid < 0;
 }
 
 bool newborn_is_over(struct newborn *newborn, unsigned wait_ms)

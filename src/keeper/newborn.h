@@ -67,7 +67,7 @@ struct newborn {
                                  * that of its parent */
     bool joins;                 /* for `run`: it could not be born there (before Linux 5.7) and has to go there by itself */
     pid_t pid;                  /* these are newborn.c's */
-    pid_t helper;
+    pid_t helper, parent;
     int here;                   /* 0: it has left our memory, or it never came */
     char stack[20 << 10] __attribute__((aligned(64)));
 };

@@ -1,5 +1,6 @@
 #include "ready.h"
 #include "proc.h"
+#include "start.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +22,11 @@ static void pipe_ready(struct watch *watch, uint32_t events)
 {
     struct child *child = (struct child *)(void *)((char *)watch - offsetof(struct child, ready_watch));
     char text[256];
-    ssize_t got = read(watch->fd, text, sizeof text);
+    ssize_t got;
 
     (void)events;
+    start_collect(); /* its CHILD_STARTED comes first */
+    got = read(watch->fd, text, sizeof text);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got > 0 && !memchr(text, '\n', (size_t)got))

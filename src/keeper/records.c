@@ -25,7 +25,6 @@ static uint64_t next_exit = 1;  /* the first that is not in the ring of the file
 static int trouble;             /* errno of what could not be written */
 static bool told;
 static uint64_t retry_ms;
-static unsigned expected;       /* how many processes may write to the file */
 static uint64_t instance;
 static uint8_t *scratch;        /* for one record; grows in requests alone */
 static size_t scratch_size;
@@ -140,6 +139,12 @@ static size_t fetch_frame(const struct child *child)
     return child->frame_size;
 }
 
+/* The child as a new record says it: of a process that is about to be its program, what that has noted. */
+static const struct child *image_of(const struct child *child)
+{
+    return child->birth && birth_is_noted(child->birth) ? &child->birth->child : child;
+}
+
 /* Writes a record with the child's frame at `at`; its state is the first turn. Returns the place after it, 0 when that
  * failed. */
 static uint64_t append(int fd, const struct child *child, uint64_t at)
@@ -153,7 +158,7 @@ static uint64_t append(int fd, const struct child *child, uint64_t at)
     memset(scratch, 0, RECORD_FRAME_AT);
     head = record_head_make(scratch + RECORD_FRAME_AT, size);
     memcpy(scratch, &head, sizeof head);
-    record_state_write(child, true, &cell);
+    record_state_write(image_of(child), true, &cell);
     memcpy(scratch + RECORD_HEAD_SIZE + RECORD_CELL_SIZE, &cell, record_cell_seal(&cell, 1));
     return put(fd, scratch, RECORD_FRAME_AT + size, at) ? at + record_size(size) : 0;
 }
@@ -182,6 +187,8 @@ static void set_written(struct child *child, uint64_t place)
 {
     child->place = place;
     child->turn = 1;
+    if (child->birth)
+        child->birth->turn = 1;
     free(child->unwritten);
     child->unwritten = NULL;
 }
@@ -297,17 +304,19 @@ void records_add(struct child *child, const struct wire_message *message)
     free(child->unwritten);
     child->unwritten = frame;
     child->frame_size = size;
-    if (!child->is_expected)
+    if (!child->birth)
         put_record(child);
 }
 
 void records_note(struct child *child)
 {
-    if (child->is_expected)
+    if (child->birth)
         return;
     /* The state names its exit: one that did not come to the ring any more is put there from it. */
     if (child->place && put_state(file, child, true, child->place, &child->turn))
         put_exits(file);
+    if (child->unwritten)
+        put_record(child); /* what it was told while it was expected */
 }
 
 void records_drop(struct child *child)
@@ -322,8 +331,7 @@ void records_expect(struct birth *birth, struct child *child)
 {
     uint64_t turn = child->turn + 1;
 
-    expected++;
-    child->is_expected = true;
+    child->birth = birth;
     *birth = (struct birth){.child = *child, .file_fd = -1, .turn = turn};
     if (!child->place)
         return;
@@ -333,15 +341,12 @@ void records_expect(struct birth *birth, struct child *child)
 
 void records_met(const struct birth *birth, struct child *child)
 {
-    expected--;
-    child->is_expected = false;
+    child->birth = NULL;
     child->start_ticks = birth->start_ticks;
     if (birth->written < 0)
         lose((int)-birth->written);
     else if (birth->written > 0)
         child->turn = birth->turn;
-    if (child->unwritten)
-        put_record(child);
 }
 
 int records_descriptor(void)
@@ -368,14 +373,24 @@ const char *records_trouble(void)
     return text;
 }
 
+/* Whether a process may yet note its birth in the file that there is. */
+static bool is_written_to(void)
+{
+    const struct child *child = table_first();
+
+    while (child && !(child->birth && !birth_is_noted(child->birth)))
+        child = child->next;
+    return child != NULL;
+}
+
 void records_run(void)
 {
-    if (expected == 0 && (trouble ? watch_now_ms() >= retry_ms : end > grown_at))
+    if ((trouble ? watch_now_ms() >= retry_ms : end > grown_at) && !is_written_to())
         records_write_anew();
     if (told != (trouble != 0))
         tell_records();
     told = trouble != 0;
-    if (trouble && expected == 0)
+    if (trouble && watch_now_ms() < retry_ms)
         watch_wake_at(retry_ms);
 }
 

@@ -48,7 +48,7 @@ void records_note(struct child *child);
 void records_drop(struct child *child);
 
 /* The child's process is about to be begun, and has been begun: from the one to the other it may note its birth, nothing
- * else of the child is noted, and the file is not written anew. What follows is the caller's to note. */
+ * else of the child is noted, and until it has noted it the file is not written anew. What follows is the caller's to note. */
 void records_expect(struct birth *birth, struct child *child);
 void records_met(const struct birth *birth, struct child *child);
 

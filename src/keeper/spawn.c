@@ -51,14 +51,23 @@ ON_FOREIGN_STACK static void leave_descriptors(struct spawn *spawn)
         must(spawn, SPAWN_FORK, newborn_call(SYS_unshare, CLONE_FILES, 0, 0, 0, 0));
 }
 
+/* Before Linux 5.9 what is set aside stays open: it is nothing that anybody waits for. */
+ON_FOREIGN_STACK static void close_between(long first, long last)
+{
+    if (newborn_call(SYS_close_range, first, last, 0, 0, 0) != -ENOSYS)
+        return;
+    for (long fd = first; fd <= last && fd < OWN_DESCRIPTORS; fd++)
+        newborn_call(SYS_close, fd, 0, 0, 0, 0);
+}
+
 /* Parts from what is left of them, before it may have to wait for a file system: our lock must not outlive us. */
 ON_FOREIGN_STACK static void close_rest(const struct spawn_request *request)
 {
     long kept = request->ready_number ? request->ready_fd : 2;
 
     if (kept > 3)
-        newborn_call(SYS_close_range, 3, kept - 1, 0, 0, 0);
-    newborn_call(SYS_close_range, kept + 1, ~0u, 0, 0, 0);
+        close_between(3, kept - 1);
+    close_between(kept + 1, ~0u);
 }
 
 /* Returns how many bytes of a short text were written, or -errno. */

@@ -82,7 +82,8 @@ void spawn_begin(struct spawn *spawn);
 /* Waits, `wait_ms` at most, for its outcome. Returns whether it is there: spawn_end does not wait then. */
 bool spawn_is_over(struct spawn *spawn, unsigned wait_ms);
 
-/* Ends a start that is not over, as soon as the kernel lets it: with EINTR, unless it has failed or succeeded by then. */
+/* Ends a start that is not over, as soon as the kernel lets it: with EINTR, unless it has failed or succeeded by then. To be
+ * called again until it is over: there may be no process yet. */
 void spawn_cancel(const struct spawn *spawn);
 
 /* Waits for its outcome. Returns 0 and a pid, or -1 with step and errno in the result: the child is reaped then. */

@@ -30,6 +30,7 @@ struct start {
     uint64_t begun_ms;
     uint64_t last_start_us;     /* when the child began to run last; a start that fails is none */
     bool is_slow, is_told;      /* its turn is over; it has been told that it is slow */
+    bool is_cancelled, is_overdue; /* it is to end; because its time is up */
     struct birth birth;
     struct stream *stream;
     char program[PATH_MAX];     /* what may be executed, where that is limited; permit_check says it of one at a time */
@@ -41,6 +42,7 @@ static struct start *under_way; /* in the order in which they began */
 static struct start *spare;     /* as many as a turn takes are kept */
 static unsigned spare_count;
 static uint64_t look_ms;        /* between two looks at slow ones */
+static bool is_short;           /* there was no memory for the next one: it is tried again a moment later */
 static struct rlimit files;
 static bool reset_oom;
 static int null_fd = -1;
@@ -81,16 +83,19 @@ bool start_unqueue(struct child *child)
 
     while (start && start->child != child)
         start = start->next;
-    if (start)
-        spawn_cancel(&start->spawn);
-    else
+    if (!start) {
         take_out(child);
-    return !start;
+        return true;
+    }
+    start->is_cancelled = true; /* a process that there is not yet is ended at one of the next looks */
+    spawn_cancel(&start->spawn);
+    look_ms = LOOK_MS;
+    return false;
 }
 
 bool start_is_due(void)
 {
-    return first != NULL;
+    return first != NULL && !is_short;
 }
 
 const char *start_under_way(void)
@@ -121,9 +126,10 @@ static const char *subject(const struct child *child, enum spawn_step step)
     return path ? path : "/dev/null";
 }
 
+static const char *const commands[CHILD_PHASE_COUNT] = {"", "init_command: ", "fini_command: "};
+
 static void fail(struct child *child, enum spawn_step step, int error)
 {
-    static const char *const commands[CHILD_PHASE_COUNT] = {"", "init_command: ", "fini_command: "};
     const char *path = subject(child, step);
     const char *hint = "", *reason = strerror(error);
 
@@ -140,6 +146,17 @@ static void fail(struct child *child, enum spawn_step step, int error)
     snprintf(child->failure_step, sizeof child->failure_step, "%s", spawn_step_name(step));
     snprintf(child->failure, sizeof child->failure, "%s%s: %s %.400s: %s%s", commands[child->phase],
              strerrorname_np(error), child->failure_step, path, reason, hint);
+    child_handle(child, CHILD_START_FAILED);
+}
+
+static void fail_overdue(struct child *child)
+{
+    const struct child_spec *spec = child->spec;
+
+    snprintf(child->failure_step, sizeof child->failure_step, "start");
+    snprintf(child->failure, sizeof child->failure, "%s%.400s had not begun to run after %g s and was killed: the file system "
+             "of the program, or of its working directory, may hang", commands[child->phase], spec->command[child->phase][0],
+             (double)spec->timeout_ms[child->phase] / 1000);
     child_handle(child, CHILD_START_FAILED);
 }
 
@@ -207,13 +224,20 @@ static void finish(struct start *start)
         close(request->output_fd);
         output_begin(start->stream, result->error == 0);
     }
+    if (start->is_told)
+        child->failure[0] = '\0'; /* that it was slow is over */
     if (result->error) {
         ready_close(child);
         child->started_at_us = start->last_start_us;
-        fail(child, result->step, result->error);
+        if (start->is_overdue && result->error == EINTR)
+            fail_overdue(child);
+        else
+            fail(child, result->step, result->error);
         return;
     }
     table_set_pid(child, result->pid);
+    if (memcmp(&start->birth.child.limits, &child->limits, sizeof child->limits) != 0)
+        containment_limit(child); /* they were changed since it was begun */
     output_is_well(child);
     child_handle(child, CHILD_STARTED);
 }
@@ -225,7 +249,7 @@ static bool begin(struct start *start, struct child *child)
 
     start->child = child;
     start->stream = NULL;
-    start->is_slow = start->is_told = false;
+    start->is_slow = start->is_told = start->is_cancelled = start->is_overdue = false;
     start->begun_ms = watch_now_ms();
     start->last_start_us = child->started_at_us;
     start->spawn.result = (struct spawn_result){0};
@@ -292,6 +316,17 @@ static void say_slow(struct start *start, uint64_t now_ms)
     tell_slow_start(start->child);
 }
 
+/* What may run for so long has no longer to begin. */
+static void end_overdue(struct start *start, uint64_t now_ms)
+{
+    uint64_t timeout_ms = start->child->spec->timeout_ms[start->child->phase];
+
+    if (timeout_ms && now_ms - start->begun_ms >= timeout_ms && !start->is_cancelled)
+        start->is_cancelled = start->is_overdue = true;
+    if (start->is_cancelled)
+        spawn_cancel(&start->spawn);
+}
+
 /* Handles what is over; for those of this turn it waits until then. */
 static void collect(uint64_t until_ms)
 {
@@ -304,6 +339,7 @@ static void collect(uint64_t until_ms)
         if (!spawn_is_over(&start->spawn, wait_ms)) {
             start->is_slow = true;
             say_slow(start, now_ms);
+            end_overdue(start, now_ms);
             link = &start->next;
         } else {
             *link = start->next;
@@ -329,8 +365,10 @@ static bool begin_next(void)
     struct start *start = take_spare(), **end = &under_way;
     struct child *child = first;
 
-    if (!start)
+    if (!start) {
+        is_short = true;
         return false;
+    }
     take_out(child);
     if (!begin(start, child)) {
         give_back(start);
@@ -345,13 +383,16 @@ static bool begin_next(void)
 
 void start_run(void)
 {
+    is_short = false;
     for (unsigned left = STARTS_PER_TURN; first && left > 0 && begin_next(); left--)
         look_ms = LOOK_MS;
+    if (is_short)
+        watch_wake_at(watch_now_ms() + LOOK_MS);
     if (!under_way)
         return;
     collect(watch_now_ms() + WAIT_MS);
     if (!under_way)
         return;
     watch_wake_at(watch_now_ms() + look_ms);
-    look_ms = look_ms < LOOK_MAX_MS ? 2 * look_ms : LOOK_MAX_MS;
+    look_ms = 2 * look_ms < LOOK_MAX_MS ? 2 * look_ms : LOOK_MAX_MS;
 }

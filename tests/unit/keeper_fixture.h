@@ -321,6 +321,30 @@ static int wait_keeper(void)
     return status;
 }
 
+/* What the keeper has used of a processor, in microseconds. */
+static uint64_t processor_us(void)
+{
+    unsigned long long used_ns = 0;
+    char path[40];
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%d/schedstat", (int)keeper);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%llu", &used_ns), 1);
+    fclose(file);
+    return used_ns / 1000;
+}
+
+/* Whether it leaves the processor alone for most of the next half second. */
+static UNUSED bool is_quiet(void)
+{
+    uint64_t before_us = processor_us(), since_us = now_us();
+
+    WAIT_FOR(now_us() >= since_us + 500000);
+    return processor_us() - before_us < (now_us() - since_us) / 2;
+}
+
 static UNUSED int set_up(void **state)
 {
     if (make_directory(state) != 0)

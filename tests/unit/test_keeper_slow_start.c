@@ -41,6 +41,12 @@ static void begin_slow(const char *script)
     wire_put_text(&writer, WIRE_TAG_WORKING_DIR, directory);
 }
 
+/* Until a process waits for the file: the kernel has asked for the lease then. */
+static void await_hang(void)
+{
+    WAIT_FOR(fcntl(leased, F_GETLEASE) != F_WRLCK);
+}
+
 static bool is_listed(const char *id, enum wire_state state)
 {
     struct peer reader = {.fd = -1};
@@ -100,7 +106,7 @@ static void what_hangs_can_be_stopped(void **state)
 {
     begin_slow("exec sleep 1000");
     end(&agent);
-    WAIT_FOR(is_listed("slow", WIRE_STATE_STARTING));
+    await_hang();
     say(&agent, WIRE_STOP, "slow");
     expect(&agent, WIRE_STOPPED, "slow");
     assert_true(is_listed("slow", WIRE_STATE_STOPPED));
@@ -116,7 +122,7 @@ static void the_keeper_ends_while_it_hangs(void **state)
 {
     begin_slow("exec sleep 1000");
     end(&agent);
-    WAIT_FOR(is_listed("slow", WIRE_STATE_STARTING));
+    await_hang();
     say(&agent, WIRE_SHUTDOWN, NULL);
     expect(&agent, WIRE_BYE, NULL);
     assert_int_equal(wait_keeper(), 0);
@@ -127,7 +133,7 @@ static void the_keeper_may_be_killed_while_it_hangs(void **state)
 {
     begin_slow("echo $$ >> pids; exec sleep 1000");
     end(&agent);
-    WAIT_FOR(is_listed("slow", WIRE_STATE_STARTING));
+    await_hang();
     kill(keeper, SIGKILL);
     wait_keeper();
     expect_end(&agent);
@@ -147,10 +153,12 @@ static void what_it_is_told_meanwhile_is_not_forgotten(void **state)
 {
     begin_slow("exec sleep 1000");
     end(&agent);
-    WAIT_FOR(is_listed("slow", WIRE_STATE_STARTING));
+    await_hang();
     begin(WIRE_UPDATE, "slow");
     wire_put_text(&writer, WIRE_TAG_LABEL, "new");
     end(&agent);
+    say(&agent, WIRE_LIST, NULL);
+    expect(&agent, WIRE_LIST_END, NULL);
     answer();
     expect(&agent, WIRE_STARTED, "slow");
     kill(keeper, SIGKILL);
@@ -163,11 +171,51 @@ static void what_it_is_told_meanwhile_is_not_forgotten(void **state)
     assert_int_equal(number(WIRE_TAG_STATE), WIRE_STATE_RUNNING);
 }
 
+/* Reads on until the keeper says how its records are. */
+static bool hears_of_records(bool are_well)
+{
+    uint64_t until_ms = now_ms() + PATIENCE_MS;
+
+    while (next_frame(&agent, until_ms))
+        if (message.type == WIRE_ERROR && wire_text(&message, WIRE_TAG_STEP) &&
+            strcmp(wire_text(&message, WIRE_TAG_STEP), "records") == 0 && are_well == !wire_has(&message, WIRE_TAG_ERROR))
+            return true;
+    return false;
+}
+
+/* A disk that was full has room again: what was not written is, and says of what hangs that it is about to run. */
+static void the_records_are_kept_while_it_hangs(void **state)
+{
+    pid_t pid;
+
+    begin_slow("echo $$ >> pids; exec sleep 1000");
+    end(&agent);
+    await_hang();
+    assert_int_equal(prlimit(keeper, RLIMIT_FSIZE, &(struct rlimit){1, RLIM_INFINITY}, NULL), 0);
+    begin_script("b", "exec sleep 1000");
+    end(&agent);
+    assert_true(hears_of_records(false));
+    assert_int_equal(prlimit(keeper, RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}, NULL), 0);
+    assert_true(hears_of_records(true));
+    assert_true(is_listed("slow", WIRE_STATE_STARTING));
+    kill(keeper, SIGKILL);
+    wait_keeper();
+    expect_end(&agent);
+    start_keeper_limited("10000", 0);
+    join(&agent, WIRE_ROLE_CONTROLLER);
+    expect(&agent, WIRE_CHILD, "slow");
+    assert_int_equal(number(WIRE_TAG_STATE), WIRE_STATE_RUNNING);
+    pid = (pid_t)number(WIRE_TAG_PID);
+    expect(&agent, WIRE_CHILD, "b");
+    answer();
+    assert_int_equal(pid_in("pids"), pid);
+}
+
 static void no_upgrade_is_begun_while_it_hangs(void **state)
 {
     begin_slow("exec sleep 1000");
     end(&agent);
-    WAIT_FOR(is_listed("slow", WIRE_STATE_STARTING));
+    await_hang();
     say(&agent, WIRE_UPGRADE, NULL);
     expect(&agent, WIRE_UPGRADE_FAILED, NULL);
     assert_non_null(strstr(wire_text(&message, WIRE_TAG_ERROR), "slow is being started"));
@@ -193,6 +241,116 @@ static void that_it_hangs_is_told(void **state)
     assert_null(wire_text(&message, WIRE_TAG_ERROR));
 }
 
+/* All of them begin to run and end within a moment, while others end that are reaped with them. */
+static void what_ends_as_soon_as_it_runs_is_not_lost(void **state)
+{
+    enum { COUNT = 100 };
+    char id[16];
+
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(id, sizeof id, "slow%d", i);
+        begin(WIRE_SPAWN, id);
+        wire_put_text(&writer, WIRE_TAG_ARGUMENT, in_directory("slow"));
+        wire_put_text(&writer, WIRE_TAG_ARGUMENT, "-c");
+        wire_put_text(&writer, WIRE_TAG_ARGUMENT, "exit 7");
+        end(&agent);
+    }
+    spawn_script("b", "exec sleep 1000");
+    answer();
+    for (int left = COUNT; left > 0; left--)
+        expect(&agent, WIRE_EXITED, NULL);
+}
+
+static void that_it_is_ready_is_not_forgotten(void **state)
+{
+    begin_slow("echo >&3; exec sleep 1000");
+    wire_put_number(&writer, WIRE_TAG_READY_FD, 3);
+    end(&agent);
+    await_hang();
+    for (int turns = 10; turns > 0; turns--) /* each puts the next look further off */
+        assert_true(is_listed("slow", WIRE_STATE_STARTING));
+    answer();
+    expect(&agent, WIRE_STARTED, "slow");
+    expect(&agent, WIRE_READY, "slow");
+    assert_int_equal(number(WIRE_TAG_STARTS), 1);
+}
+
+static void limits_that_change_meanwhile_hold(void **state)
+{
+    struct rlimit limit;
+
+    begin_slow("exec sleep 1000");
+    end(&agent);
+    await_hang();
+    begin(WIRE_UPDATE, "slow");
+    wire_put_number(&writer, WIRE_TAG_LIMITS, 1);
+    wire_put_number(&writer, WIRE_TAG_VIRTUAL_BYTES, 1 << 30);
+    end(&agent);
+    expect(&agent, WIRE_LIMITED, "slow");
+    answer();
+    expect(&agent, WIRE_STARTED, "slow");
+    assert_int_equal(prlimit((pid_t)number(WIRE_TAG_PID), RLIMIT_AS, NULL, &limit), 0);
+    assert_int_equal(limit.rlim_cur, 1 << 30);
+}
+
+/* The file system may never answer: what waits for the end of such a command goes on. */
+static void what_has_a_time_limit_has_it_from_its_start_on(void **state)
+{
+    begin_slow("exit 0");
+    wire_put_number(&writer, WIRE_TAG_RUN_TIMEOUT_MS, 50);
+    end(&agent);
+    expect(&agent, WIRE_SPAWN_FAILED, "slow");
+    assert_non_null(strstr(wire_text(&message, WIRE_TAG_ERROR), "had not begun to run after 0.05 s"));
+
+    begin_script("b", "exit 0");
+    wire_put_text(&writer, WIRE_TAG_INIT_ARGUMENT, in_directory("slow"));
+    wire_put_number(&writer, WIRE_TAG_INIT_TIMEOUT_MS, 50);
+    end(&agent);
+    expect(&agent, WIRE_SPAWN_FAILED, "b");
+    assert_non_null(strstr(wire_text(&message, WIRE_TAG_ERROR), "init_command: "));
+
+    begin_script("c", "exit 0");
+    wire_put_text(&writer, WIRE_TAG_FINI_ARGUMENT, in_directory("slow"));
+    wire_put_number(&writer, WIRE_TAG_FINI_TIMEOUT_MS, 50);
+    end(&agent);
+    expect(&agent, WIRE_PHASE, "c");
+    assert_non_null(strstr(wire_text(&message, WIRE_TAG_ERROR), "fini_command: "));
+    expect(&agent, WIRE_STOPPED, "c");
+}
+
+static void that_a_command_before_it_was_slow_is_no_failure_of_it(void **state)
+{
+    begin_script("b", "exec sleep 1000");
+    wire_put_text(&writer, WIRE_TAG_INIT_ARGUMENT, in_directory("slow"));
+    end(&agent);
+    expect(&agent, WIRE_ERROR, "b");
+    answer();
+    expect(&agent, WIRE_PHASE, "b");
+    assert_null(wire_text(&message, WIRE_TAG_ERROR));
+}
+
+static void what_memory_is_missing_for_is_waited_for(void **state)
+{
+    enum { COUNT = 24 };
+    char id[16];
+
+#if defined(__SANITIZE_ADDRESS__)
+    skip(); /* it ends where it gets no memory */
+#endif
+    assert_int_equal(prlimit(keeper, RLIMIT_DATA, &(struct rlimit){1, RLIM_INFINITY}, NULL), 0);
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(id, sizeof id, "slow%d", i);
+        begin(WIRE_SPAWN, id);
+        wire_put_text(&writer, WIRE_TAG_ARGUMENT, in_directory("slow"));
+        end(&agent);
+    }
+    say(&agent, WIRE_LIST, NULL);
+    expect(&agent, WIRE_LIST_END, NULL);
+    assert_true(is_quiet());
+    assert_int_equal(prlimit(keeper, RLIMIT_DATA, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}, NULL), 0);
+    spawn_script("b", "exec sleep 1000");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,8 +360,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_keeper_ends_while_it_hangs, hold_back, give_back),
         cmocka_unit_test_setup_teardown(the_keeper_may_be_killed_while_it_hangs, hold_back, give_back),
         cmocka_unit_test_setup_teardown(what_it_is_told_meanwhile_is_not_forgotten, hold_back, give_back),
+        cmocka_unit_test_setup_teardown(the_records_are_kept_while_it_hangs, hold_back, give_back),
         cmocka_unit_test_setup_teardown(no_upgrade_is_begun_while_it_hangs, hold_back, give_back),
         cmocka_unit_test_setup_teardown(that_it_hangs_is_told, hold_back, give_back),
+        cmocka_unit_test_setup_teardown(what_ends_as_soon_as_it_runs_is_not_lost, hold_back, give_back),
+        cmocka_unit_test_setup_teardown(that_it_is_ready_is_not_forgotten, hold_back, give_back),
+        cmocka_unit_test_setup_teardown(limits_that_change_meanwhile_hold, hold_back, give_back),
+        cmocka_unit_test_setup_teardown(what_has_a_time_limit_has_it_from_its_start_on, hold_back, give_back),
+        cmocka_unit_test_setup_teardown(what_memory_is_missing_for_is_waited_for, hold_back, give_back),
+        cmocka_unit_test_setup_teardown(that_a_command_before_it_was_slow_is_no_failure_of_it, hold_back, give_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,7 +197,7 @@ static void put_spawn(struct wire_writer *all, const char *id, const char *file)
     snprintf(script, sizeof script, "echo $$ >> %s; exec sleep 1000", file);
     wire_begin(all, WIRE_SPAWN);
     wire_put_text(all, WIRE_TAG_ID, id);
-    wire_put_text(all, WIRE_TAG_ARGUMENT, "/bin/sh");
+    wire_put_text(all, WIRE_TAG_ARGUMENT, strcmp(id, "e") == 0 ? in_directory("slow") : "/bin/sh");
     wire_put_text(all, WIRE_TAG_ARGUMENT, "-c");
     wire_put_text(all, WIRE_TAG_ARGUMENT, script);
     wire_put_text(all, WIRE_TAG_ENVIRONMENT, "PATH=/usr/bin:/bin");
@@ -237,6 +237,21 @@ static struct {
     uint64_t c_sequence;
 } told;
 
+/* A lease on its program makes it wait, as a file system does that does not answer. */
+static void change_what_hangs(void)
+{
+    int leased = open(in_directory("slow"), O_RDONLY | O_CLOEXEC);
+
+    assert_int_equal(fcntl(leased, F_SETLEASE, F_WRLCK), 0);
+    ask_for("e", "runs.e");
+    WAIT_FOR(fcntl(leased, F_GETLEASE) != F_WRLCK || plan->killed);
+    tell(WIRE_UPDATE, "e", 0);
+    tell(WIRE_LIST, NULL, 0);
+    hears(WIRE_LIST_END, NULL);
+    close(leased);
+    hears(WIRE_STARTED, "e");
+}
+
 static void work(void)
 {
     struct wire_writer all = {.data = out, .capacity = sizeof out};
@@ -272,6 +287,7 @@ static void work(void)
     ask_for("d", "runs.d2");
     if (hears(WIRE_STARTED, "d"))
         told.d2 = (pid_t)number(WIRE_TAG_PID);
+    change_what_hangs();
 }
 
 /* --- what the next keeper makes of it --- */
@@ -328,11 +344,13 @@ static void look(void)
     ask_for("a", "runs.a"); /* what the agent does: what runs is kept */
     ask_for("b", "runs.b");
     ask_for("c", "runs.c");
+    ask_for("e", "runs.e");
     if (!told.d_stopped)
         tell(WIRE_STOP, "d", 0);
     if (!told.d_stopped && (count_lines("runs.d") > 0))
         WAIT_FOR(count_alive("runs.d") == 0);
-    WAIT_FOR(count_alive("runs.a") == 1 && count_alive("runs.b") == 1 && count_alive("runs.c") == 1);
+    WAIT_FOR(count_alive("runs.a") == 1 && count_alive("runs.b") == 1 && count_alive("runs.c") == 1 &&
+             count_alive("runs.e") == 1);
     if (told.d_stopped) {
         ask_for("d", "runs.d2");
         WAIT_FOR(count_lines("runs.d2") > 0 || count_lines("runs.d") > 1);
@@ -341,12 +359,14 @@ static void look(void)
     }
     HOLDS(count_lines("runs.a") == 1);
     HOLDS(count_lines("runs.b") == 1);
+    HOLDS(count_lines("runs.e") == 1);
     HOLDS(count_lines("runs.c") <= 2);
     HOLDS(count_lines("runs.d") <= 1);
 }
 
 static bool try_one(void **state, enum moment moment, int kill_at)
 {
+    char command[128];
     bool killed;
 
     memset(&told, 0, sizeof told);
@@ -356,6 +376,8 @@ static bool try_one(void **state, enum moment moment, int kill_at)
     plan->killed = connection_is_lost = false;
     if (make_directory(state) != 0)
         fail();
+    snprintf(command, sizeof command, "cp /bin/sh %s/slow", directory);
+    assert_int_equal(system(command), 0);
     prepare_keeper = be_traced;
     start_keeper_limited("10000", 0);
     prepare_keeper = NULL;
@@ -450,6 +472,7 @@ static void killed_after_a_refused_write(void **state)
 
 int main(void)
 {
+    signal(SIGIO, SIG_IGN); /* the kernel asks for the lease back */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_before_each_write),
         cmocka_unit_test(killed_in_each_write),

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -296,10 +297,10 @@ static void its_parent_is_we(void **state)
 
 static int refused_with;
 
-static bool refuse_clone3(int error)
+static bool refuse_call(int number, int error)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    bool done = filter && seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint32_t)error), SCMP_SYS(clone3), 0) == 0 &&
+    bool done = filter && seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint32_t)error), number, 0) == 0 &&
                 seccomp_load(filter) == 0;
 
     seccomp_release(filter);
@@ -327,7 +328,7 @@ static int born_elsewhere(void)
     if (fd < 0)
         return SKIPPED;
     request.cgroup_fd = fd;
-    if (!refuse_clone3(refused_with))
+    if (!refuse_call(SCMP_SYS(clone3), refused_with))
         return SKIPPED;
     started = spawn_process(&request, &result);
     if (started == 0) {
@@ -353,8 +354,121 @@ static void where_it_cannot_be_born_there_it_goes_there(void **state)
     }
 }
 
+/* --- a file system that does not answer --- */
+
+static char slow_path[32];
+static char *const slow[] = {slow_path, NULL};
+static int leased = -1;
+
+/* A lease on a program makes the kernel wait in execve(2) until it is given back. */
+static bool lease_program(void)
+{
+    char command[128];
+    int fd;
+
+    strcpy(slow_path, "/tmp/appmgr-spawn-XXXXXX");
+    fd = mkstemp(slow_path);
+    snprintf(command, sizeof command, "cp /bin/true %s; chmod 700 %s", slow_path, slow_path);
+    close(fd);
+    if (fd < 0 || system(command) != 0)
+        return false;
+    leased = open(slow_path, O_RDONLY | O_CLOEXEC);
+    return fcntl(leased, F_SETLEASE, F_WRLCK) == 0;
+}
+
+static void give_back_program(void)
+{
+    fcntl(leased, F_SETLEASE, F_UNLCK);
+    unlink(slow_path);
+}
+
+/* Begins a start and is killed before its helper has run, where there is one processor for both. */
+static _Noreturn void begin_and_die(void)
+{
+    static struct spawn spawn;
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET((size_t)sched_getcpu(), &one);
+    sched_setaffinity(0, sizeof one, &one);
+    spawn.request = request_for(slow);
+    spawn_begin(&spawn);
+    raise(SIGKILL);
+    _exit(1);
+}
+
+static int killed_at_once(void)
+{
+    struct pollfd end = {.fd = -1};
+    int pair[2], rounds = 50;
+    bool is_let_go = true;
+
+    if (!HAS_HELPERS)
+        return SKIPPED;
+    if (!lease_program())
+        return 1;
+    for (; rounds > 0 && is_let_go; rounds--) {
+        pid_t pid;
+
+        if (pipe2(pair, O_CLOEXEC) != 0)
+            return 2;
+        pid = fork();
+        if (pid == 0)
+            begin_and_die();
+        close(pair[1]);
+        waitpid(pid, NULL, 0);
+        end.fd = pair[0];
+        is_let_go = poll(&end, 1, 2000) == 1;
+        close(pair[0]);
+    }
+    give_back_program();
+    return is_let_go ? 0 : 3;
+}
+
+static void one_that_dies_at_once_leaves_nobody_with_its_descriptors(void **state)
+{
+    apart(killed_at_once);
+}
+
+/* Descriptors of the process beside the three that each has. */
+static int count_descriptors(pid_t pid)
+{
+    char path[40];
+    int count = 0;
+
+    for (int fd = 3; fd < 64; fd++) {
+        snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
+        count += faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    }
+    return count;
+}
+
+static int waits_without_close_range(void)
+{
+    static struct spawn spawn;
+    int count;
+
+    if (!HAS_HELPERS || !refuse_call(SCMP_SYS(close_range), ENOSYS))
+        return SKIPPED;
+    if (!lease_program())
+        return 1;
+    spawn.request = request_for(slow);
+    spawn_begin(&spawn);
+    while (fcntl(leased, F_GETLEASE) == F_WRLCK)
+        usleep(1000);
+    count = count_descriptors(spawn.newborn.pid);
+    give_back_program();
+    return spawn_end(&spawn) != 0 ? 2 : count ? 3 : 0;
+}
+
+static void what_waits_has_no_descriptor_of_ours_where_the_kernel_is_old(void **state)
+{
+    apart(waits_without_close_range);
+}
+
 int main(void)
 {
+    signal(SIGIO, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_child_has_an_oom_score_of_its_own),
         cmocka_unit_test(a_cgroup_out_of_memory_harms_the_child_alone),
@@ -363,6 +477,8 @@ int main(void)
         cmocka_unit_test(many_at_a_time_each_have_their_own_outcome),
         cmocka_unit_test(its_parent_is_we),
         cmocka_unit_test(where_it_cannot_be_born_there_it_goes_there),
+        cmocka_unit_test(one_that_dies_at_once_leaves_nobody_with_its_descriptors),
+        cmocka_unit_test(what_waits_has_no_descriptor_of_ours_where_the_kernel_is_old),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -347,7 +347,8 @@ function note.ready(app) app.is_ready = true end
 function note.output(app, event) app.output = output_trouble.of(event) end
 
 function note.phase(app, event)
-  app.phase, app.error = event.phase, event.error or app.error
+  app.phase, app.error = event.phase, event.error or (not app.is_slow and app.error or nil)
+  app.is_slow = false
   if event.phase == "init" then app.next_start_at = nil end -- it has come
 end
 

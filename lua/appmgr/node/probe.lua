@@ -119,8 +119,9 @@ function on.stopped(self, id, command, event)
   tell(command, nil)
 end
 
--- The keeper would not: that says nothing of the application.
-function on.error(self, id, command)
+-- The keeper would not: that says nothing of the application. One that is slow to start is waited for.
+function on.error(self, id, command, event)
+  if event.step == "start" then return end
   self.commands[id] = nil
   tell(command, nil)
 end
