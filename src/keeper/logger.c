@@ -222,22 +222,19 @@ static void keeper_asks(struct watch *watch, uint32_t events)
         exit(0);
     if (passed >= 0)
         close(passed);
-    watch_remove(watch);
-    close(fd); /* it did not live to take them: they are read on */
+    watch_close(watch); /* it did not live to take them: they are read on */
 }
 
 static struct watch asking = {.ready = keeper_asks, .fd = -1};
 
 static void keeper_came(struct watch *watch, uint32_t events)
 {
-    int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC), before = asking.fd;
+    int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC);
 
     (void)events;
     if (fd < 0)
         return;
-    watch_remove(&asking);
-    if (before >= 0)
-        close(before);
+    watch_close(&asking);
     watch_add(&asking, fd, EPOLLIN);
 }
 

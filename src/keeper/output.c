@@ -146,16 +146,6 @@ static bool receive(int socket, bool *ended)
     return got > 0;
 }
 
-static void disconnect(struct watch *watch)
-{
-    int fd = watch->fd;
-
-    if (fd < 0)
-        return;
-    watch_remove(watch);
-    close(fd);
-}
-
 static void socket_ready(struct watch *watch, uint32_t events)
 {
     bool ended = false;
@@ -164,7 +154,7 @@ static void socket_ready(struct watch *watch, uint32_t events)
     for (int left = 64; left > 0 && receive(watch->fd, &ended); left--)
         ;
     if (ended)
-        disconnect(watch); /* its exit is noticed by itself */
+        watch_close(watch); /* its exit is noticed by itself */
 }
 
 static struct watch connection = {.ready = socket_ready, .fd = -1};
@@ -362,7 +352,7 @@ bool output_logger_ended(pid_t pid)
     if (pid != logger)
         return false;
     logger = 0;
-    disconnect(&connection);
+    watch_close(&connection);
     for (struct stream *stream = streams; stream; stream = stream->next) {
         unsent += stream->sent;
         stream->sent = false;
@@ -411,5 +401,5 @@ void output_finish(void)
         kill(logger, SIGKILL);
     if (logger)
         waitpid(logger, NULL, 0);
-    disconnect(&connection);
+    watch_close(&connection);
 }

@@ -11,11 +11,7 @@
 
 void ready_close(struct child *child)
 {
-    int fd = child->ready_watch.fd;
-
-    watch_remove(&child->ready_watch);
-    if (fd >= 0)
-        close(fd);
+    watch_close(&child->ready_watch);
 }
 
 static void pipe_ready(struct watch *watch, uint32_t events)
