@@ -37,10 +37,7 @@ int cgroup_open_in(const char *directory, const char *name);
  * (cgroup_home.h); no process is touched. Returns 0 or -errno: cgroup_why(). */
 int cgroup_make_way(const char *name);
 
-/* True after a successful cgroup_open. */
-bool cgroup_is_open(void);
-
-/* The directory that all are in; NULL where none can be used. */
+/* The directory that all are in; NULL where none can be used, as before a successful cgroup_open. */
 const char *cgroup_base(void);
 
 /* Why cgroups are not used; "" when they are. */
@@ -59,8 +56,8 @@ int cgroup_path(const char *id, char *path, size_t size);
 /* True while a process is in it, or below it. */
 bool cgroup_is_populated(const char *id);
 
-/* Sends a signal to each process in it but those of the process group `group`. */
-void cgroup_signal(const char *id, int number, pid_t group);
+/* Sends a signal to each process in it. */
+void cgroup_signal(const char *id, int number);
 
 /* Kills all that is in it and below. The second works on kernels before 5.14 as well: cgroup_kill uses it there. */
 void cgroup_kill(const char *id);

@@ -188,8 +188,8 @@ void containment_drain(struct child *child)
     } else if (result > 0) {
         child_handle(child, CHILD_EMPTY);
     } else if (child->state == CHILD_STOPPING) {
-        cgroup_signal(child->id, child->stop_signal, 0);
-        cgroup_signal(child->id, SIGCONT, 0);
+        cgroup_signal(child->id, child->stop_signal);
+        cgroup_signal(child->id, SIGCONT);
     } else {
         kill_all(child);
     }

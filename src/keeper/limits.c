@@ -25,14 +25,6 @@ void limits_clear(struct limits *limits)
         limits->value[i] = LIMIT_NONE;
 }
 
-bool limits_are_set(const struct limits *limits)
-{
-    for (int i = 0; i < LIMIT_COUNT; i++)
-        if (limits->value[i] != LIMIT_NONE)
-            return true;
-    return false;
-}
-
 static void value_text(enum limit limit, uint64_t value, char *text, size_t size)
 {
     if (value == LIMIT_NONE)

@@ -27,7 +27,6 @@ struct limits {
 
 /* No limits at all. */
 void limits_clear(struct limits *limits);
-bool limits_are_set(const struct limits *limits);
 
 /* Writes all limits that a cgroup can keep into its directory; LIMIT_NONE lifts one. Returns the set (1 << enum limit) of
  * those that are in force there. */
