@@ -315,7 +315,7 @@ void cgroup_kill(const char *id)
 /* --- when it is empty --- */
 
 /* Read through the descriptor that is watched: the kernel tells what changes after that. */
-static bool is_empty(const struct watch *watch)
+bool cgroup_is_empty(const struct watch *watch)
 {
     char events[128];
     ssize_t got = pread(watch->fd, events, sizeof events - 1, 0);
@@ -324,50 +324,26 @@ static bool is_empty(const struct watch *watch)
     return !says_populated(events);
 }
 
-static void events_ready(struct watch *watch, uint32_t events)
-{
-    struct cgroup_watch *waiting = (struct cgroup_watch *)watch; /* its first member */
-
-    (void)events;
-    if (!is_empty(watch))
-        return;
-    cgroup_wait_end(waiting);
-    waiting->emptied(waiting);
-}
-
-int cgroup_wait(struct cgroup_watch *watch, const char *id)
+int cgroup_wait(struct watch *watch, const char *id)
 {
     int error, fd;
 
     if (base_fd < 0)
         return -ENOENT;
-    if (watch->active)
+    if (watch->fd >= 0)
         return 0;
     fd = openat(base_fd, place(id, "cgroup.events"), O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? 1 : -errno;
-    watch->watch.ready = events_ready;
-    error = watch_add(&watch->watch, fd, EPOLLPRI);
-    watch->active = error == 0;
+    error = watch_add(watch, fd, EPOLLPRI);
     if (error) {
         close(fd);
         return error;
     }
-    if (!is_empty(&watch->watch))
+    if (!cgroup_is_empty(watch))
         return 0;
-    cgroup_wait_end(watch);
+    watch_close(watch);
     return 1;
-}
-
-void cgroup_wait_end(struct cgroup_watch *watch)
-{
-    int fd = watch->watch.fd;
-
-    if (!watch->active)
-        return;
-    watch->active = false;
-    watch_remove(&watch->watch);
-    close(fd);
 }
 
 /* --- the end of one --- */

@@ -95,7 +95,7 @@ struct child {
     bool user_known;               /* `user` holds what spec->user names */
     struct watch ready_watch;      /* used by ready.c alone */
     bool in_sweep, alive_in_sweep, asked_in_sweep; /* used by sweep.c alone */
-    struct cgroup_watch emptiness; /* these are used by containment.c alone, but for is_hidden */
+    struct watch emptiness;        /* of its cgroup; these are used by containment.c alone, but for is_hidden */
     bool in_cgroup;
     bool cgroup_was_killed;        /* or may have been: its next run needs another one */
     bool is_hidden;                /* in no cgroup, and /proc does not show it: only its group can be found */

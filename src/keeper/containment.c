@@ -169,10 +169,14 @@ bool containment_signal(struct child *child, int number)
     return true;
 }
 
-static void emptied(struct cgroup_watch *watch)
+static void may_be_empty(struct watch *watch, uint32_t events)
 {
     struct child *child = (struct child *)(void *)((char *)watch - offsetof(struct child, emptiness));
 
+    (void)events;
+    if (!cgroup_is_empty(watch))
+        return;
+    watch_close(watch);
     child_handle(child, CHILD_EMPTY);
 }
 
@@ -180,7 +184,7 @@ void containment_drain(struct child *child)
 {
     int result = -1;
 
-    child->emptiness.emptied = emptied;
+    child->emptiness.ready = may_be_empty;
     if (child->in_cgroup)
         result = cgroup_wait(&child->emptiness, child->id);
     if (result < 0) {
@@ -197,7 +201,7 @@ void containment_drain(struct child *child)
 
 void containment_forget(struct child *child)
 {
-    cgroup_wait_end(&child->emptiness);
+    watch_close(&child->emptiness);
     cgroup_remove(child->id);
 }
 

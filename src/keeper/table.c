@@ -74,7 +74,7 @@ struct child *table_add(const char *id, const struct child_effects *effects)
     }
     child->effects = effects;
     child->number = ++last_number;
-    child->pidfd = child->watch.fd = child->ready_watch.fd = -1;
+    child->pidfd = child->watch.fd = child->ready_watch.fd = child->emptiness.fd = -1;
     child->stop_signal = SIGTERM;
     child->stop_timeout_ms = 10000;
     limits_clear(&child->limits);
