@@ -54,7 +54,7 @@ static void arm(struct child *child)
 
 static void refuse(struct child *child, const char *why)
 {
-    tell_error(child->id, "%s %s", child->id, why);
+    tell_refusal(NULL, child->id, why);
 }
 
 static void forget(struct child *child)
@@ -240,7 +240,8 @@ static int read_records(const struct keeper_options *options, char *why, size_t 
     case RECORDS_TAKEN:
         return 0;
     case RECORDS_STRANGE:
-        tell_notice("%s; nothing of it is taken over", found);
+        snprintf(why, size, "%s; nothing of it is taken over", found);
+        tell_notice(why);
         return 0;
     case RECORDS_UNREADABLE:
         break;

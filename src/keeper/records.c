@@ -388,7 +388,7 @@ void records_run(void)
     if ((trouble ? watch_now_ms() >= retry_ms : end > grown_at) && !is_written_to())
         records_write_anew();
     if (told != (trouble != 0))
-        tell_records();
+        tell_error(NULL, NULL, "records", records_trouble());
     told = trouble != 0;
     if (trouble && watch_now_ms() < retry_ms)
         watch_wake_at(retry_ms);

@@ -20,16 +20,13 @@ typedef int (*handler_fn)(struct connection *connection, const struct wire_messa
 
 static int refuse(struct connection *connection, const char *id, const char *why)
 {
-    char text[WIRE_ID_MAX + 160];
-
-    snprintf(text, sizeof text, "%s %s", id, why);
-    tell_error_to(connection, id, text);
+    tell_refusal(connection, id, why);
     return 0;
 }
 
 static int turn_away(struct connection *connection, const char *why)
 {
-    tell_error_to(connection, NULL, why);
+    tell_error(connection, NULL, NULL, why);
     connection->doomed = true;
     return -1;
 }
@@ -243,11 +240,11 @@ int request_handle(struct connection *connection, const struct wire_message *mes
     if (!connection->role && type != WIRE_HELLO)
         return -1;
     if (type >= sizeof requests / sizeof *requests || !requests[type].handle) {
-        tell_error_to(connection, NULL, "this keeper does not know that request");
+        tell_error(connection, NULL, NULL, "this keeper does not know that request");
         return 0;
     }
     if (!(requests[type].roles & 1u << connection->role)) {
-        tell_error_to(connection, NULL, "that request is the controller's");
+        tell_error(connection, NULL, NULL, "that request is the controller's");
         return 0;
     }
     if (requests[type].needs_id &&
