@@ -12,11 +12,11 @@
 
 enum { YOUNG_MS = 1000 };
 
-static const char *name_of(const char *mark)
+static const char *own_name(void)
 {
     static char name[80];
 
-    snprintf(name, sizeof name, "appmgr-%s", strchr(mark, '=') + 1);
+    snprintf(name, sizeof name, "appmgr-%s", strchr(proc_mark(), '=') + 1);
     return name;
 }
 
@@ -30,17 +30,15 @@ static bool open_where_children_are(const char *name)
     return false;
 }
 
-void containment_open(const char *mark)
+void containment_open(void)
 {
-    const char *name = name_of(mark);
-
-    if (!open_where_children_are(name))
-        cgroup_open(name);
+    if (!open_where_children_are(own_name()))
+        cgroup_open(own_name());
 }
 
-const char *containment_make_way(const char *mark)
+const char *containment_make_way(void)
 {
-    return cgroup_make_way(name_of(mark)) == 0 ? NULL : cgroup_why();
+    return cgroup_make_way(own_name()) == 0 ? NULL : cgroup_why();
 }
 
 static bool is_held(const char *id)
@@ -221,7 +219,7 @@ const char *containment_level_seen(const struct child *child)
 {
     char part[96];
 
-    snprintf(part, sizeof part, "/%s/app-", name_of(proc_mark()));
+    snprintf(part, sizeof part, "/%s/app-", own_name());
     return proc_cgroup_has(child->pid, part) ? "cgroup" : proc_hides(child->pid) ? "group" : "session";
 }
 

@@ -82,7 +82,7 @@ static void read_exits(const uint8_t *data, uint64_t taken)
 }
 
 /* Returns false when the record makes no sense. */
-static bool read_child(const uint8_t *record, uint64_t place, size_t frame_size, const struct child_effects *effects)
+static bool read_child(const uint8_t *record, uint64_t place, size_t frame_size)
 {
     struct wire_message spawn, state;
     struct wire_frame frame;
@@ -101,7 +101,7 @@ static bool read_child(const uint8_t *record, uint64_t place, size_t frame_size,
     child = table_find(wire_text(&spawn, WIRE_TAG_ID));
     if (child) /* a keeper was killed between a new record and the end of the old one */
         table_remove(child);
-    child = table_add(wire_text(&spawn, WIRE_TAG_ID), effects);
+    child = table_add(wire_text(&spawn, WIRE_TAG_ID));
     if (!child || !(child->spec = child_spec_new(&spawn, proc_mark(), &why)) || child_update(child, &spawn) != NULL ||
         !record_state_read(child, &state) || !(child->unwritten = malloc(frame_size)))
         return false;
@@ -119,8 +119,7 @@ static bool read_child(const uint8_t *record, uint64_t place, size_t frame_size,
 
 /* Returns the place after the last one, or 0 with the reason. `known_end`: where it is at least; what begins there may not
  * have come to its end. 0: nobody knows, an earlier version wrote this. */
-static uint64_t read_children(const uint8_t *data, size_t size, uint64_t known_end, const struct child_effects *effects,
-                              const char **why)
+static uint64_t read_children(const uint8_t *data, size_t size, uint64_t known_end, const char **why)
 {
     static const uint8_t zeros[sizeof(struct record_head)];
     static char text[96];
@@ -132,7 +131,7 @@ static uint64_t read_children(const uint8_t *data, size_t size, uint64_t known_e
 
         if (frame_size == 0 && known_end > 0 && at >= known_end)
             break;
-        if (frame_size == 0 || !read_child(data + at, at, frame_size, effects)) {
+        if (frame_size == 0 || !read_child(data + at, at, frame_size)) {
             snprintf(text, sizeof text, "is damaged: the record at byte %zu cannot be read", at);
             return 0;
         }
@@ -145,14 +144,14 @@ static uint64_t read_children(const uint8_t *data, size_t size, uint64_t known_e
 }
 
 /* All that comes after the header. Returns false with the reason. */
-static bool read_all(const uint8_t *data, size_t size, uint64_t instance, const struct child_effects *effects, const char **why)
+static bool read_all(const uint8_t *data, size_t size, uint64_t instance, const char **why)
 {
     struct wire_message common = {0};
     uint64_t turn = 0, end;
 
     if (record_cell_read(data + RECORD_COMMON_AT, 2, &common, &turn))
         lease_renew(wire_number(&common, WIRE_TAG_RENEWED_MS, 0));
-    end = read_children(data, size, wire_number(&common, WIRE_TAG_RECORDS_END, 0), effects, why);
+    end = read_children(data, size, wire_number(&common, WIRE_TAG_RECORDS_END, 0), why);
     if (end == 0)
         return false;
     read_exits(data, wire_number(&common, WIRE_TAG_SEQUENCE, 0));
@@ -185,7 +184,7 @@ static uint8_t *read_file(int directory, size_t *size)
     return data;
 }
 
-enum records_found records_load(int directory, const struct child_effects *effects, char *why, size_t why_size)
+enum records_found records_load(int directory, char *why, size_t why_size)
 {
     enum records_found found;
     const char *reason;
@@ -201,7 +200,7 @@ enum records_found records_load(int directory, const struct child_effects *effec
         return RECORDS_UNREADABLE;
     }
     found = read_header(data, size, &instance, &reason);
-    if (found == RECORDS_TAKEN && !read_all(data, size, instance, effects, &reason))
+    if (found == RECORDS_TAKEN && !read_all(data, size, instance, &reason))
         found = RECORDS_UNREADABLE;
     if (found != RECORDS_TAKEN) {
         snprintf(why, why_size, "keeper.records %s", reason);

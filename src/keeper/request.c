@@ -91,7 +91,7 @@ static int spawn(struct connection *connection, const struct wire_message *messa
     if (keeper_is_ending())
         return refuse(connection, id, "is not started: the keeper is ending");
     if (!child)
-        child = table_add(id, &keeper_effects);
+        child = table_add(id);
     if (!child)
         return refuse(connection, id, "does not fit in the keeper's memory");
     is_new_run = child_at_rest(child);

@@ -1,4 +1,5 @@
 #include "table.h"
+#include "keeper.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ void table_skip_number(uint64_t number)
     last_number = number > last_number ? number : last_number;
 }
 
-struct child *table_add(const char *id, const struct child_effects *effects)
+struct child *table_add(const char *id)
 {
     struct child *child = calloc(1, sizeof *child), **bucket = id_bucket(id);
 
@@ -72,7 +73,7 @@ struct child *table_add(const char *id, const struct child_effects *effects)
         free(child);
         return NULL;
     }
-    child->effects = effects;
+    child->effects = &keeper_effects;
     child->number = ++last_number;
     child->pidfd = child->watch.fd = child->ready_watch.fd = child->emptiness.fd = -1;
     child->stop_signal = SIGTERM;
