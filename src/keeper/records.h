@@ -38,7 +38,7 @@ void records_begin(int directory_fd);
 bool records_write_anew(void);
 
 /* A child has another specification (WIRE_SPAWN), or part of it has changed (WIRE_UPDATE). */
-void records_add(struct child *child, const struct wire_message *message);
+void records_add(struct child *child);
 
 /* Whether there is a record of the child. */
 bool records_have(const struct child *child);

@@ -87,7 +87,6 @@ static bool read_child(const uint8_t *record, uint64_t place, size_t frame_size)
     struct wire_message spawn, state;
     struct wire_frame frame;
     struct child *child;
-    const char *why = NULL;
     uint64_t turn = 0;
     pid_t pid;
 
@@ -102,13 +101,10 @@ static bool read_child(const uint8_t *record, uint64_t place, size_t frame_size)
     if (child) /* a keeper was killed between a new record and the end of the old one */
         table_remove(child);
     child = table_add(wire_text(&spawn, WIRE_TAG_ID));
-    if (!child || !(child->spec = child_spec_new(&spawn, proc_mark(), &why)) || child_update(child, &spawn) != NULL ||
-        !record_state_read(child, &state) || !(child->unwritten = malloc(frame_size)))
+    if (!child || child_configure(child, &spawn) != NULL || !record_state_read(child, &state))
         return false;
     if (child->born)
         child->ended = child->overran = false; /* said of the process before it */
-    memcpy(child->unwritten, record + RECORD_FRAME_AT, frame_size); /* the next file is another one */
-    child->frame_size = (uint32_t)frame_size;
     child->place = place;
     child->turn = turn;
     pid = (pid_t)wire_number(&state, WIRE_TAG_PID, 0);

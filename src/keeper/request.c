@@ -5,7 +5,6 @@
 #include "keeper.h"
 #include "lease.h"
 #include "output.h"
-#include "proc.h"
 #include "records.h"
 #include "server.h"
 #include "table.h"
@@ -14,7 +13,6 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 typedef int (*handler_fn)(struct connection *connection, const struct wire_message *message);
 
@@ -63,25 +61,6 @@ static int list(struct connection *connection, const struct wire_message *messag
     return 0;
 }
 
-/* Gives a child at rest what the message asks for. Returns why not, or NULL. */
-static const char *configure(struct child *child, const struct wire_message *message)
-{
-    const char *why = NULL;
-    struct child_spec *spec = child_spec_new(message, proc_mark(), &why);
-
-    if (!spec)
-        return why;
-    why = child_update(child, message);
-    if (why) {
-        free(spec);
-        return why;
-    }
-    free(child->spec);
-    child->spec = spec;
-    child->user_known = false;
-    return NULL;
-}
-
 static int spawn(struct connection *connection, const struct wire_message *message)
 {
     const char *id = wire_text(message, WIRE_TAG_ID), *why;
@@ -96,7 +75,7 @@ static int spawn(struct connection *connection, const struct wire_message *messa
         return refuse(connection, id, "does not fit in the keeper's memory");
     is_new_run = child_at_rest(child);
     if (is_new_run) {
-        why = configure(child, message);
+        why = child_configure(child, message);
         if (why) {
             if (!child->spec)
                 child_handle(child, CHILD_FORGET);
@@ -106,10 +85,10 @@ static int spawn(struct connection *connection, const struct wire_message *messa
     lease_changed(child);
     is_known = records_have(child);
     if (is_new_run && is_known)
-        records_add(child, message); /* before it is to start: what was asked for earlier may not be started any more */
+        records_add(child); /* before it is to start: what was asked for earlier may not be started any more */
     child_handle(child, CHILD_ASKED);
     if (is_new_run && !is_known)
-        records_add(child, message); /* with the state that it has now: one write */
+        records_add(child); /* with the state that it has now: one write */
     return 0;
 }
 
@@ -126,7 +105,7 @@ static int update(struct connection *connection, const struct wire_message *mess
     if (!why && wire_has(message, WIRE_TAG_READY))
         records_note(child);
     else if (!why)
-        records_add(child, message);
+        records_add(child);
     if (!why && wire_has(message, WIRE_TAG_LIMITS)) {
         containment_limit(child);
         tell_event(child, WIRE_LIMITED);

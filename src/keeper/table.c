@@ -113,9 +113,8 @@ void table_remove(struct child *child)
     *link = child->next_by_id;
     *(child->previous ? &child->previous->next : &first) = child->next;
     *(child->next ? &child->next->previous : &last) = child->previous;
-    free(child->unwritten);
+    free(child->updated_frame);
     free(child->spec);
-    free(child->label);
     free(child->id);
     free(child);
 }
