@@ -198,27 +198,33 @@ static int answer(lua_State *L, int status)
     return 2;
 }
 
+static int send_spec(lua_State *L, struct lua_process *object, enum wire_type type, const char *id, int table)
+{
+    struct wire_writer *writer;
+
+    lua_process_put_spec(L, table, type, NULL);
+    writer = process_begin(object->client, type, id);
+    if (!writer)
+        return answer(L, -ENOTCONN);
+    lua_process_put_spec(L, table, type, writer);
+    return answer(L, process_end(object->client));
+}
+
 static int spawn(lua_State *L)
 {
     struct lua_process *object = check_client(L);
-    struct lua_process_policy policy = {0};
-    struct process_spec spec = {0};
 
     luaL_checktype(L, 2, LUA_TTABLE);
-    lua_process_read_spec(L, 2, &spec, &policy);
-    check_id(L, spec.id);
-    return answer(L, process_spawn(object->client, &spec));
+    return send_spec(L, object, WIRE_SPAWN, check_id(L, lua_process_text(L, 2, "id")), 2);
 }
 
 static int update(lua_State *L)
 {
     struct lua_process *object = check_client(L);
-    struct lua_process_policy policy = {0};
-    struct process_spec spec = {.id = check_id(L, luaL_checkstring(L, 2))};
+    const char *id = check_id(L, luaL_checkstring(L, 2));
 
     luaL_checktype(L, 3, LUA_TTABLE);
-    lua_process_read_policy(L, 3, &spec, &policy);
-    return answer(L, process_update(object->client, &spec));
+    return send_spec(L, object, WIRE_UPDATE, id, 3);
 }
 
 static int stop(lua_State *L)
