@@ -231,7 +231,7 @@ static int stop(lua_State *L)
 {
     struct lua_process *object = check_client(L);
 
-    return answer(L, process_stop(object->client, check_id(L, luaL_checkstring(L, 2))));
+    return answer(L, process_request(object->client, WIRE_STOP, check_id(L, luaL_checkstring(L, 2)), WIRE_TAG_NONE, 0));
 }
 
 static int end_run(lua_State *L)
@@ -247,14 +247,15 @@ static int set_ready(lua_State *L)
     lua_Integer starts = luaL_checkinteger(L, 3);
 
     luaL_argcheck(L, starts >= 1, 3, "no number of a start");
-    return answer(L, process_set_ready(object->client, check_id(L, luaL_checkstring(L, 2)), (uint64_t)starts));
+    return answer(L, process_request(object->client, WIRE_UPDATE, check_id(L, luaL_checkstring(L, 2)), WIRE_TAG_READY,
+                                     (uint64_t)starts));
 }
 
 static int forget(lua_State *L)
 {
     struct lua_process *object = check_client(L);
 
-    return answer(L, process_forget(object->client, check_id(L, luaL_checkstring(L, 2))));
+    return answer(L, process_request(object->client, WIRE_FORGET, check_id(L, luaL_checkstring(L, 2)), WIRE_TAG_NONE, 0));
 }
 
 static int send_signal(lua_State *L)
@@ -263,7 +264,8 @@ static int send_signal(lua_State *L)
     lua_Integer number = luaL_checkinteger(L, 3);
 
     luaL_argcheck(L, number >= 1 && number <= 64, 3, "no signal");
-    return answer(L, process_signal(object->client, check_id(L, luaL_checkstring(L, 2)), (int)number));
+    return answer(L, process_request(object->client, WIRE_SIGNAL, check_id(L, luaL_checkstring(L, 2)), WIRE_TAG_SIGNAL,
+                                     (uint64_t)number));
 }
 
 static int acknowledge(lua_State *L)
@@ -272,7 +274,7 @@ static int acknowledge(lua_State *L)
     lua_Integer sequence = luaL_checkinteger(L, 2);
 
     luaL_argcheck(L, sequence >= 0, 2, "no sequence number");
-    return answer(L, process_acknowledge(object->client, (uint64_t)sequence));
+    return answer(L, process_request(object->client, WIRE_ACKNOWLEDGE, NULL, WIRE_TAG_SEQUENCE, (uint64_t)sequence));
 }
 
 static int renew(lua_State *L)
@@ -281,7 +283,7 @@ static int renew(lua_State *L)
     lua_Number at_ms = luaL_checknumber(L, 2);
 
     luaL_argcheck(L, at_ms >= 0 && at_ms < 1e15, 2, "no moment");
-    return answer(L, process_renew(object->client, (uint64_t)at_ms));
+    return answer(L, process_request(object->client, WIRE_RENEW, NULL, WIRE_TAG_RENEWED_MS, (uint64_t)at_ms));
 }
 
 static int shut_down(lua_State *L)

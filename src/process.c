@@ -313,20 +313,15 @@ int process_end(struct process_client *client)
     return keeper_link_end(client->link);
 }
 
-static int request(struct process_client *client, enum wire_type type, const char *id, enum wire_tag tag, uint64_t value)
+int process_request(struct process_client *client, enum wire_type type, const char *id, enum wire_tag tag, uint64_t value)
 {
     struct wire_writer *writer = process_begin(client, type, id);
 
     if (!writer)
         return -ENOTCONN;
-    if (value)
+    if (tag != WIRE_TAG_NONE)
         wire_put_number(writer, tag, value);
     return process_end(client);
-}
-
-int process_stop(struct process_client *client, const char *id)
-{
-    return request(client, WIRE_STOP, id, WIRE_TAG_NONE, 0);
 }
 
 int process_end_run(struct process_client *client, const char *id, const char *why)
@@ -339,16 +334,6 @@ int process_end_run(struct process_client *client, const char *id, const char *w
     return process_end(client);
 }
 
-int process_set_ready(struct process_client *client, const char *id, uint64_t starts)
-{
-    return request(client, WIRE_UPDATE, id, WIRE_TAG_READY, starts);
-}
-
-int process_forget(struct process_client *client, const char *id)
-{
-    return request(client, WIRE_FORGET, id, WIRE_TAG_NONE, 0);
-}
-
 int process_upgrade(struct process_client *client)
 {
     struct wire_writer *writer = process_begin(client, WIRE_UPGRADE, NULL);
@@ -359,19 +344,4 @@ int process_upgrade(struct process_client *client)
     client->upgrading = true;
     client->upgraded_pid = client->keeper_pid;
     return process_end(client);
-}
-
-int process_signal(struct process_client *client, const char *id, int number)
-{
-    return request(client, WIRE_SIGNAL, id, WIRE_TAG_SIGNAL, (uint64_t)number);
-}
-
-int process_acknowledge(struct process_client *client, uint64_t sequence)
-{
-    return request(client, WIRE_ACKNOWLEDGE, NULL, WIRE_TAG_SEQUENCE, sequence);
-}
-
-int process_renew(struct process_client *client, uint64_t at_ms)
-{
-    return request(client, WIRE_RENEW, NULL, WIRE_TAG_RENEWED_MS, at_ms);
 }

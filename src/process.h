@@ -36,22 +36,20 @@ struct process_client *process_open(const char *keeper_path, const char *state_d
                                     const struct process_callbacks *callbacks, void *data, char *error,
                                     size_t error_size);
 
-/* Begins a WIRE_SPAWN or WIRE_UPDATE of that id, for the caller to add its fields and to end. NULL: not connected. */
+/* Requests return 0, or -ENOTCONN (before on_ready, or lost), -E2BIG (larger than a frame), -ENOMEM. This one is a WIRE_SPAWN or
+ * WIRE_UPDATE of that id: process_begin, wire_put_* for its fields, process_end. NULL: not connected. */
 struct wire_writer *process_begin(struct process_client *client, enum wire_type type, const char *id);
-
-/* Requests. 0, or -ENOTCONN (before on_ready, or lost), -E2BIG (larger than a frame), -ENOMEM. */
 int process_end(struct process_client *client);
-int process_stop(struct process_client *client, const char *id);
+
+/* One with a number beside its id, or none (WIRE_TAG_NONE): WIRE_STOP; WIRE_FORGET; WIRE_SIGNAL with WIRE_TAG_SIGNAL; WIRE_UPDATE
+ * with WIRE_TAG_READY: the run of that number is ready, where something else than the application knows; without an id
+ * WIRE_ACKNOWLEDGE with WIRE_TAG_SEQUENCE; WIRE_RENEW with WIRE_TAG_RENEWED_MS: the owner was in touch then (CLOCK_BOOTTIME),
+ * leases run from that moment on. */
+int process_request(struct process_client *client, enum wire_type type, const char *id, enum wire_tag tag, uint64_t value);
+
 /* Ends a run: the keeper goes on as if it had ended by itself, stop signal and timeout are as for a stop. `why` is what its
  * record shows as error until it runs again. */
 int process_end_run(struct process_client *client, const char *id, const char *why);
-/* Says that the run number `starts` is ready, where something else than the application knows. */
-int process_set_ready(struct process_client *client, const char *id, uint64_t starts);
-int process_forget(struct process_client *client, const char *id);
-int process_signal(struct process_client *client, const char *id, int number);
-int process_acknowledge(struct process_client *client, uint64_t sequence);
-/* The owner was in touch at `at_ms` of CLOCK_BOOTTIME: leases run from then on. */
-int process_renew(struct process_client *client, uint64_t at_ms);
 
 /* Has the keeper execute its program, as it is on the disk now, in its place. Returns 0 or -ENOTCONN. */
 int process_upgrade(struct process_client *client);

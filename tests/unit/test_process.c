@@ -179,7 +179,7 @@ static void children_outlive_the_client_and_are_found_again(void **state)
     assert_int_equal(last_pid, pid);
     hear("ready ");
     start_sleep("a", "100");
-    process_stop(client, "a");
+    process_request(client, WIRE_STOP, "a", WIRE_TAG_NONE, 0);
     hear("stopping:a ");
     hear("exited:a ");
     hear("stopped:a ");
@@ -198,12 +198,12 @@ static void an_exit_that_was_not_acknowledged_comes_again(void **state)
     hear("ready ");
     hear("exited:a ");
     assert_int_equal(last_sequence, sequence);
-    process_acknowledge(client, UINT64_MAX);
+    process_request(client, WIRE_ACKNOWLEDGE, NULL, WIRE_TAG_SEQUENCE, UINT64_MAX);
     process_close(client);
     open_client();
     hear("ready ");
-    process_forget(client, "a");
-    process_forget(client, "a");
+    process_request(client, WIRE_FORGET, "a", WIRE_TAG_NONE, 0);
+    process_request(client, WIRE_FORGET, "a", WIRE_TAG_NONE, 0);
     hear("error:a ");
     assert_null(strstr(told, "exited"));
     assert_non_null(strstr(last_error, "not known"));
@@ -219,14 +219,14 @@ static void a_killed_keeper_is_replaced(void **state)
     pid = last_pid;
     kill(first, SIGKILL);
     hear("lost ");
-    assert_int_equal(process_stop(client, "a"), -ENOTCONN);
+    assert_int_equal(process_request(client, WIRE_STOP, "a", WIRE_TAG_NONE, 0), -ENOTCONN);
     hear("child:a ");
     assert_int_equal(last_pid, pid);
     hear("ready ");
     assert_true(is_alive((pid_t)pid));
     assert_int_not_equal(keeper_pid(), first);
     start_sleep("a", "100");
-    process_stop(client, "a");
+    process_request(client, WIRE_STOP, "a", WIRE_TAG_NONE, 0);
     hear("stopped:a ");
     assert_false(is_alive((pid_t)pid));
 }
@@ -250,7 +250,7 @@ static void an_upgraded_keeper_is_the_same(void **state)
     hear("upgraded ");
     assert_non_null(strstr(last_error, "keeper.records cannot be written"));
     rmdir(in_directory("keeper.records.new"));
-    process_stop(client, "a");
+    process_request(client, WIRE_STOP, "a", WIRE_TAG_NONE, 0);
     hear("stopped:a ");
 }
 
