@@ -113,20 +113,19 @@ static int update(struct connection *connection, const struct wire_message *mess
     return why ? refuse(connection, id, why) : 0;
 }
 
-static int hand_on(struct connection *connection, const struct wire_message *message, enum child_event event)
+/* What is an event of the child, and nothing else. */
+static int hand_on(struct connection *connection, const struct wire_message *message)
 {
+    static const enum child_event events[] = {
+        [WIRE_STOP] = CHILD_STOP, [WIRE_FORGET] = CHILD_FORGET, [WIRE_END_RUN] = CHILD_END_RUN,
+    };
     const char *id = wire_text(message, WIRE_TAG_ID);
     struct child *child = table_find(id);
 
     if (!child)
         return refuse(connection, id, "is not known to the keeper");
-    child_handle(child, event);
+    child_handle(child, events[message->type]);
     return 0;
-}
-
-static int stop(struct connection *connection, const struct wire_message *message)
-{
-    return hand_on(connection, message, CHILD_STOP);
 }
 
 /* Why a run is ended is kept as what failed, until a run begins that nobody ends. */
@@ -137,12 +136,7 @@ static int end_run(struct connection *connection, const struct wire_message *mes
 
     if (child && child->state == CHILD_RUNNING && why)
         snprintf(child->failure, sizeof child->failure, "%s", why);
-    return hand_on(connection, message, CHILD_END_RUN);
-}
-
-static int forget(struct connection *connection, const struct wire_message *message)
-{
-    return hand_on(connection, message, CHILD_FORGET);
+    return hand_on(connection, message);
 }
 
 static int acknowledge(struct connection *connection, const struct wire_message *message)
@@ -202,8 +196,8 @@ static const struct {
     [WIRE_LIST] = {list, READER | OPERATOR | CONTROLLER, false},
     [WIRE_SPAWN] = {spawn, CONTROLLER, true},
     [WIRE_UPDATE] = {update, CONTROLLER, true},
-    [WIRE_STOP] = {stop, OPERATOR | CONTROLLER, true},
-    [WIRE_FORGET] = {forget, CONTROLLER, true},
+    [WIRE_STOP] = {hand_on, OPERATOR | CONTROLLER, true},
+    [WIRE_FORGET] = {hand_on, CONTROLLER, true},
     [WIRE_ACKNOWLEDGE] = {acknowledge, CONTROLLER, false},
     [WIRE_SIGNAL] = {send_signal, OPERATOR | CONTROLLER, true},
     [WIRE_RENEW] = {renew, CONTROLLER, false},
