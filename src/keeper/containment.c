@@ -53,7 +53,7 @@ static void find_again(struct child *child)
 {
     int fd = child->pid ? cgroup_directory(child->id) : -1;
 
-    if (child->spec && child->spec->user && !child->user_known)
+    if (child->spec->user && !child->user_known)
         child->user_known = spawn_find_user(child->spec->user, &child->user) == 0;
     child->is_hidden = fd < 0 && child->pid && !child->ended && proc_hides(child->pid);
     if (fd < 0)
@@ -124,7 +124,7 @@ void containment_begin(struct child *child, struct spawn_request *request)
         child->limits_in_cgroup = limits_apply(&child->limits, fd);
         child->oom_kills = limits_oom_kills(fd);
     }
-    request->address_space = or_none(limits_address_space(&child->limits));
+    request->address_space = or_none(child->limits.value[LIMIT_VIRTUAL]);
     request->processes = or_none(limits_processes(&child->limits, child->limits_in_cgroup, runs_as_root(child)));
 }
 
