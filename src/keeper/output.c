@@ -246,21 +246,17 @@ int output_start(int directory_fd, const char *path)
 
 int output_open(const char *path, const struct log_terms *terms, struct stream **stream, uint64_t *pipe, int *child_fd)
 {
-    int pair[2];
+    int read_end;
 
-    if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) != 0)
-        return errno;
-    *child_fd = proc_reopen_own(pair[1], O_RDWR);
-    close(pair[1]);
-    *stream = *child_fd < 0 ? NULL
-                            : add_stream(&(struct pass_stream){.terms = *terms, .fd = pair[0], .path = path});
+    *child_fd = proc_pipe(&read_end);
+    if (*child_fd < 0)
+        return -*child_fd;
+    *stream = add_stream(&(struct pass_stream){.terms = *terms, .fd = read_end, .path = path});
     if (*stream) {
         *pipe = (*stream)->pipe;
         return 0;
     }
-    close(pair[0]);
-    if (*child_fd < 0)
-        return -*child_fd;
+    close(read_end);
     close(*child_fd);
     return ENOMEM;
 }
