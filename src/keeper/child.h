@@ -16,6 +16,8 @@
 #include "spawn.h"
 #include "watch.h"
 
+#include <sys/queue.h>
+
 enum child_state {
     CHILD_STOPPED,   /* not running, and nothing will happen by itself */
     CHILD_FAILED,    /* the same: it could not be started and may not be restarted */
@@ -84,7 +86,8 @@ struct child_effects;
 struct child {
     struct watch watch;            /* of pidfd, while an adopted process runs */
     int pidfd;                     /* of an adopted process, from when it is held until its pid is released; else -1 */
-    struct child *next, *previous, *next_by_id, *next_by_pid, *next_to_start;
+    struct child *next, *previous, *next_to_start;
+    LIST_ENTRY(child) by_id, by_pid; /* used by table.c alone */
     const struct child_effects *effects;
     char *id;
     const char *label;             /* in `frame` */

@@ -22,7 +22,8 @@ enum {
 /* One for all files: they are written one after the other. */
 static char chunk[CHUNK];
 
-static struct log_file *first, *buckets[BUCKETS];
+struct log_files log_files;
+static struct log_files by_path[BUCKETS];
 static unsigned troubled;      /* files that are not well */
 
 struct log_terms log_terms_read(const struct wire_message *message)
@@ -79,40 +80,32 @@ static bool open_file(struct log_file *file)
     return false;
 }
 
-/* FNV-1a. */
-static struct log_file **bucket_of(const char *path)
+static struct log_files *chain_of(const char *path)
 {
-    uint32_t hash = 2166136261;
-
-    for (; *path; path++)
-        hash = (hash ^ (uint8_t)*path) * 16777619;
-    return &buckets[hash % BUCKETS];
+    return &by_path[wire_checksum(path, strlen(path)) % BUCKETS];
 }
 
 static struct log_file *add_file(const char *path, const struct log_terms *terms)
 {
-    struct log_file *file = calloc(1, sizeof *file + strlen(path) + 1), **bucket = bucket_of(path);
+    struct log_file *file = calloc(1, sizeof *file + strlen(path) + 1);
 
     if (!file)
         return NULL;
     strcpy(file->path, path);
     file->terms = *terms;
     file->fd = -1;
-    file->next = first;
-    if (first)
-        first->previous = file;
-    first = file;
-    file->next_in_bucket = *bucket;
-    *bucket = file;
+    LIST_INSERT_HEAD(&log_files, file, in_all);
+    LIST_INSERT_HEAD(chain_of(path), file, by_path);
     return file;
 }
 
 struct log_file *log_file_use(const char *path, const struct log_terms *terms)
 {
-    struct log_file *file = *bucket_of(path);
+    struct log_file *file;
 
-    while (file && strcmp(file->path, path) != 0)
-        file = file->next_in_bucket;
+    LIST_FOREACH(file, chain_of(path), by_path)
+        if (strcmp(file->path, path) == 0)
+            break;
     if (file)
         log_file_change(file, *terms);
     else
@@ -133,25 +126,14 @@ void log_file_change(struct log_file *file, struct log_terms terms)
 
 void log_file_leave(struct log_file *file)
 {
-    struct log_file **link = bucket_of(file->path);
-
     if (--file->users > 0)
         return;
-    while (*link != file)
-        link = &(*link)->next_in_bucket;
-    *link = file->next_in_bucket;
-    *(file->previous ? &file->previous->next : &first) = file->next;
-    if (file->next)
-        file->next->previous = file->previous;
+    LIST_REMOVE(file, in_all);
+    LIST_REMOVE(file, by_path);
     set_state(file, WIRE_OUTPUT_WELL);
     if (file->fd >= 0)
         close(file->fd);
     free(file);
-}
-
-struct log_file *log_file_first(void)
-{
-    return first;
 }
 
 bool log_file_any_trouble(void)

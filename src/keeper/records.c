@@ -91,7 +91,7 @@ static bool put_exit(int fd, uint64_t sequence)
     struct exit_record *record = exits_get(sequence);
 
     record->check = 0;
-    record->check = record_checksum(record, sizeof *record);
+    record->check = wire_checksum(record, sizeof *record);
     return put(fd, record, sizeof *record, RECORD_RING_AT + exits_place(sequence) * sizeof *record);
 }
 

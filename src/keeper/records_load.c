@@ -52,7 +52,7 @@ static bool read_exit(const uint8_t *ring, unsigned place, struct exit_record *r
     memcpy(record, ring + place * sizeof *record, sizeof *record);
     check = record->check;
     record->check = 0;
-    return record->sequence > 0 && check == record_checksum(record, sizeof *record);
+    return record->sequence > 0 && check == wire_checksum(record, sizeof *record);
 }
 
 /* `taken`: the last that the agent has. */
