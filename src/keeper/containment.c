@@ -230,12 +230,6 @@ const char *containment_cgroup(const struct child *child)
     return child->in_cgroup && cgroup_path(child->id, path, sizeof path) == 0 ? path : NULL;
 }
 
-const char *containment_base(const char **why)
-{
-    *why = cgroup_why();
-    return cgroup_base();
-}
-
 const char *containment_limits(const struct child *child)
 {
     static char text[LIMIT_COUNT * 160];

@@ -44,9 +44,6 @@ const char *containment_level_seen(const struct child *child);
 /* The directory of its cgroup; NULL: it is in none. Borrowed until the next call. */
 const char *containment_cgroup(const struct child *child);
 
-/* The directory of all those cgroups; NULL: none can be used, and `why` says why. Borrowed. */
-const char *containment_base(const char **why);
-
 /* How its limits are kept, as limits_describe says; "" when it has none. Borrowed until the next call. */
 const char *containment_limits(const struct child *child);
 

@@ -98,16 +98,6 @@ static void tell(struct source *source)
     say_state(source->number, file->state, file->error, file->dropped);
 }
 
-static void source_stops(struct source *source)
-{
-    watch_remove(&source->watch);
-}
-
-static void source_goes_on(struct source *source)
-{
-    watch_add(&source->watch, source->fd, EPOLLIN);
-}
-
 /* Tries to write to what refused, also where nobody has anything to write: it is said when it is over. */
 static void retry_files(void)
 {
@@ -124,7 +114,7 @@ static void retry_files(void)
     LIST_FOREACH(source, &sources, in_all) {
         tell(source);
         if (source->watch.fd < 0 && source->file->state == WIRE_OUTPUT_WELL)
-            source_goes_on(source);
+            watch_add(&source->watch, source->fd, EPOLLIN);
     }
 }
 
@@ -154,7 +144,7 @@ static void source_ready(struct watch *watch, uint32_t events)
         take = log_file_take(source->file, source->fd, &source->in_line);
     tell(source);
     if (take == LOG_STUCK)
-        source_stops(source);
+        watch_remove(&source->watch);
     else if (take == LOG_ENDED)
         end_source(source);
 }

@@ -61,11 +61,6 @@ static void begin_exit(const struct child *child, uint64_t sequence)
         wire_put_number(&writer, WIRE_TAG_OUT_OF_MEMORY, 1);
 }
 
-static void put_limits(const struct child *child)
-{
-    wire_put_text(&writer, WIRE_TAG_ENFORCED, containment_limits(child));
-}
-
 static void put_start(const struct child *child)
 {
     wire_put_number(&writer, WIRE_TAG_PID, child->ended || child->phase != CHILD_MAIN ? 0 : (uint64_t)child->pid);
@@ -74,7 +69,7 @@ static void put_start(const struct child *child)
     wire_put_text(&writer, WIRE_TAG_CGROUP, containment_cgroup(child));
     if (child->is_hidden)
         wire_put_number(&writer, WIRE_TAG_GROUP, 1);
-    put_limits(child);
+    wire_put_text(&writer, WIRE_TAG_ENFORCED, containment_limits(child));
 }
 
 static void put_phase(const struct child *child)
@@ -101,7 +96,7 @@ void tell_event(struct child *child, enum wire_type type)
     if (type == WIRE_STARTED)
         put_start(child);
     if (type == WIRE_LIMITED)
-        put_limits(child);
+        wire_put_text(&writer, WIRE_TAG_ENFORCED, containment_limits(child));
     if (type == WIRE_PHASE)
         put_phase(child);
     if (type == WIRE_OUTPUT)
@@ -187,15 +182,14 @@ static void tell_child(struct connection *connection, const struct child *child)
 void tell_all(struct connection *connection)
 {
     uint64_t lost = connection->role == WIRE_ROLE_CONTROLLER ? exits_take_lost() : 0;
-    const char *why;
     char text[96];
 
     for (const struct child *child = table_first(); child; child = child->next)
         tell_child(connection, child);
     begin(WIRE_LIST_END, NULL);
-    wire_put_text(&writer, WIRE_TAG_CGROUP, containment_base(&why));
-    if (*why)
-        wire_put_text(&writer, WIRE_TAG_ERROR, why);
+    wire_put_text(&writer, WIRE_TAG_CGROUP, cgroup_base());
+    if (*cgroup_why())
+        wire_put_text(&writer, WIRE_TAG_ERROR, cgroup_why());
     send_to(connection, true);
     if (lost > 0) {
         snprintf(text, sizeof text, "%" PRIu64 " exits were not kept: nobody took them for too long", lost);
