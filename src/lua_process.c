@@ -338,24 +338,14 @@ static int close_client(lua_State *L)
 
 /* --- opening --- */
 
-static int keep_function(lua_State *L, const char *name)
-{
-    if (lua_getfield(L, 1, name) != LUA_TFUNCTION)
-        luaL_error(L, "core.process: %s must be a function", name);
-    int reference = script_keep(L, lua_gettop(L));
-    lua_pop(L, 1);
-    return reference;
-}
-
-static void check_functions(lua_State *L)
+/* Leaves the three functions on the stack. */
+static void push_functions(lua_State *L)
 {
     static const char *const names[] = {"on_ready", "on_event", "on_lost"};
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (lua_getfield(L, 1, names[i]) != LUA_TFUNCTION)
             luaL_error(L, "core.process: %s must be a function", names[i]);
-        lua_pop(L, 1);
-    }
 }
 
 static int open_client(lua_State *L)
@@ -366,19 +356,19 @@ static int open_client(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     const char *keeper_path = lua_process_text(L, 1, "keeper_path"), *state_dir = lua_process_text(L, 1, "state_dir");
     luaL_argcheck(L, keeper_path && state_dir, 1, "keeper_path and state_dir must be given");
-    check_functions(L);
     lua_getfield(L, 1, "awaits_keeper");
     bool awaits_keeper = lua_toboolean(L, -1);
-    lua_pop(L, 1);
+    int functions = lua_gettop(L);
+    push_functions(L);
     struct handle *handle = lua_handle_new(L, class_name);
     struct lua_process *object = calloc(1, sizeof *object);
     if (!object)
         goto failed;
     object->L = script_main_thread(L);
     object->on_ended = object->on_upgraded = object->list = LUA_NOREF;
-    object->on_ready = keep_function(L, "on_ready");
-    object->on_event = keep_function(L, "on_event");
-    object->on_lost = keep_function(L, "on_lost");
+    object->on_ready = script_keep(L, functions + 1);
+    object->on_event = script_keep(L, functions + 2);
+    object->on_lost = script_keep(L, functions + 3);
     object->handle = handle_add(&live, object);
     if (object->handle.generation)
         object->client = process_open(keeper_path, state_dir, awaits_keeper, &callbacks, object, error, sizeof error);
