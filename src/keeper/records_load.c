@@ -158,26 +158,23 @@ static bool read_all(const uint8_t *data, size_t size, uint64_t instance, const 
 /* Returns the file's bytes, for the caller to free; NULL with errno. */
 static uint8_t *read_file(int directory, size_t *size)
 {
-    int fd = openat(directory, "keeper.records", O_RDONLY | O_CLOEXEC), error = errno;
+    int fd = openat(directory, "keeper.records", O_RDONLY | O_CLOEXEC), error;
     struct stat status = {0};
-    uint8_t *data = NULL;
+    uint8_t *data;
     ssize_t got;
 
-    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size <= FILE_MAX && (data = malloc((size_t)status.st_size + 1))) {
-        got = pread(fd, data, (size_t)status.st_size, 0);
-        error = got < 0 ? errno : EIO;
-        *size = (size_t)status.st_size;
-        if (got != status.st_size) {
-            free(data);
-            data = NULL;
-        }
-    } else if (fd >= 0) {
-        error = ENOMEM;
-    }
-    if (fd >= 0)
-        close(fd);
+    if (fd < 0)
+        return NULL;
+    data = fstat(fd, &status) == 0 && status.st_size <= FILE_MAX ? malloc((size_t)status.st_size + 1) : NULL;
+    got = data ? pread(fd, data, (size_t)status.st_size, 0) : 0;
+    error = !data ? ENOMEM : got < 0 ? errno : EIO;
+    close(fd);
+    *size = (size_t)status.st_size;
+    if (data && got == status.st_size)
+        return data;
+    free(data);
     errno = error;
-    return data;
+    return NULL;
 }
 
 enum records_found records_load(int directory, char *why, size_t why_size)
