@@ -198,34 +198,40 @@ static int answer(lua_State *L, int status)
     return 2;
 }
 
+static int send_spec(lua_State *L, struct lua_process *object, enum wire_type type, const char *id, int table)
+{
+    struct wire_writer *writer;
+
+    lua_process_put_spec(L, table, type, NULL);
+    writer = process_begin(object->client, type, id);
+    if (!writer)
+        return answer(L, -ENOTCONN);
+    lua_process_put_spec(L, table, type, writer);
+    return answer(L, process_end(object->client));
+}
+
 static int spawn(lua_State *L)
 {
     struct lua_process *object = check_client(L);
-    struct lua_process_policy policy = {0};
-    struct process_spec spec = {0};
 
     luaL_checktype(L, 2, LUA_TTABLE);
-    lua_process_read_spec(L, 2, &spec, &policy);
-    check_id(L, spec.id);
-    return answer(L, process_spawn(object->client, &spec));
+    return send_spec(L, object, WIRE_SPAWN, check_id(L, lua_process_text(L, 2, "id")), 2);
 }
 
 static int update(lua_State *L)
 {
     struct lua_process *object = check_client(L);
-    struct lua_process_policy policy = {0};
-    struct process_spec spec = {.id = check_id(L, luaL_checkstring(L, 2))};
+    const char *id = check_id(L, luaL_checkstring(L, 2));
 
     luaL_checktype(L, 3, LUA_TTABLE);
-    lua_process_read_policy(L, 3, &spec, &policy);
-    return answer(L, process_update(object->client, &spec));
+    return send_spec(L, object, WIRE_UPDATE, id, 3);
 }
 
 static int stop(lua_State *L)
 {
     struct lua_process *object = check_client(L);
 
-    return answer(L, process_stop(object->client, check_id(L, luaL_checkstring(L, 2))));
+    return answer(L, process_request(object->client, WIRE_STOP, check_id(L, luaL_checkstring(L, 2)), WIRE_TAG_NONE, 0));
 }
 
 static int end_run(lua_State *L)
@@ -241,14 +247,15 @@ static int set_ready(lua_State *L)
     lua_Integer starts = luaL_checkinteger(L, 3);
 
     luaL_argcheck(L, starts >= 1, 3, "no number of a start");
-    return answer(L, process_set_ready(object->client, check_id(L, luaL_checkstring(L, 2)), (uint64_t)starts));
+    return answer(L, process_request(object->client, WIRE_UPDATE, check_id(L, luaL_checkstring(L, 2)), WIRE_TAG_READY,
+                                     (uint64_t)starts));
 }
 
 static int forget(lua_State *L)
 {
     struct lua_process *object = check_client(L);
 
-    return answer(L, process_forget(object->client, check_id(L, luaL_checkstring(L, 2))));
+    return answer(L, process_request(object->client, WIRE_FORGET, check_id(L, luaL_checkstring(L, 2)), WIRE_TAG_NONE, 0));
 }
 
 static int send_signal(lua_State *L)
@@ -257,7 +264,8 @@ static int send_signal(lua_State *L)
     lua_Integer number = luaL_checkinteger(L, 3);
 
     luaL_argcheck(L, number >= 1 && number <= 64, 3, "no signal");
-    return answer(L, process_signal(object->client, check_id(L, luaL_checkstring(L, 2)), (int)number));
+    return answer(L, process_request(object->client, WIRE_SIGNAL, check_id(L, luaL_checkstring(L, 2)), WIRE_TAG_SIGNAL,
+                                     (uint64_t)number));
 }
 
 static int acknowledge(lua_State *L)
@@ -266,7 +274,7 @@ static int acknowledge(lua_State *L)
     lua_Integer sequence = luaL_checkinteger(L, 2);
 
     luaL_argcheck(L, sequence >= 0, 2, "no sequence number");
-    return answer(L, process_acknowledge(object->client, (uint64_t)sequence));
+    return answer(L, process_request(object->client, WIRE_ACKNOWLEDGE, NULL, WIRE_TAG_SEQUENCE, (uint64_t)sequence));
 }
 
 static int renew(lua_State *L)
@@ -275,7 +283,7 @@ static int renew(lua_State *L)
     lua_Number at_ms = luaL_checknumber(L, 2);
 
     luaL_argcheck(L, at_ms >= 0 && at_ms < 1e15, 2, "no moment");
-    return answer(L, process_renew(object->client, (uint64_t)at_ms));
+    return answer(L, process_request(object->client, WIRE_RENEW, NULL, WIRE_TAG_RENEWED_MS, (uint64_t)at_ms));
 }
 
 static int shut_down(lua_State *L)
@@ -330,24 +338,14 @@ static int close_client(lua_State *L)
 
 /* --- opening --- */
 
-static int keep_function(lua_State *L, const char *name)
-{
-    if (lua_getfield(L, 1, name) != LUA_TFUNCTION)
-        luaL_error(L, "core.process: %s must be a function", name);
-    int reference = script_keep(L, lua_gettop(L));
-    lua_pop(L, 1);
-    return reference;
-}
-
-static void check_functions(lua_State *L)
+/* Leaves the three functions on the stack. */
+static void push_functions(lua_State *L)
 {
     static const char *const names[] = {"on_ready", "on_event", "on_lost"};
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (lua_getfield(L, 1, names[i]) != LUA_TFUNCTION)
             luaL_error(L, "core.process: %s must be a function", names[i]);
-        lua_pop(L, 1);
-    }
 }
 
 static int open_client(lua_State *L)
@@ -358,19 +356,19 @@ static int open_client(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     const char *keeper_path = lua_process_text(L, 1, "keeper_path"), *state_dir = lua_process_text(L, 1, "state_dir");
     luaL_argcheck(L, keeper_path && state_dir, 1, "keeper_path and state_dir must be given");
-    check_functions(L);
     lua_getfield(L, 1, "awaits_keeper");
     bool awaits_keeper = lua_toboolean(L, -1);
-    lua_pop(L, 1);
+    int functions = lua_gettop(L);
+    push_functions(L);
     struct handle *handle = lua_handle_new(L, class_name);
     struct lua_process *object = calloc(1, sizeof *object);
     if (!object)
         goto failed;
     object->L = script_main_thread(L);
     object->on_ended = object->on_upgraded = object->list = LUA_NOREF;
-    object->on_ready = keep_function(L, "on_ready");
-    object->on_event = keep_function(L, "on_event");
-    object->on_lost = keep_function(L, "on_lost");
+    object->on_ready = script_keep(L, functions + 1);
+    object->on_event = script_keep(L, functions + 2);
+    object->on_lost = script_keep(L, functions + 3);
     object->handle = handle_add(&live, object);
     if (object->handle.generation)
         object->client = process_open(keeper_path, state_dir, awaits_keeper, &callbacks, object, error, sizeof error);

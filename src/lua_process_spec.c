@@ -1,179 +1,193 @@
 #include "lua_process_spec.h"
 
 #include <lauxlib.h>
-#include <stdint.h>
 #include <string.h>
 
-const char *lua_process_text(lua_State *L, int table, const char *name)
+/* How a field is read. It is said where it is there. */
+enum look {
+    TEXT,
+    TEXTS,
+    ARGUMENTS,  /* texts that have to be there */
+    NUMBER,
+    NOT_ZERO,   /* a number; 0 is not said */
+    SIGNAL,     /* the same */
+    NICE,
+    CHOICE,     /* true or false */
+    ALWAYS,     /* the same, and false where it is not there */
+};
+
+struct field {
+    const char *name;
+    enum wire_tag tag;
+    enum look look;
+};
+
+/* What an update may change; beside these the tables `restart` and `limits`. */
+static const struct field policy[] = {
+    {"tag", WIRE_TAG_LABEL, TEXT},
+    {"stop_signal", WIRE_TAG_STOP_SIGNAL, SIGNAL},
+    {"stop_timeout_ms", WIRE_TAG_STOP_TIMEOUT_MS, NUMBER},
+    {"lease_ms", WIRE_TAG_LEASE_MS, NUMBER},
+    {"max_output_bytes", WIRE_TAG_MAX_OUTPUT_BYTES, NOT_ZERO},
+    {"output_files", WIRE_TAG_OUTPUT_FILES, NOT_ZERO},
+    {"output_waits", WIRE_TAG_OUTPUT_WAITS, CHOICE},
+};
+
+static const struct field restart[] = {
+    {"enabled", WIRE_TAG_RESTART_ENABLED, ALWAYS},
+    {"attempts", WIRE_TAG_RESTART_ATTEMPTS, NUMBER},
+    {"interval_ms", WIRE_TAG_RESTART_INTERVAL_MS, NOT_ZERO},
+    {"delay_ms", WIRE_TAG_RESTART_DELAY_MS, NOT_ZERO},
+    {"max_delay_ms", WIRE_TAG_RESTART_MAX_DELAY_MS, NOT_ZERO},
+    {"reset_ms", WIRE_TAG_RESTART_RESET_MS, NOT_ZERO},
+};
+
+static const struct field limits[] = {
+    {"memory_bytes", WIRE_TAG_MEMORY_BYTES, NUMBER}, {"swap_bytes", WIRE_TAG_SWAP_BYTES, NUMBER},
+    {"virtual_bytes", WIRE_TAG_VIRTUAL_BYTES, NUMBER}, {"cpu_weight", WIRE_TAG_CPU_WEIGHT, NUMBER},
+    {"cpu_percent", WIRE_TAG_CPU_PERCENT, NUMBER}, {"pids", WIRE_TAG_PIDS, NUMBER},
+};
+
+/* What only a new process can have otherwise. */
+static const struct field process[] = {
+    {"argv", WIRE_TAG_ARGUMENT, ARGUMENTS},
+    {"env", WIRE_TAG_ENVIRONMENT, ARGUMENTS},
+    {"working_dir", WIRE_TAG_WORKING_DIR, TEXT},
+    {"user", WIRE_TAG_USER, TEXT},
+    {"output_path", WIRE_TAG_OUTPUT_PATH, TEXT},
+    {"init_argv", WIRE_TAG_INIT_ARGUMENT, TEXTS},
+    {"init_timeout_ms", WIRE_TAG_INIT_TIMEOUT_MS, NOT_ZERO},
+    {"fini_argv", WIRE_TAG_FINI_ARGUMENT, TEXTS},
+    {"fini_timeout_ms", WIRE_TAG_FINI_TIMEOUT_MS, NOT_ZERO},
+    {"ready_fd", WIRE_TAG_READY_FD, NOT_ZERO},
+    {"run_timeout_ms", WIRE_TAG_RUN_TIMEOUT_MS, NOT_ZERO},
+    {"nice", WIRE_TAG_NICE, NICE},
+    {"umask", WIRE_TAG_UMASK, NUMBER},
+    {"open_files", WIRE_TAG_OPEN_FILES, NOT_ZERO},
+    {"no_new_privs", WIRE_TAG_NO_NEW_PRIVS, CHOICE},
+    {"capabilities", WIRE_TAG_CAPABILITIES, NUMBER},
+    {"is_local", WIRE_TAG_LOCAL, CHOICE},
+};
+
+/* --- the value on top of the stack --- */
+
+static const char *check_text(lua_State *L, const char *name, const char *wanted)
 {
-    const char *text = NULL;
+    const char *text;
     size_t length;
 
-    if (lua_getfield(L, table, name) != LUA_TNIL) {
-        if (lua_type(L, -1) != LUA_TSTRING)
-            luaL_error(L, "core.process: %s must be a string", name);
-        text = lua_tolstring(L, -1, &length);
-        if (strlen(text) != length)
-            luaL_error(L, "core.process: %s holds a NUL", name);
-    }
-    lua_pop(L, 1);
+    if (lua_type(L, -1) != LUA_TSTRING)
+        luaL_error(L, "core.process: %s must be %s", name, wanted);
+    text = lua_tolstring(L, -1, &length);
+    if (strlen(text) != length)
+        luaL_error(L, "core.process: %s holds a NUL", name);
     return text;
 }
 
-/* A number of at least 0; `found` may be NULL. */
-static uint64_t number_field(lua_State *L, int table, const char *name, bool *found)
+static void put_texts(lua_State *L, const struct field *field, struct wire_writer *writer)
 {
-    lua_Integer number = 0;
-    int is_integer = 1, type = lua_getfield(L, table, name);
+    const char *wanted = "an array of strings";
 
-    if (type != LUA_TNIL)
-        number = lua_tointegerx(L, -1, &is_integer);
-    if (!is_integer || number < 0)
-        luaL_error(L, "core.process: %s must be a whole number of at least 0", name);
-    lua_pop(L, 1);
-    if (found)
-        *found = type != LUA_TNIL;
-    return (uint64_t)number;
-}
+    if (!lua_istable(L, -1))
+        luaL_error(L, "core.process: %s must be %s", field->name, wanted);
+    for (size_t i = 1; i <= lua_rawlen(L, -1); i++) {
+        const char *text;
 
-/* The array in a field as C strings, NULL at the end; left on the stack so that it lives. */
-static const char *const *texts_field(lua_State *L, int table, const char *name)
-{
-    if (lua_getfield(L, table, name) != LUA_TTABLE)
-        luaL_error(L, "core.process: %s must be an array of strings", name);
-    int array = lua_gettop(L);
-    size_t count = lua_rawlen(L, array);
-    const char **texts = lua_newuserdatauv(L, (count + 1) * sizeof *texts, 0);
-    for (size_t i = 0; i < count; i++) {
-        size_t length;
-        if (lua_rawgeti(L, array, (lua_Integer)i + 1) != LUA_TSTRING)
-            luaL_error(L, "core.process: %s must be an array of strings", name);
-        texts[i] = lua_tolstring(L, -1, &length);
-        if (strlen(texts[i]) != length)
-            luaL_error(L, "core.process: %s holds a NUL", name);
+        lua_rawgeti(L, -1, (lua_Integer)i);
+        text = check_text(L, field->name, wanted);
+        if (writer)
+            wire_put_text(writer, field->tag, text);
         lua_pop(L, 1);
     }
-    texts[count] = NULL;
-    return texts;
 }
 
-/* Returns NULL when there is no policy in the table. */
-static const struct process_restart *restart_field(lua_State *L, int table, struct process_restart *restart)
+static uint64_t check_number(lua_State *L, const struct field *field)
 {
-    if (lua_getfield(L, table, "restart") == LUA_TNIL) {
-        lua_pop(L, 1);
-        return NULL;
-    }
-    luaL_checktype(L, -1, LUA_TTABLE);
-    int policy = lua_gettop(L);
-    lua_getfield(L, policy, "enabled");
-    restart->enabled = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    restart->attempts = number_field(L, policy, "attempts", &restart->limited);
-    restart->interval_ms = number_field(L, policy, "interval_ms", NULL);
-    restart->delay_ms = number_field(L, policy, "delay_ms", NULL);
-    restart->max_delay_ms = number_field(L, policy, "max_delay_ms", NULL);
-    restart->reset_ms = number_field(L, policy, "reset_ms", NULL);
-    lua_pop(L, 1);
-    return restart;
-}
+    int is_integer;
+    lua_Integer number = lua_tointegerx(L, -1, &is_integer);
 
-static uint64_t limit_field(lua_State *L, int table, const char *name)
-{
-    bool found;
-    uint64_t value = number_field(L, table, name, &found);
-
-    return found ? value : PROCESS_NO_LIMIT;
-}
-
-/* Returns NULL when there are no limits in the table. */
-static const struct process_limits *limits_field(lua_State *L, int table, struct process_limits *limits)
-{
-    if (lua_getfield(L, table, "limits") == LUA_TNIL) {
-        lua_pop(L, 1);
-        return NULL;
-    }
-    luaL_checktype(L, -1, LUA_TTABLE);
-    int values = lua_gettop(L);
-    *limits = (struct process_limits){
-        .memory_bytes = limit_field(L, values, "memory_bytes"), .swap_bytes = limit_field(L, values, "swap_bytes"),
-        .virtual_bytes = limit_field(L, values, "virtual_bytes"), .cpu_weight = limit_field(L, values, "cpu_weight"),
-        .cpu_percent = limit_field(L, values, "cpu_percent"), .pids = limit_field(L, values, "pids"),
-    };
-    lua_pop(L, 1);
-    return limits;
-}
-
-void lua_process_read_policy(lua_State *L, int table, struct process_spec *spec, struct lua_process_policy *policy)
-{
-    uint64_t stop_signal = number_field(L, table, "stop_signal", NULL);
-
-    if (stop_signal > 64)
-        luaL_error(L, "core.process: stop_signal is none");
-    spec->stop_signal = (int)stop_signal;
-    spec->tag = lua_process_text(L, table, "tag");
-    spec->stop_timeout_ms = number_field(L, table, "stop_timeout_ms", &spec->has_stop_timeout);
-    spec->lease_ms = number_field(L, table, "lease_ms", &spec->has_lease);
-    spec->restart = restart_field(L, table, &policy->restart);
-    spec->limits = limits_field(L, table, &policy->limits);
-    spec->max_output_bytes = number_field(L, table, "max_output_bytes", NULL);
-    spec->output_files = number_field(L, table, "output_files", NULL);
-    lua_getfield(L, table, "output_waits");
-    spec->output_waits = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-}
-
-/* What of a process only a new one can have otherwise, beside its command. */
-static void read_settings(lua_State *L, int table, struct process_spec *spec)
-{
-    lua_Integer nice = 0;
-    int is_integer = 1;
-
-    spec->has_nice = lua_getfield(L, table, "nice") != LUA_TNIL;
-    if (spec->has_nice)
-        nice = lua_tointegerx(L, -1, &is_integer);
-    if (!is_integer || nice < -20 || nice > 19)
+    if (field->look == NICE && (!is_integer || number < -20 || number > 19))
         luaL_error(L, "core.process: nice must be a whole number from -20 to 19");
-    spec->nice = (int)nice;
-    lua_getfield(L, table, "no_new_privs");
-    spec->no_new_privs = lua_toboolean(L, -1);
-    lua_getfield(L, table, "is_local");
-    spec->is_local = lua_toboolean(L, -1);
-    lua_pop(L, 3);
-    spec->umask = number_field(L, table, "umask", &spec->has_umask);
-    spec->open_files = number_field(L, table, "open_files", NULL);
-    spec->capabilities = number_field(L, table, "capabilities", &spec->has_capabilities);
+    if (field->look != NICE && (!is_integer || number < 0))
+        luaL_error(L, "core.process: %s must be a whole number of at least 0", field->name);
+    if (field->look == SIGNAL && number > 64)
+        luaL_error(L, "core.process: %s is none", field->name);
+    return (uint64_t)(field->look == NICE ? number + WIRE_NICE_BIAS : number);
 }
 
-/* The same, or NULL where there is no such field. */
-static const char *const *command_field(lua_State *L, int table, const char *name)
+static void put_value(lua_State *L, const struct field *field, struct wire_writer *writer)
 {
-    int type = lua_getfield(L, table, name);
+    bool is_there = !lua_isnil(L, -1), is_said = is_there || field->look == ALWAYS;
+    const char *text = NULL;
+    uint64_t number = 0;
+
+    if (field->look == ARGUMENTS || (field->look == TEXTS && is_there)) {
+        put_texts(L, field, writer);
+        return;
+    }
+    if (field->look == TEXT && is_there)
+        text = check_text(L, field->name, "a string");
+    else if (field->look == CHOICE || field->look == ALWAYS)
+        number = (uint64_t)lua_toboolean(L, -1);
+    else if (is_there)
+        number = check_number(L, field);
+    if (field->look == NOT_ZERO || field->look == SIGNAL)
+        is_said = number != 0;
+    if (writer && text)
+        wire_put_text(writer, field->tag, text);
+    else if (writer && is_said)
+        wire_put_number(writer, field->tag, number);
+}
+
+/* --- tables --- */
+
+static void put_all(lua_State *L, int table, const struct field *fields, size_t count, struct wire_writer *writer)
+{
+    for (const struct field *field = fields; field < fields + count; field++) {
+        lua_getfield(L, table, field->name);
+        put_value(L, field, writer);
+        lua_pop(L, 1);
+    }
+}
+
+/* Returns false where there is no such table in the table; else leaves it on the stack. */
+static bool enter(lua_State *L, int table, const char *name)
+{
+    if (lua_getfield(L, table, name) != LUA_TNIL) {
+        luaL_checktype(L, -1, LUA_TTABLE);
+        return true;
+    }
+    lua_pop(L, 1);
+    return false;
+}
+
+#define COUNT(fields) (sizeof(fields) / sizeof *(fields))
+
+void lua_process_put_spec(lua_State *L, int table, enum wire_type type, struct wire_writer *writer)
+{
+    put_all(L, table, policy, COUNT(policy), writer);
+    if (enter(L, table, "restart")) {
+        put_all(L, lua_gettop(L), restart, COUNT(restart), writer);
+        lua_pop(L, 1);
+    }
+    if (enter(L, table, "limits")) {
+        if (writer)
+            wire_put_number(writer, WIRE_TAG_LIMITS, 1);
+        put_all(L, lua_gettop(L), limits, COUNT(limits), writer);
+        lua_pop(L, 1);
+    }
+    if (type != WIRE_SPAWN)
+        return;
+    put_all(L, table, process, COUNT(process), writer);
+    lua_getfield(L, table, "argv");
+    luaL_argcheck(L, lua_rawlen(L, -1) > 0, table, "argv is empty");
+    lua_pop(L, 1);
+}
+
+const char *lua_process_text(lua_State *L, int table, const char *name)
+{
+    const char *text = lua_getfield(L, table, name) == LUA_TNIL ? NULL : check_text(L, name, "a string");
 
     lua_pop(L, 1);
-    return type == LUA_TNIL ? NULL : texts_field(L, table, name);
-}
-
-static void read_phases(lua_State *L, int table, struct process_spec *spec)
-{
-    spec->init = command_field(L, table, "init_argv");
-    spec->init_timeout_ms = number_field(L, table, "init_timeout_ms", NULL);
-    spec->fini = command_field(L, table, "fini_argv");
-    spec->fini_timeout_ms = number_field(L, table, "fini_timeout_ms", NULL);
-    spec->ready_fd = number_field(L, table, "ready_fd", NULL);
-    spec->run_timeout_ms = number_field(L, table, "run_timeout_ms", NULL);
-}
-
-void lua_process_read_spec(lua_State *L, int table, struct process_spec *spec, struct lua_process_policy *policy)
-{
-    spec->id = lua_process_text(L, table, "id");
-    lua_process_read_policy(L, table, spec, policy);
-    spec->arguments = texts_field(L, table, "argv");
-    spec->environment = texts_field(L, table, "env");
-    luaL_argcheck(L, spec->arguments[0], table, "argv is empty");
-    spec->working_dir = lua_process_text(L, table, "working_dir");
-    spec->user = lua_process_text(L, table, "user");
-    spec->output_path = lua_process_text(L, table, "output_path");
-    read_phases(L, table, spec);
-    read_settings(L, table, spec);
+    return text;
 }

@@ -299,7 +299,7 @@ void process_close(struct process_client *client)
 
 /* --- requests --- */
 
-static struct wire_writer *begin(struct process_client *client, enum wire_type type, const char *id)
+struct wire_writer *process_begin(struct process_client *client, enum wire_type type, const char *id)
 {
     struct wire_writer *writer = client->ready ? keeper_link_begin(client->link, type) : NULL;
 
@@ -308,173 +308,40 @@ static struct wire_writer *begin(struct process_client *client, enum wire_type t
     return writer;
 }
 
-static void put_optional(struct wire_writer *writer, enum wire_tag tag, uint64_t value)
+int process_end(struct process_client *client)
 {
-    if (value)
+    return keeper_link_end(client->link);
+}
+
+int process_request(struct process_client *client, enum wire_type type, const char *id, enum wire_tag tag, uint64_t value)
+{
+    struct wire_writer *writer = process_begin(client, type, id);
+
+    if (!writer)
+        return -ENOTCONN;
+    if (tag != WIRE_TAG_NONE)
         wire_put_number(writer, tag, value);
-}
-
-static void put_restart(struct wire_writer *writer, const struct process_restart *restart)
-{
-    wire_put_number(writer, WIRE_TAG_RESTART_ENABLED, restart->enabled);
-    if (restart->limited)
-        wire_put_number(writer, WIRE_TAG_RESTART_ATTEMPTS, restart->attempts);
-    put_optional(writer, WIRE_TAG_RESTART_INTERVAL_MS, restart->interval_ms);
-    put_optional(writer, WIRE_TAG_RESTART_DELAY_MS, restart->delay_ms);
-    put_optional(writer, WIRE_TAG_RESTART_MAX_DELAY_MS, restart->max_delay_ms);
-    put_optional(writer, WIRE_TAG_RESTART_RESET_MS, restart->reset_ms);
-}
-
-static void put_limit(struct wire_writer *writer, enum wire_tag tag, uint64_t value)
-{
-    if (value != PROCESS_NO_LIMIT)
-        wire_put_number(writer, tag, value);
-}
-
-static void put_limits(struct wire_writer *writer, const struct process_limits *limits)
-{
-    wire_put_number(writer, WIRE_TAG_LIMITS, 1);
-    put_limit(writer, WIRE_TAG_MEMORY_BYTES, limits->memory_bytes);
-    put_limit(writer, WIRE_TAG_SWAP_BYTES, limits->swap_bytes);
-    put_limit(writer, WIRE_TAG_VIRTUAL_BYTES, limits->virtual_bytes);
-    put_limit(writer, WIRE_TAG_CPU_WEIGHT, limits->cpu_weight);
-    put_limit(writer, WIRE_TAG_CPU_PERCENT, limits->cpu_percent);
-    put_limit(writer, WIRE_TAG_PIDS, limits->pids);
-}
-
-static void put_policy(struct wire_writer *writer, const struct process_spec *spec)
-{
-    wire_put_text(writer, WIRE_TAG_LABEL, spec->tag);
-    put_optional(writer, WIRE_TAG_STOP_SIGNAL, (uint64_t)spec->stop_signal);
-    if (spec->has_stop_timeout)
-        wire_put_number(writer, WIRE_TAG_STOP_TIMEOUT_MS, spec->stop_timeout_ms);
-    if (spec->has_lease)
-        wire_put_number(writer, WIRE_TAG_LEASE_MS, spec->lease_ms);
-    if (spec->restart)
-        put_restart(writer, spec->restart);
-    if (spec->limits)
-        put_limits(writer, spec->limits);
-    if (spec->max_output_bytes) {
-        wire_put_number(writer, WIRE_TAG_MAX_OUTPUT_BYTES, spec->max_output_bytes);
-        put_optional(writer, WIRE_TAG_OUTPUT_FILES, spec->output_files);
-        wire_put_number(writer, WIRE_TAG_OUTPUT_WAITS, spec->output_waits);
-    }
-}
-
-static void put_texts(struct wire_writer *writer, enum wire_tag tag, const char *const *texts)
-{
-    for (; texts && *texts; texts++)
-        wire_put_text(writer, tag, *texts);
-}
-
-static void put_settings(struct wire_writer *writer, const struct process_spec *spec)
-{
-    if (spec->has_nice)
-        wire_put_number(writer, WIRE_TAG_NICE, (uint64_t)(spec->nice + WIRE_NICE_BIAS));
-    if (spec->has_umask)
-        wire_put_number(writer, WIRE_TAG_UMASK, spec->umask);
-    put_optional(writer, WIRE_TAG_OPEN_FILES, spec->open_files);
-    put_optional(writer, WIRE_TAG_NO_NEW_PRIVS, spec->no_new_privs);
-    if (spec->has_capabilities)
-        wire_put_number(writer, WIRE_TAG_CAPABILITIES, spec->capabilities);
-}
-
-static void put_phases(struct wire_writer *writer, const struct process_spec *spec)
-{
-    put_texts(writer, WIRE_TAG_INIT_ARGUMENT, spec->init);
-    put_optional(writer, WIRE_TAG_INIT_TIMEOUT_MS, spec->init_timeout_ms);
-    put_texts(writer, WIRE_TAG_FINI_ARGUMENT, spec->fini);
-    put_optional(writer, WIRE_TAG_FINI_TIMEOUT_MS, spec->fini_timeout_ms);
-    put_optional(writer, WIRE_TAG_READY_FD, spec->ready_fd);
-    put_optional(writer, WIRE_TAG_RUN_TIMEOUT_MS, spec->run_timeout_ms);
-}
-
-int process_spawn(struct process_client *client, const struct process_spec *spec)
-{
-    struct wire_writer *writer = begin(client, WIRE_SPAWN, spec->id);
-
-    if (!writer)
-        return -ENOTCONN;
-    put_policy(writer, spec);
-    put_texts(writer, WIRE_TAG_ARGUMENT, spec->arguments);
-    put_texts(writer, WIRE_TAG_ENVIRONMENT, spec->environment);
-    wire_put_text(writer, WIRE_TAG_WORKING_DIR, spec->working_dir);
-    wire_put_text(writer, WIRE_TAG_USER, spec->user);
-    wire_put_text(writer, WIRE_TAG_OUTPUT_PATH, spec->output_path);
-    put_phases(writer, spec);
-    put_settings(writer, spec);
-    put_optional(writer, WIRE_TAG_LOCAL, spec->is_local);
-    return keeper_link_end(client->link);
-}
-
-int process_update(struct process_client *client, const struct process_spec *spec)
-{
-    struct wire_writer *writer = begin(client, WIRE_UPDATE, spec->id);
-
-    if (!writer)
-        return -ENOTCONN;
-    put_policy(writer, spec);
-    return keeper_link_end(client->link);
-}
-
-static int request(struct process_client *client, enum wire_type type, const char *id, enum wire_tag tag, uint64_t value)
-{
-    struct wire_writer *writer = begin(client, type, id);
-
-    if (!writer)
-        return -ENOTCONN;
-    put_optional(writer, tag, value);
-    return keeper_link_end(client->link);
-}
-
-int process_stop(struct process_client *client, const char *id)
-{
-    return request(client, WIRE_STOP, id, WIRE_TAG_NONE, 0);
+    return process_end(client);
 }
 
 int process_end_run(struct process_client *client, const char *id, const char *why)
 {
-    struct wire_writer *writer = begin(client, WIRE_END_RUN, id);
+    struct wire_writer *writer = process_begin(client, WIRE_END_RUN, id);
 
     if (!writer)
         return -ENOTCONN;
     wire_put_text(writer, WIRE_TAG_ERROR, why);
-    return keeper_link_end(client->link);
-}
-
-int process_set_ready(struct process_client *client, const char *id, uint64_t starts)
-{
-    return request(client, WIRE_UPDATE, id, WIRE_TAG_READY, starts);
-}
-
-int process_forget(struct process_client *client, const char *id)
-{
-    return request(client, WIRE_FORGET, id, WIRE_TAG_NONE, 0);
+    return process_end(client);
 }
 
 int process_upgrade(struct process_client *client)
 {
-    struct wire_writer *writer = begin(client, WIRE_UPGRADE, NULL);
+    struct wire_writer *writer = process_begin(client, WIRE_UPGRADE, NULL);
 
     if (!writer)
         return -ENOTCONN;
     wire_put_text(writer, WIRE_TAG_ARGUMENT, client->keeper_path);
     client->upgrading = true;
     client->upgraded_pid = client->keeper_pid;
-    return keeper_link_end(client->link);
-}
-
-int process_signal(struct process_client *client, const char *id, int number)
-{
-    return request(client, WIRE_SIGNAL, id, WIRE_TAG_SIGNAL, (uint64_t)number);
-}
-
-int process_acknowledge(struct process_client *client, uint64_t sequence)
-{
-    return request(client, WIRE_ACKNOWLEDGE, NULL, WIRE_TAG_SEQUENCE, sequence);
-}
-
-int process_renew(struct process_client *client, uint64_t at_ms)
-{
-    return request(client, WIRE_RENEW, NULL, WIRE_TAG_RENEWED_MS, at_ms);
+    return process_end(client);
 }

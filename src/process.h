@@ -27,47 +27,6 @@ struct process_callbacks {
     void (*on_upgraded)(const char *failure, void *data);
 };
 
-/* Zero or NULL where there is nothing to say. */
-struct process_restart {
-    bool enabled, limited;      /* limited: at most `attempts` within interval_ms */
-    uint64_t attempts, interval_ms, delay_ms, max_delay_ms, reset_ms;
-};
-
-/* What an application and all it starts may use together; PROCESS_NO_LIMIT where there is none. */
-#define PROCESS_NO_LIMIT UINT64_MAX
-
-struct process_limits {
-    uint64_t memory_bytes, swap_bytes, virtual_bytes;
-    uint64_t cpu_weight;    /* 1 to 10000, 100 where nothing is said */
-    uint64_t cpu_percent;   /* of one processor */
-    uint64_t pids;
-};
-
-struct process_spec {
-    const char *id, *tag, *working_dir, *user, *output_path;
-    const char *const *arguments, *const *environment; /* NULL at the end */
-    const char *const *init, *const *fini;  /* commands before and after; NULL: none */
-    uint64_t init_timeout_ms, fini_timeout_ms;
-    uint64_t ready_fd;                      /* 0: readiness is not told through a descriptor */
-    uint64_t run_timeout_ms;                /* not 0: a short command, killed with its session after so long */
-    uint64_t max_output_bytes;              /* 0: its file is never rotated */
-    uint64_t output_files;                  /* with the one that is written to; 0: two */
-    bool output_waits;                      /* a full disk makes its writes wait; else its output is dropped */
-    bool has_nice, has_umask, no_new_privs;
-    int nice;                               /* -20 to 19 */
-    uint64_t umask, open_files;             /* open_files 0: as the keeper's */
-    bool is_local;                          /* no task of Consul: what limits those does not apply */
-    bool has_lease;
-    uint64_t lease_ms;                      /* how long it runs after the last process_renew; 0: for ever */
-    int stop_signal;                        /* 0: default, or as it is */
-    bool has_stop_timeout;
-    uint64_t stop_timeout_ms;
-    const struct process_restart *restart;  /* NULL: no restart, or as it is */
-    const struct process_limits *limits;    /* NULL: none, or as they are */
-    bool has_capabilities;                  /* exactly `capabilities`, a mask of 1 << number */
-    uint64_t capabilities;
-};
-
 /*
  * Opens a client. The strings are copied, `callbacks` too; nothing is called before the loop turns. Returns NULL with
  * a text when the state directory or the keeper's program cannot be used. `awaits_keeper`: somebody else starts the keeper and
@@ -77,20 +36,20 @@ struct process_client *process_open(const char *keeper_path, const char *state_d
                                     const struct process_callbacks *callbacks, void *data, char *error,
                                     size_t error_size);
 
-/* Requests. 0, or -ENOTCONN (before on_ready, or lost), -E2BIG (larger than a frame), -ENOMEM. */
-int process_spawn(struct process_client *client, const struct process_spec *spec);
-int process_update(struct process_client *client, const struct process_spec *spec);
-int process_stop(struct process_client *client, const char *id);
+/* Requests return 0, or -ENOTCONN (before on_ready, or lost), -E2BIG (larger than a frame), -ENOMEM. This one is a WIRE_SPAWN or
+ * WIRE_UPDATE of that id: process_begin, wire_put_* for its fields, process_end. NULL: not connected. */
+struct wire_writer *process_begin(struct process_client *client, enum wire_type type, const char *id);
+int process_end(struct process_client *client);
+
+/* One with a number beside its id, or none (WIRE_TAG_NONE): WIRE_STOP; WIRE_FORGET; WIRE_SIGNAL with WIRE_TAG_SIGNAL; WIRE_UPDATE
+ * with WIRE_TAG_READY: the run of that number is ready, where something else than the application knows; without an id
+ * WIRE_ACKNOWLEDGE with WIRE_TAG_SEQUENCE; WIRE_RENEW with WIRE_TAG_RENEWED_MS: the owner was in touch then (CLOCK_BOOTTIME),
+ * leases run from that moment on. */
+int process_request(struct process_client *client, enum wire_type type, const char *id, enum wire_tag tag, uint64_t value);
+
 /* Ends a run: the keeper goes on as if it had ended by itself, stop signal and timeout are as for a stop. `why` is what its
  * record shows as error until it runs again. */
 int process_end_run(struct process_client *client, const char *id, const char *why);
-/* Says that the run number `starts` is ready, where something else than the application knows. */
-int process_set_ready(struct process_client *client, const char *id, uint64_t starts);
-int process_forget(struct process_client *client, const char *id);
-int process_signal(struct process_client *client, const char *id, int number);
-int process_acknowledge(struct process_client *client, uint64_t sequence);
-/* The owner was in touch at `at_ms` of CLOCK_BOOTTIME: leases run from then on. */
-int process_renew(struct process_client *client, uint64_t at_ms);
 
 /* Has the keeper execute its program, as it is on the disk now, in its place. Returns 0 or -ENOTCONN. */
 int process_upgrade(struct process_client *client);

@@ -220,6 +220,16 @@ const char *wire_next_text(const struct wire_message *message, enum wire_tag tag
     return NULL;
 }
 
+uint32_t wire_checksum(const void *data, size_t size)
+{
+    const uint8_t *at = data;
+    uint32_t hash = 2166136261u;
+
+    while (size-- > 0)
+        hash = (hash ^ *at++) * 16777619u;
+    return hash;
+}
+
 const char *wire_state_name(uint64_t state)
 {
     static const char *const names[WIRE_STATE_LIMIT] = {

@@ -150,6 +150,9 @@ static inline bool wire_has(const struct wire_message *message, enum wire_tag ta
 /* Goes through the texts of a repeated field: `previous` is NULL for the first. Returns NULL after the last. */
 const char *wire_next_text(const struct wire_message *message, enum wire_tag tag, const char *previous);
 
+/* FNV-1a: of what is kept in records, and for tables. */
+uint32_t wire_checksum(const void *data, size_t size);
+
 /* The name of a state ("running"), of what follows ("restart"), of a phase ("init"); NULL for a number that is none. */
 const char *wire_state_name(uint64_t state);
 const char *wire_next_name(uint64_t next);

@@ -3,7 +3,6 @@
 #include "cgroup_hold.h"
 #include "cgroup_home.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,7 +14,7 @@
 #include <unistd.h>
 
 /* Longest name of a child's cgroup; a file name may have 255 bytes. */
-enum { NAME_SIZE = 256, FALLBACK_ROUNDS = 20, FALLBACK_DEPTH = 8 };
+enum { NAME_SIZE = 256, FALLBACK_ROUNDS = 20 };
 
 static const char prefix[] = "app-";
 
@@ -72,11 +71,6 @@ static bool id_of(const char *name, char id[NAME_SIZE])
 }
 
 /* --- the keeper's own --- */
-
-bool cgroup_is_open(void)
-{
-    return base_fd >= 0;
-}
 
 const char *cgroup_base(void)
 {
@@ -259,74 +253,40 @@ bool cgroup_is_populated(const char *id)
            says_populated(events);
 }
 
-/* Calls visit for each process in a cgroup, not below it. Returns how many there were. */
-static unsigned each_process(int fd, void (*visit)(pid_t pid, const void *data), const void *data)
+/* Signals each process in a cgroup, not below it. Returns how many there were. */
+static unsigned signal_in(int directory_fd, const char *path, int number)
 {
+    int fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC);
     char text[2048], *at, *end;
     size_t kept = 0;
     ssize_t got;
     unsigned count = 0;
 
-    while ((got = read(fd, text + kept, sizeof text - 1 - kept)) > 0) {
+    while (fd >= 0 && (got = read(fd, text + kept, sizeof text - 1 - kept)) > 0) {
         text[kept + (size_t)got] = '\0';
         for (at = text; (end = strchr(at, '\n')); at = end + 1, count++)
-            visit((pid_t)atoi(at), data);
+            if (atoi(at) > 0) /* 0: of another pid namespace */
+                kill(atoi(at), number);
         kept = strlen(at);
         memmove(text, at, kept);
     }
-    return count;
-}
-
-struct message {
-    int number;
-    pid_t group;
-};
-
-static void send_signal(pid_t pid, const void *data)
-{
-    const struct message *message = data;
-
-    if (pid > 0 && (!message->group || getpgid(pid) != message->group))
-        kill(pid, message->number);
-}
-
-static unsigned signal_in(int directory_fd, const char *path, const struct message *message)
-{
-    int fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC);
-    unsigned count = fd < 0 ? 0 : each_process(fd, send_signal, message);
-
     if (fd >= 0)
         close(fd);
     return count;
 }
 
-void cgroup_signal(const char *id, int number, pid_t group)
+void cgroup_signal(const char *id, int number)
 {
     if (base_fd >= 0)
-        signal_in(base_fd, place(id, "cgroup.procs"), &(struct message){number, group});
+        signal_in(base_fd, place(id, "cgroup.procs"), number);
 }
 
-/* Signals what is in the directory and below it. */
-static unsigned signal_tree(int directory_fd, const struct message *message, int depth)
+static void kill_in(int parent_fd, const char *name, void *count)
 {
-    char entries[2048] __attribute__((aligned(8)));
-    unsigned count = signal_in(directory_fd, "cgroup.procs", message);
-    ssize_t size;
+    char path[NAME_MAX + sizeof "/cgroup.procs"];
 
-    while (depth < FALLBACK_DEPTH && (size = getdents64(directory_fd, entries, sizeof entries)) > 0) {
-        for (ssize_t at = 0; at < size;) {
-            const struct dirent64 *entry = (const void *)(entries + at);
-            int below_fd = entry->d_type == DT_DIR && entry->d_name[0] != '.'
-                               ? openat(directory_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-            at += entry->d_reclen;
-            if (below_fd < 0)
-                continue;
-            count += signal_tree(below_fd, message, depth + 1);
-            close(below_fd);
-        }
-    }
-    return count;
+    snprintf(path, sizeof path, "%s/cgroup.procs", name);
+    *(unsigned *)count += signal_in(parent_fd, path, SIGKILL);
 }
 
 void cgroup_kill_each(const char *id)
@@ -338,8 +298,8 @@ void cgroup_kill_each(const char *id)
         return;
     cgroup_write(fd, "cgroup.freeze", "1"); /* what is frozen makes no new process, and can be killed */
     for (int round = 0; found > 0 && round < FALLBACK_ROUNDS; round++) {
-        lseek(fd, 0, SEEK_SET);
-        found = signal_tree(fd, &(struct message){SIGKILL, 0}, 0);
+        found = signal_in(fd, "cgroup.procs", SIGKILL);
+        cgroup_walk(fd, CGROUP_DEPTH, kill_in, &found);
     }
     close(fd);
 }
@@ -355,7 +315,7 @@ void cgroup_kill(const char *id)
 /* --- when it is empty --- */
 
 /* Read through the descriptor that is watched: the kernel tells what changes after that. */
-static bool is_empty(const struct watch *watch)
+bool cgroup_is_empty(const struct watch *watch)
 {
     char events[128];
     ssize_t got = pread(watch->fd, events, sizeof events - 1, 0);
@@ -364,110 +324,67 @@ static bool is_empty(const struct watch *watch)
     return !says_populated(events);
 }
 
-static void events_ready(struct watch *watch, uint32_t events)
-{
-    struct cgroup_watch *waiting = (struct cgroup_watch *)watch; /* its first member */
-
-    (void)events;
-    if (!is_empty(watch))
-        return;
-    cgroup_wait_end(waiting);
-    waiting->emptied(waiting);
-}
-
-int cgroup_wait(struct cgroup_watch *watch, const char *id)
+int cgroup_wait(struct watch *watch, const char *id)
 {
     int error, fd;
 
     if (base_fd < 0)
         return -ENOENT;
-    if (watch->active)
+    if (watch->fd >= 0)
         return 0;
     fd = openat(base_fd, place(id, "cgroup.events"), O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? 1 : -errno;
-    watch->watch.ready = events_ready;
-    error = watch_add(&watch->watch, fd, EPOLLPRI);
-    watch->active = error == 0;
+    error = watch_add(watch, fd, EPOLLPRI);
     if (error) {
         close(fd);
         return error;
     }
-    if (!is_empty(&watch->watch))
+    if (!cgroup_is_empty(watch))
         return 0;
-    cgroup_wait_end(watch);
+    watch_close(watch);
     return 1;
 }
 
-void cgroup_wait_end(struct cgroup_watch *watch)
-{
-    int fd = watch->watch.fd;
-
-    if (!watch->active)
-        return;
-    watch->active = false;
-    watch_remove(&watch->watch);
-    close(fd);
-}
-
 /* --- the end of one --- */
-
-/* Removes a directory and what is below it, deepest first. */
-static bool remove_tree(int parent_fd, const char *name, int depth)
-{
-    struct dirent *entry;
-    DIR *directory;
-    int fd;
-
-    if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-        return true;
-    if (depth == FALLBACK_DEPTH || (fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-        return false;
-    directory = fdopendir(fd);
-    while (directory && (entry = readdir(directory)))
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-            remove_tree(dirfd(directory), entry->d_name, depth + 1);
-    if (directory)
-        closedir(directory);
-    else
-        close(fd);
-    return unlinkat(parent_fd, name, AT_REMOVEDIR) == 0;
-}
 
 bool cgroup_remove(const char *id)
 {
     const char *name = place(id, "");
 
-    return base_fd < 0 || !*name || remove_tree(base_fd, name, 0);
+    return base_fd < 0 || !*name || cgroup_remove_tree(base_fd, name);
 }
 
-/* Kills (or only removes) what is_known does not want to keep. Returns how many are left of that. */
-static unsigned tidy(bool (*is_known)(const char *id), bool kill_them)
+/* What one look at all is for. */
+struct tidying {
+    bool (*is_known)(const char *id);
+    bool kills;             /* else what is left is only removed */
+    unsigned left;
+};
+
+static void tidy(int parent_fd, const char *name, void *data)
 {
-    int fd = openat(base_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    struct dirent *entry;
-    unsigned left = 0;
+    struct tidying *tidying = data;
     char id[NAME_SIZE];
 
-    while (directory && (entry = readdir(directory))) {
-        if (!id_of(entry->d_name, id) || is_known(id))
-            continue;
-        if (kill_them)
-            cgroup_kill(id);
-        left += !remove_tree(base_fd, entry->d_name, 0);
-    }
-    if (directory)
-        closedir(directory);
-    return left;
+    if (!id_of(name, id) || tidying->is_known(id))
+        return;
+    if (tidying->kills)
+        cgroup_kill(id);
+    tidying->left += !cgroup_remove_tree(parent_fd, name);
 }
 
 void cgroup_tidy(bool (*is_known)(const char *id))
 {
-    if (base_fd < 0)
-        return;
-    for (int round = 0; tidy(is_known, round == 0) > 0 && round < FALLBACK_ROUNDS; round++)
-        usleep(5000);
+    struct tidying tidying = {.is_known = is_known, .kills = true, .left = 1};
+
+    for (int round = 0; base_fd >= 0 && tidying.left > 0 && round < FALLBACK_ROUNDS; round++) {
+        if (round > 0)
+            usleep(5000);
+        tidying.left = 0;
+        cgroup_walk(base_fd, 1, tidy, &tidying);
+        tidying.kills = false;
+    }
 }
 
 void cgroup_close(void)

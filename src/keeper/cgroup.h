@@ -16,13 +16,6 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Waits for one cgroup to be empty. Zero before its first use but for `emptied`, which is called once. */
-struct cgroup_watch {
-    struct watch watch;
-    bool active;
-    void (*emptied)(struct cgroup_watch *watch);
-};
-
 /* Takes the keeper's own cgroup into use; `name` sets this keeper apart from all others on the machine. Returns 0, or
  * -errno: cgroup_why() says what is in the way, and every other function then finds nothing. */
 int cgroup_open(const char *name);
@@ -37,10 +30,7 @@ int cgroup_open_in(const char *directory, const char *name);
  * (cgroup_home.h); no process is touched. Returns 0 or -errno: cgroup_why(). */
 int cgroup_make_way(const char *name);
 
-/* True after a successful cgroup_open. */
-bool cgroup_is_open(void);
-
-/* The directory that all are in; NULL where none can be used. */
+/* The directory that all are in; NULL where none can be used, as before a successful cgroup_open. */
 const char *cgroup_base(void);
 
 /* Why cgroups are not used; "" when they are. */
@@ -59,17 +49,17 @@ int cgroup_path(const char *id, char *path, size_t size);
 /* True while a process is in it, or below it. */
 bool cgroup_is_populated(const char *id);
 
-/* Sends a signal to each process in it but those of the process group `group`. */
-void cgroup_signal(const char *id, int number, pid_t group);
+/* Sends a signal to each process in it. */
+void cgroup_signal(const char *id, int number);
 
 /* Kills all that is in it and below. The second works on kernels before 5.14 as well: cgroup_kill uses it there. */
 void cgroup_kill(const char *id);
 void cgroup_kill_each(const char *id);
 
-/* Calls watch->emptied from the loop once nothing is in it. Returns 0; 1: it is empty now, nothing will be called; or
- * -errno. */
-int cgroup_wait(struct cgroup_watch *watch, const char *id);
-void cgroup_wait_end(struct cgroup_watch *watch);
+/* Watches it, if that is not so already: `ready` is called each time that it may have become empty, and closes the watch when
+ * cgroup_is_empty says so. Returns 0; 1: it is empty now, and not watched; or -errno. */
+int cgroup_wait(struct watch *watch, const char *id);
+bool cgroup_is_empty(const struct watch *watch);
 
 /* Removes it and what is below, as far as it is empty. Returns true when it has gone. */
 bool cgroup_remove(const char *id);

@@ -1,7 +1,6 @@
 #include "cgroup_hold.h"
 #include "cgroup_home.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -56,46 +55,21 @@ static bool is_left_behind(int fd)
            cgroup_read(fd, "cgroup.events", events, sizeof events) == 0 && strstr(events, "populated 0");
 }
 
-/* Removes the directories in a directory; takes the descriptor. What is not empty stays. */
-static void clear(int fd)
+static void collect(int home_fd, const char *name, void *data)
 {
-    DIR *directory = fdopendir(fd);
-    struct dirent *entry;
+    int fd;
 
-    if (!directory) {
-        close(fd);
+    (void)data;
+    if (strncmp(name, "appmgr-", strlen("appmgr-")) != 0 || strstr(name, ".keeper"))
         return;
-    }
-    while ((entry = readdir(directory)))
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-            unlinkat(fd, entry->d_name, AT_REMOVEDIR);
-    closedir(directory);
-}
-
-static void collect(int home_fd, const char *name)
-{
-    int fd = open_directory(home_fd, name);
-
-    if (fd >= 0 && is_left_behind(fd)) {
-        clear(dup(fd));
-        unlinkat(home_fd, name, AT_REMOVEDIR);
-    }
+    fd = open_directory(home_fd, name);
+    if (fd >= 0 && is_left_behind(fd))
+        cgroup_remove_tree(home_fd, name);
     if (fd >= 0)
         close(fd);
 }
 
 void cgroup_collect(int home_fd)
 {
-    int fd = open_directory(home_fd, ".");
-    DIR *home = fd < 0 ? NULL : fdopendir(fd);
-    struct dirent *entry;
-
-    while (home && (entry = readdir(home)))
-        if (entry->d_type == DT_DIR && strncmp(entry->d_name, "appmgr-", strlen("appmgr-")) == 0 &&
-            !strstr(entry->d_name, ".keeper"))
-            collect(home_fd, entry->d_name);
-    if (home)
-        closedir(home);
-    else if (fd >= 0)
-        close(fd);
+    cgroup_walk(home_fd, 1, collect, NULL);
 }

@@ -1,9 +1,9 @@
 #include "cgroup_home.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +45,51 @@ int cgroup_write(int directory_fd, const char *path, const char *text)
     error = write(fd, text, strlen(text)) < 0 ? -errno : 0;
     close(fd);
     return error;
+}
+
+/* --- directories --- */
+
+void cgroup_walk(int directory_fd, int levels, cgroup_visit visit, void *data)
+{
+    char entries[2048] __attribute__((aligned(8)));
+    ssize_t size;
+
+    lseek(directory_fd, 0, SEEK_SET);
+    while ((size = getdents64(directory_fd, entries, sizeof entries)) > 0) {
+        for (ssize_t at = 0; at < size;) {
+            const struct dirent64 *entry = (const void *)(entries + at);
+            int fd = -1;
+
+            at += entry->d_reclen;
+            if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+                continue;
+            if (levels > 1 && (fd = openat(directory_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0)
+                cgroup_walk(fd, levels - 1, visit, data);
+            if (fd >= 0)
+                close(fd);
+            visit(directory_fd, entry->d_name, data);
+        }
+    }
+}
+
+static void remove_one(int parent_fd, const char *name, void *data)
+{
+    (void)data;
+    unlinkat(parent_fd, name, AT_REMOVEDIR);
+}
+
+bool cgroup_remove_tree(int parent_fd, const char *name)
+{
+    int fd;
+
+    if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return true;
+    fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    cgroup_walk(fd, CGROUP_DEPTH, remove_one, NULL);
+    close(fd);
+    return unlinkat(parent_fd, name, AT_REMOVEDIR) == 0;
 }
 
 /* --- where --- */

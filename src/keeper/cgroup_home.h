@@ -8,6 +8,7 @@
 #ifndef APPMGR_KEEPER_CGROUP_HOME_H
 #define APPMGR_KEEPER_CGROUP_HOME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum cgroup_controller { CGROUP_MEMORY, CGROUP_CPU, CGROUP_PIDS, CGROUP_CONTROLLER_COUNT };
@@ -31,5 +32,15 @@ const char *cgroup_home_lacks(enum cgroup_controller controller);
  * `directory_fd`. */
 int cgroup_read(int directory_fd, const char *path, char *text, size_t size);
 int cgroup_write(int directory_fd, const char *path, const char *text);
+
+/* Calls visit for the directories that are in a directory, and those below, `levels` deep; for the lower ones first. They may
+ * be removed meanwhile. Allocates nothing. */
+typedef void (*cgroup_visit)(int parent_fd, const char *name, void *data);
+void cgroup_walk(int directory_fd, int levels, cgroup_visit visit, void *data);
+
+enum { CGROUP_DEPTH = 8 }; /* how far down what a child made of its own is looked for */
+
+/* Removes a directory and what is below it, as far as it is empty. Returns true when it has gone. */
+bool cgroup_remove_tree(int parent_fd, const char *name);
 
 #endif

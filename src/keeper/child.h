@@ -16,6 +16,8 @@
 #include "spawn.h"
 #include "watch.h"
 
+#include <sys/queue.h>
+
 enum child_state {
     CHILD_STOPPED,   /* not running, and nothing will happen by itself */
     CHILD_FAILED,    /* the same: it could not be started and may not be restarted */
@@ -55,7 +57,7 @@ struct child_restart {
     uint64_t reset_ms;      /* having run this long it ran well: the next restart is immediate again */
 };
 
-/* What a client asked for; one allocation, from spec_new. */
+/* What a client asked for; one allocation, from child_spec_new. Its texts are those of the frame. */
 struct child_spec {
     char **command[CHILD_PHASE_COUNT];          /* NULL for init and fini that are not there */
     char **environment;
@@ -65,7 +67,9 @@ struct child_spec {
     struct log_terms output_terms;
     struct spawn_settings settings;
     bool is_local;          /* asked for by this node's own configuration: what limits tasks does not apply */
-    _Alignas(char *) char text[];               /* pointers come first in it */
+    uint32_t frame_size;
+    uint8_t *frame;                             /* the WIRE_SPAWN that asked for it */
+    _Alignas(char *) char room[];               /* for pointers, marks and frame */
 };
 
 struct child_exit {
@@ -82,10 +86,15 @@ struct child_effects;
 struct child {
     struct watch watch;            /* of pidfd, while an adopted process runs */
     int pidfd;                     /* of an adopted process, from when it is held until its pid is released; else -1 */
-    struct child *next, *previous, *next_by_id, *next_by_pid, *next_to_start;
+    struct child *next, *previous, *next_to_start;
+    LIST_ENTRY(child) by_id, by_pid; /* used by table.c alone */
     const struct child_effects *effects;
-    char *id, *label;
+    char *id;
+    const char *label;             /* in `frame` */
     struct child_spec *spec;
+    const uint8_t *frame;          /* the WIRE_SPAWN of `spec`, with what WIRE_UPDATEs changed since (child_spec.c) */
+    uint32_t frame_size;
+    uint8_t *updated_frame;        /* `frame`, where it is not that of `spec` */
     int stop_signal;
     uint64_t stop_timeout_ms;
     uint64_t lease_ms;      /* how long it runs without a renewal, see lease.h; 0: for ever */
@@ -95,7 +104,7 @@ struct child {
     bool user_known;               /* `user` holds what spec->user names */
     struct watch ready_watch;      /* used by ready.c alone */
     bool in_sweep, alive_in_sweep, asked_in_sweep; /* used by sweep.c alone */
-    struct cgroup_watch emptiness; /* these are used by containment.c alone, but for is_hidden */
+    struct watch emptiness;        /* of its cgroup; these are used by containment.c alone, but for is_hidden */
     bool in_cgroup;
     bool cgroup_was_killed;        /* or may have been: its next run needs another one */
     bool is_hidden;                /* in no cgroup, and /proc does not show it: only its group can be found */
@@ -110,8 +119,7 @@ struct child {
     /* where it is in the records: used by records.c alone */
     uint64_t place, next_place, turn;
     struct birth *birth;           /* from records_expect to records_met */
-    uint8_t *unwritten;            /* its frame, where the file does not have it */
-    uint32_t frame_size;
+    bool is_written;               /* the file has `frame` */
 
     /* what the records hold (record_cell.c) */
     uint64_t number;               /* unique in this state directory */
@@ -179,6 +187,9 @@ enum wire_phase child_wire_phase(const struct child *child);
 /* Reads what a WIRE_SPAWN asks for; `marker` ("NAME=value") goes in front of the environment. Returns NULL and a reason
  * when it asks for nothing valid or memory is out; owned by the caller. */
 struct child_spec *child_spec_new(const struct wire_message *message, const char *marker, const char **why);
+
+/* Gives a child at rest what a WIRE_SPAWN asks for. Returns NULL, or why it was refused (nothing is changed then). */
+const char *child_configure(struct child *child, const struct wire_message *message);
 
 /* Takes tag, stop signal and timeout, lease, restart policy, limits and readiness from a WIRE_SPAWN or WIRE_UPDATE; what the message does not
  * hold stays as it is. Returns NULL, or why it was refused (nothing is changed then). */

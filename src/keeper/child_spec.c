@@ -12,45 +12,25 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-static char *keep_text(char **at, const char *text)
+static struct wire_message read_frame(const uint8_t *data, size_t size)
 {
-    char *kept = *at;
+    struct wire_message message = {0};
+    struct wire_frame frame;
 
-    if (!text)
-        return NULL;
-    *at = stpcpy(kept, text) + 1;
-    return kept;
+    if (wire_find(data, size, &frame) > 0)
+        wire_decode(&frame, &message);
+    return message;
 }
 
-/* Keeps the texts of a field, NULL at the end, from `array` on. Returns where the next array begins. */
-static char **keep_texts(char **array, char **at, const struct wire_message *message, enum wire_tag tag)
+/* Points to the texts of a field, NULL at the end, from `array` on. Returns where the next array begins. */
+static char **list_texts(char **array, const struct wire_message *message, enum wire_tag tag)
 {
     const char *text = NULL;
-    size_t left = message->field[tag].count;
 
-    for (; left > 0; left--) {
-        text = wire_next_text(message, tag, text);
-        *array++ = keep_text(at, text);
-    }
+    while ((text = wire_next_text(message, tag, text)))
+        *array++ = (char *)(uintptr_t)text; /* as exec wants them; nobody writes to them */
     *array = NULL;
     return array + 1;
-}
-
-static size_t text_size(const struct wire_message *message, enum wire_tag tag)
-{
-    return message->field[tag].length;
-}
-
-static size_t texts_size(const struct wire_message *message, enum wire_tag tag)
-{
-    const char *text = NULL;
-    size_t left, size = 0;
-
-    for (left = message->field[tag].count; left > 0; left--) {
-        text = wire_next_text(message, tag, text);
-        size += strlen(text) + 1;
-    }
-    return size;
 }
 
 /* Returns why the message asks for settings that are none, or NULL. */
@@ -96,21 +76,12 @@ static size_t pointer_count(const struct wire_message *message)
     return count;
 }
 
-static size_t commands_size(const struct wire_message *message)
-{
-    size_t size = 0;
-
-    for (unsigned i = 0; i < CHILD_PHASE_COUNT; i++)
-        size += texts_size(message, command_tags[i]);
-    return size;
-}
-
-static char **keep_commands(struct child_spec *spec, char **array, char **at, const struct wire_message *message)
+static char **list_commands(struct child_spec *spec, char **array, const struct wire_message *message)
 {
     for (unsigned i = 0; i < CHILD_PHASE_COUNT; i++) {
-        spec->command[i] = message->field[command_tags[i]].count > 0 ? array : NULL;
+        spec->command[i] = wire_has(message, command_tags[i]) ? array : NULL;
         if (spec->command[i])
-            array = keep_texts(array, at, message, command_tags[i]);
+            array = list_texts(array, message, command_tags[i]);
     }
     return array;
 }
@@ -124,38 +95,45 @@ static const char *id_of(const struct wire_message *message)
 
 struct child_spec *child_spec_new(const struct wire_message *message, const char *marker, const char **why)
 {
-    size_t size = commands_size(message) + texts_size(message, WIRE_TAG_ENVIRONMENT) +
-                  text_size(message, WIRE_TAG_WORKING_DIR) + text_size(message, WIRE_TAG_USER) +
-                  text_size(message, WIRE_TAG_OUTPUT_PATH) + strlen(marker) + 1 +
-                  sizeof PROC_ID_MARK + strlen(id_of(message));
+    size_t frame_size = WIRE_HEADER_SIZE + (size_t)(message->end - message->begin);
+    size_t marks_size = strlen(marker) + 1 + sizeof PROC_ID_MARK + strlen(id_of(message));
     uint64_t ready_fd = wire_number(message, WIRE_TAG_READY_FD, 0);
+    struct wire_writer writer = {.capacity = frame_size};
     struct spawn_settings settings;
+    struct wire_message own;
     struct child_spec *spec;
-    char **array, *at;
+    char **array, *marks;
 
-    *why = message->field[WIRE_TAG_ARGUMENT].count == 0 ? "has no command" : read_settings(message, &settings);
+    *why = !wire_has(message, WIRE_TAG_ARGUMENT) ? "has no command" : read_settings(message, &settings);
     if (!*why && ready_fd != 0 && (ready_fd < 3 || ready_fd > INT_MAX))
         *why = "has a readiness descriptor that is none";
-    if (!*why && text_size(message, WIRE_TAG_OUTPUT_PATH) > PATH_MAX)
+    if (!*why && message->field[WIRE_TAG_OUTPUT_PATH].length > PATH_MAX)
         *why = "has an output path that is too long";
     if (*why)
         return NULL;
-    spec = malloc(sizeof *spec + pointer_count(message) * sizeof(char *) + size);
+    spec = malloc(sizeof *spec + pointer_count(message) * sizeof(char *) + marks_size + frame_size);
     if (!spec) {
         *why = "does not fit in the keeper's memory";
         return NULL;
     }
-    array = (char **)(void *)spec->text;
-    at = (char *)(array + pointer_count(message));
-    array = keep_commands(spec, array, &at, message);
+    array = (char **)(void *)spec->room;
+    marks = (char *)(array + pointer_count(message));
+    writer.data = (uint8_t *)marks + marks_size;
+    wire_begin(&writer, WIRE_SPAWN);
+    wire_put_fields(&writer, message, NULL);
+    wire_end(&writer);
+    own = read_frame(writer.data, writer.size);
+    spec->frame = writer.data;
+    spec->frame_size = (uint32_t)writer.size;
+    array = list_commands(spec, array, &own);
     spec->environment = array;
-    spec->environment[0] = keep_text(&at, marker);
-    spec->environment[1] = at;
-    at = stpcpy(stpcpy(at, PROC_ID_MARK), id_of(message)) + 1;
-    keep_texts(spec->environment + 2, &at, message, WIRE_TAG_ENVIRONMENT);
-    spec->working_dir = keep_text(&at, wire_text(message, WIRE_TAG_WORKING_DIR));
-    spec->user = keep_text(&at, wire_text(message, WIRE_TAG_USER));
-    spec->output_path = keep_text(&at, wire_text(message, WIRE_TAG_OUTPUT_PATH));
+    spec->environment[0] = marks;
+    spec->environment[1] = stpcpy(marks, marker) + 1;
+    stpcpy(stpcpy(spec->environment[1], PROC_ID_MARK), id_of(message));
+    list_texts(array + 2, &own, WIRE_TAG_ENVIRONMENT);
+    spec->working_dir = wire_text(&own, WIRE_TAG_WORKING_DIR);
+    spec->user = wire_text(&own, WIRE_TAG_USER);
+    spec->output_path = wire_text(&own, WIRE_TAG_OUTPUT_PATH);
     spec->output_terms = log_terms_read(message);
     spec->timeout_ms[CHILD_MAIN] = duration(message, WIRE_TAG_RUN_TIMEOUT_MS, 0);
     spec->timeout_ms[CHILD_INIT] = duration(message, WIRE_TAG_INIT_TIMEOUT_MS, 60000);
@@ -188,22 +166,50 @@ static void update_limits(struct limits *limits, const struct wire_message *mess
         limits->value[i] = wire_number(message, tags[i], LIMIT_NONE);
 }
 
+static void set_frame(struct child *child, const uint8_t *frame, uint32_t size)
+{
+    struct wire_message message = read_frame(frame, size);
+
+    /* What runs often has the same specification each time. */
+    child->is_written = child->is_written && size == child->frame_size && memcmp(frame, child->frame, size) == 0;
+    child->frame = frame;
+    child->frame_size = size;
+    child->label = wire_text(&message, WIRE_TAG_LABEL);
+}
+
+/* Makes the child's frame what it is with the fields of the message. Returns false where that does not fit. */
+static bool update_frame(struct child *child, const struct wire_message *message)
+{
+    struct wire_message before = read_frame(child->frame, child->frame_size);
+    struct wire_writer writer = {.capacity = (size_t)(message->end - message->begin) + child->frame_size + WIRE_HEADER_SIZE};
+
+    writer.data = malloc(writer.capacity);
+    if (!writer.data)
+        return false;
+    wire_begin(&writer, WIRE_SPAWN);
+    wire_put_fields(&writer, &before, message);
+    wire_put_fields(&writer, message, NULL);
+    if (wire_end(&writer) != 0) {
+        free(writer.data);
+        return false;
+    }
+    set_frame(child, writer.data, (uint32_t)writer.size);
+    free(child->updated_frame);
+    child->updated_frame = writer.data;
+    return true;
+}
+
 const char *child_update(struct child *child, const struct wire_message *message)
 {
     uint64_t stop_signal = wire_number(message, WIRE_TAG_STOP_SIGNAL, (uint64_t)child->stop_signal);
-    char *label = NULL;
 
     if (stop_signal < 1 || stop_signal >= _NSIG)
         return "has a stop signal that is none";
-    if (text_size(message, WIRE_TAG_LABEL) > WIRE_LABEL_MAX + 1)
+    if (message->field[WIRE_TAG_LABEL].length > WIRE_LABEL_MAX + 1)
         return "has a tag that is too long";
-    if (wire_has(message, WIRE_TAG_LABEL)) {
-        label = strdup(wire_text(message, WIRE_TAG_LABEL));
-        if (!label)
-            return "does not fit in the keeper's memory";
-        free(child->label);
-        child->label = label;
-    }
+    /* Readiness is said of a run, and no part of what was asked for. */
+    if (message->type == WIRE_UPDATE && !wire_has(message, WIRE_TAG_READY) && !update_frame(child, message))
+        return "does not fit in the keeper's memory";
     child->stop_signal = (int)stop_signal;
     child->stop_timeout_ms = duration(message, WIRE_TAG_STOP_TIMEOUT_MS, child->stop_timeout_ms);
     child->lease_ms = duration(message, WIRE_TAG_LEASE_MS, child->lease_ms);
@@ -214,5 +220,26 @@ const char *child_update(struct child *child, const struct wire_message *message
     /* Said of one run: by now it may be another. */
     if (wire_number(message, WIRE_TAG_READY, 0) == child->starts && child->state == CHILD_RUNNING)
         child->ready = true;
+    return NULL;
+}
+
+const char *child_configure(struct child *child, const struct wire_message *message)
+{
+    const char *why = NULL;
+    struct child_spec *spec = child_spec_new(message, proc_mark(), &why);
+
+    if (!spec)
+        return why;
+    why = child_update(child, message);
+    if (why) {
+        free(spec);
+        return why;
+    }
+    set_frame(child, spec->frame, spec->frame_size);
+    free(child->spec);
+    free(child->updated_frame);
+    child->spec = spec;
+    child->updated_frame = NULL;
+    child->user_known = false;
     return NULL;
 }

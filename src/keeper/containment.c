@@ -12,11 +12,11 @@
 
 enum { YOUNG_MS = 1000 };
 
-static const char *name_of(const char *mark)
+static const char *own_name(void)
 {
     static char name[80];
 
-    snprintf(name, sizeof name, "appmgr-%s", strchr(mark, '=') + 1);
+    snprintf(name, sizeof name, "appmgr-%s", strchr(proc_mark(), '=') + 1);
     return name;
 }
 
@@ -30,17 +30,15 @@ static bool open_where_children_are(const char *name)
     return false;
 }
 
-void containment_open(const char *mark)
+void containment_open(void)
 {
-    const char *name = name_of(mark);
-
-    if (!open_where_children_are(name))
-        cgroup_open(name);
+    if (!open_where_children_are(own_name()))
+        cgroup_open(own_name());
 }
 
-const char *containment_make_way(const char *mark)
+const char *containment_make_way(void)
 {
-    return cgroup_make_way(name_of(mark)) == 0 ? NULL : cgroup_why();
+    return cgroup_make_way(own_name()) == 0 ? NULL : cgroup_why();
 }
 
 static bool is_held(const char *id)
@@ -55,7 +53,7 @@ static void find_again(struct child *child)
 {
     int fd = child->pid ? cgroup_directory(child->id) : -1;
 
-    if (child->spec && child->spec->user && !child->user_known)
+    if (child->spec->user && !child->user_known)
         child->user_known = spawn_find_user(child->spec->user, &child->user) == 0;
     child->is_hidden = fd < 0 && child->pid && !child->ended && proc_hides(child->pid);
     if (fd < 0)
@@ -126,7 +124,7 @@ void containment_begin(struct child *child, struct spawn_request *request)
         child->limits_in_cgroup = limits_apply(&child->limits, fd);
         child->oom_kills = limits_oom_kills(fd);
     }
-    request->address_space = or_none(limits_address_space(&child->limits));
+    request->address_space = or_none(child->limits.value[LIMIT_VIRTUAL]);
     request->processes = or_none(limits_processes(&child->limits, child->limits_in_cgroup, runs_as_root(child)));
 }
 
@@ -169,10 +167,14 @@ bool containment_signal(struct child *child, int number)
     return true;
 }
 
-static void emptied(struct cgroup_watch *watch)
+static void may_be_empty(struct watch *watch, uint32_t events)
 {
     struct child *child = (struct child *)(void *)((char *)watch - offsetof(struct child, emptiness));
 
+    (void)events;
+    if (!cgroup_is_empty(watch))
+        return;
+    watch_close(watch);
     child_handle(child, CHILD_EMPTY);
 }
 
@@ -180,7 +182,7 @@ void containment_drain(struct child *child)
 {
     int result = -1;
 
-    child->emptiness.emptied = emptied;
+    child->emptiness.ready = may_be_empty;
     if (child->in_cgroup)
         result = cgroup_wait(&child->emptiness, child->id);
     if (result < 0) {
@@ -188,8 +190,8 @@ void containment_drain(struct child *child)
     } else if (result > 0) {
         child_handle(child, CHILD_EMPTY);
     } else if (child->state == CHILD_STOPPING) {
-        cgroup_signal(child->id, child->stop_signal, 0);
-        cgroup_signal(child->id, SIGCONT, 0);
+        cgroup_signal(child->id, child->stop_signal);
+        cgroup_signal(child->id, SIGCONT);
     } else {
         kill_all(child);
     }
@@ -197,7 +199,7 @@ void containment_drain(struct child *child)
 
 void containment_forget(struct child *child)
 {
-    cgroup_wait_end(&child->emptiness);
+    watch_close(&child->emptiness);
     cgroup_remove(child->id);
 }
 
@@ -217,7 +219,7 @@ const char *containment_level_seen(const struct child *child)
 {
     char part[96];
 
-    snprintf(part, sizeof part, "/%s/app-", name_of(proc_mark()));
+    snprintf(part, sizeof part, "/%s/app-", own_name());
     return proc_cgroup_has(child->pid, part) ? "cgroup" : proc_hides(child->pid) ? "group" : "session";
 }
 
@@ -226,12 +228,6 @@ const char *containment_cgroup(const struct child *child)
     static char path[PATH_MAX];
 
     return child->in_cgroup && cgroup_path(child->id, path, sizeof path) == 0 ? path : NULL;
-}
-
-const char *containment_base(const char **why)
-{
-    *why = cgroup_why();
-    return cgroup_base();
 }
 
 const char *containment_limits(const struct child *child)

@@ -6,11 +6,12 @@
 
 #include "child.h"
 
-/* Takes cgroups into use where that can be, and where the children of the keeper before are; `mark` ("NAME=value") sets this keeper apart on the machine. */
-void containment_open(const char *mark);
+/* Takes cgroups into use where that can be, and where the children of the keeper before are; the mark of proc.h sets this keeper
+ * apart on the machine. */
+void containment_open(void);
 
 /* Lets a service manager put the next keeper where the one before was. Returns NULL, or why it cannot. */
-const char *containment_make_way(const char *mark);
+const char *containment_make_way(void);
 
 /* Finds the cgroups of children again that an earlier keeper started; kills what is in those that belong to no child, and
  * removes them. */
@@ -42,9 +43,6 @@ const char *containment_level_seen(const struct child *child);
 
 /* The directory of its cgroup; NULL: it is in none. Borrowed until the next call. */
 const char *containment_cgroup(const struct child *child);
-
-/* The directory of all those cgroups; NULL: none can be used, and `why` says why. Borrowed. */
-const char *containment_base(const char **why);
 
 /* How its limits are kept, as limits_describe says; "" when it has none. Borrowed until the next call. */
 const char *containment_limits(const struct child *child);

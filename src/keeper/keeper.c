@@ -36,7 +36,7 @@ static uint64_t next_deadline_ms;
 static uint64_t lonely_since_ms;
 static uint64_t reaped_all_ms, reap_all_ms;  /* when that was last, and when it is due; 0: it is not */
 static bool ending;
-static struct upgrade_options upgrade;
+static uint64_t linger_ms;
 
 /* --- effects --- */
 
@@ -54,7 +54,7 @@ static void arm(struct child *child)
 
 static void refuse(struct child *child, const char *why)
 {
-    tell_error(child->id, "%s %s", child->id, why);
+    tell_refusal(NULL, child->id, why);
 }
 
 static void forget(struct child *child)
@@ -215,12 +215,13 @@ static bool lower_oom_score(void)
     return lowered;
 }
 
-static void raise_file_limit(void)
+/* `given`: what it was. */
+static void raise_file_limit(struct rlimit *given)
 {
     struct rlimit raised;
 
-    getrlimit(RLIMIT_NOFILE, &upgrade.files);
-    raised = upgrade.files;
+    getrlimit(RLIMIT_NOFILE, given);
+    raised = *given;
     raised.rlim_cur = raised.rlim_max;
     setrlimit(RLIMIT_NOFILE, &raised);
 }
@@ -236,11 +237,12 @@ static int read_records(const struct keeper_options *options, char *why, size_t 
 {
     char found[160];
 
-    switch (records_load(options->directory_fd, &keeper_effects, found, sizeof found)) {
+    switch (records_load(options->directory_fd, found, sizeof found)) {
     case RECORDS_TAKEN:
         return 0;
     case RECORDS_STRANGE:
-        tell_notice("%s; nothing of it is taken over", found);
+        snprintf(why, size, "%s; nothing of it is taken over", found);
+        tell_notice(why);
         return 0;
     case RECORDS_UNREADABLE:
         break;
@@ -255,7 +257,7 @@ static int take_up(const struct keeper_options *options, char *why, size_t size)
 {
     int error;
 
-    containment_open(proc_mark()); /* before there is a logger: only who is alone in its cgroup may leave it */
+    containment_open(); /* before there is a logger: only who is alone in its cgroup may leave it */
     if ((error = output_start(options->directory_fd, options->directory)) != 0)
         return say_why(why, size, "logger.sock", error);
     records_begin(options->directory_fd);
@@ -265,19 +267,17 @@ static int take_up(const struct keeper_options *options, char *why, size_t size)
     return 0;
 }
 
-int keeper_open(const struct keeper_options *options, char *why, size_t size)
+int keeper_open(struct keeper_options *options, char *why, size_t size)
 {
     int error, listen_fd = options->listen_fd;
 
     mallopt(M_MMAP_THRESHOLD, 128 << 10); /* fixed: what a large frame took goes back to the system */
     lonely_since_ms = watch_now_ms();
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    raise_file_limit();
-    upgrade.directory = options->directory;
-    upgrade.lock_fd = options->lock_fd;
-    upgrade.linger_ms = options->linger_ms;
-    upgrade_prepare(&upgrade);
-    if ((error = start_open(upgrade.files, lower_oom_score())) != 0)
+    raise_file_limit(&options->files);
+    linger_ms = options->linger_ms;
+    upgrade_prepare(options);
+    if ((error = start_open(options->files, lower_oom_score())) != 0)
         return say_why(why, size, "/dev/null", error);
     permit_open(options->directory_fd);
     if ((error = proc_open(options->directory_fd)) != 0)
@@ -326,9 +326,9 @@ static bool is_over(void)
         lonely_since_ms = now_ms;
         return false;
     }
-    if (ending || now_ms - lonely_since_ms >= upgrade.linger_ms)
+    if (ending || now_ms - lonely_since_ms >= linger_ms)
         return true;
-    watch_wake_at(lonely_since_ms + upgrade.linger_ms);
+    watch_wake_at(lonely_since_ms + linger_ms);
     return false;
 }
 

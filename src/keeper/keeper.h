@@ -13,11 +13,12 @@ struct keeper_options {
     int directory_fd;
     int lock_fd, listen_fd; /* listen_fd: of the program before an upgrade, else -1 */
     uint64_t linger_ms;     /* ends when it had neither child nor client for so long */
+    struct rlimit files;    /* RLIMIT_NOFILE as the keeper was given it: its children's too */
 };
 
 /* Takes up the records of the keeper before, and signals, socket and logger into use. Every signal stays blocked from
  * here on. Returns 0, or -1 with what failed, why, and what to do in `why`: nothing was touched then. */
-int keeper_open(const struct keeper_options *options, char *why, size_t size);
+int keeper_open(struct keeper_options *options, char *why, size_t size);
 
 /* Works until it is to end. Returns 0: everything it started has ended; or -errno when it cannot go on: then all is left
  * to the next keeper, as if this one had been killed. */

@@ -25,14 +25,6 @@ void limits_clear(struct limits *limits)
         limits->value[i] = LIMIT_NONE;
 }
 
-bool limits_are_set(const struct limits *limits)
-{
-    for (int i = 0; i < LIMIT_COUNT; i++)
-        if (limits->value[i] != LIMIT_NONE)
-            return true;
-    return false;
-}
-
 static void value_text(enum limit limit, uint64_t value, char *text, size_t size)
 {
     if (value == LIMIT_NONE)
@@ -61,11 +53,6 @@ unsigned limits_apply(const struct limits *limits, int cgroup_fd)
     return kept;
 }
 
-uint64_t limits_address_space(const struct limits *limits)
-{
-    return limits->value[LIMIT_VIRTUAL];
-}
-
 uint64_t limits_processes(const struct limits *limits, unsigned in_cgroup, bool is_root)
 {
     return is_root || in_cgroup & 1u << LIMIT_PIDS ? LIMIT_NONE : limits->value[LIMIT_PIDS];
@@ -81,7 +68,7 @@ static void set(pid_t pid, int resource, uint64_t value)
 
 void limits_set(const struct limits *limits, unsigned in_cgroup, bool is_root, pid_t pid)
 {
-    set(pid, RLIMIT_AS, limits_address_space(limits));
+    set(pid, RLIMIT_AS, limits->value[LIMIT_VIRTUAL]);
     set(pid, RLIMIT_NPROC, limits_processes(limits, in_cgroup, is_root));
 }
 

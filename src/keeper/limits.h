@@ -27,18 +27,16 @@ struct limits {
 
 /* No limits at all. */
 void limits_clear(struct limits *limits);
-bool limits_are_set(const struct limits *limits);
 
 /* Writes all limits that a cgroup can keep into its directory; LIMIT_NONE lifts one. Returns the set (1 << enum limit) of
  * those that are in force there. */
 unsigned limits_apply(const struct limits *limits, int cgroup_fd);
 
-/* What the kernel keeps of a process itself (RLIMIT_AS, RLIMIT_NPROC); LIMIT_NONE: nothing. `in_cgroup` is the set of
- * limits_apply; `is_root`: it runs as root, whose processes the kernel does not count. */
-uint64_t limits_address_space(const struct limits *limits);
+/* What is to be a process's RLIMIT_NPROC; LIMIT_NONE: as it is. `in_cgroup` is the set of limits_apply; `is_root`: it runs as
+ * root, whose processes the kernel does not count. */
 uint64_t limits_processes(const struct limits *limits, unsigned in_cgroup, bool is_root);
 
-/* The same for a process that runs already; what it starts from now on inherits them. One that is lifted stays for the life
+/* Sets that, and RLIMIT_AS, of a process that runs already; what it starts from now on inherits them. One that is lifted stays for the life
  * of the process. */
 void limits_set(const struct limits *limits, unsigned in_cgroup, bool is_root, pid_t pid);
 

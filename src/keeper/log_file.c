@@ -1,7 +1,7 @@
 #include "log_file.h"
-#include "log_index.h"
 #include "watch.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,10 +19,16 @@ enum {
     CHUNK = 32 << 10,      /* written at once: half of what a pipe holds as a rule, so that its writer fills the other half */
 };
 
+/* Of the index: bytes of an entry; after so many they lie twice as far apart, and at the most so often. */
+enum { ENTRY_SIZE = 16, ENTRIES_A_PACE = 4096, SLOWEST_PACE = 12 };
+
+static const char index_ending[] = ".index";
+
 /* One for all files: they are written one after the other. */
 static char chunk[CHUNK];
 
-static struct log_file *first, *buckets[BUCKETS];
+struct log_files log_files;
+static struct log_files by_path[BUCKETS];
 static unsigned troubled;      /* files that are not well */
 
 struct log_terms log_terms_read(const struct wire_message *message)
@@ -58,6 +64,21 @@ static void refuse(struct log_file *file, int error)
     file->retry_ms = watch_now_ms() + RETRY_MS;
 }
 
+static const char *index_of(const char *path)
+{
+    static char name[PATH_MAX + 48];
+
+    snprintf(name, sizeof name, "%s%s", path, index_ending);
+    return name;
+}
+
+static uint32_t count_entries(const char *path)
+{
+    struct stat status;
+
+    return stat(index_of(path), &status) == 0 ? (uint32_t)(status.st_size / ENTRY_SIZE) : 0;
+}
+
 /* Returns false when the file takes nothing now. */
 static bool open_file(struct log_file *file)
 {
@@ -68,7 +89,7 @@ static bool open_file(struct log_file *file)
     file->fd = open(file->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
     if (file->fd >= 0 && fstat(file->fd, &status) == 0 && S_ISREG(status.st_mode)) {
         file->size = (uint64_t)status.st_size;
-        file->index_count = log_index_count(file->path);
+        file->index_count = count_entries(file->path);
         file->index_due_ms = 0;
         return true;
     }
@@ -79,40 +100,32 @@ static bool open_file(struct log_file *file)
     return false;
 }
 
-/* FNV-1a. */
-static struct log_file **bucket_of(const char *path)
+static struct log_files *chain_of(const char *path)
 {
-    uint32_t hash = 2166136261;
-
-    for (; *path; path++)
-        hash = (hash ^ (uint8_t)*path) * 16777619;
-    return &buckets[hash % BUCKETS];
+    return &by_path[wire_checksum(path, strlen(path)) % BUCKETS];
 }
 
 static struct log_file *add_file(const char *path, const struct log_terms *terms)
 {
-    struct log_file *file = calloc(1, sizeof *file + strlen(path) + 1), **bucket = bucket_of(path);
+    struct log_file *file = calloc(1, sizeof *file + strlen(path) + 1);
 
     if (!file)
         return NULL;
     strcpy(file->path, path);
     file->terms = *terms;
     file->fd = -1;
-    file->next = first;
-    if (first)
-        first->previous = file;
-    first = file;
-    file->next_in_bucket = *bucket;
-    *bucket = file;
+    LIST_INSERT_HEAD(&log_files, file, in_all);
+    LIST_INSERT_HEAD(chain_of(path), file, by_path);
     return file;
 }
 
 struct log_file *log_file_use(const char *path, const struct log_terms *terms)
 {
-    struct log_file *file = *bucket_of(path);
+    struct log_file *file;
 
-    while (file && strcmp(file->path, path) != 0)
-        file = file->next_in_bucket;
+    LIST_FOREACH(file, chain_of(path), by_path)
+        if (strcmp(file->path, path) == 0)
+            break;
     if (file)
         log_file_change(file, *terms);
     else
@@ -133,25 +146,14 @@ void log_file_change(struct log_file *file, struct log_terms terms)
 
 void log_file_leave(struct log_file *file)
 {
-    struct log_file **link = bucket_of(file->path);
-
     if (--file->users > 0)
         return;
-    while (*link != file)
-        link = &(*link)->next_in_bucket;
-    *link = file->next_in_bucket;
-    *(file->previous ? &file->previous->next : &first) = file->next;
-    if (file->next)
-        file->next->previous = file->previous;
+    LIST_REMOVE(file, in_all);
+    LIST_REMOVE(file, by_path);
     set_state(file, WIRE_OUTPUT_WELL);
     if (file->fd >= 0)
         close(file->fd);
     free(file);
-}
-
-struct log_file *log_file_first(void)
-{
-    return first;
 }
 
 bool log_file_any_trouble(void)
@@ -179,7 +181,7 @@ static void remove_from(const char *path, uint32_t number)
 
     do {
         snprintf(old, sizeof old, "%s.%" PRIu32, path, number++);
-        log_index_remove(old);
+        unlink(index_of(old));
     } while (unlink(old) == 0);
 }
 
@@ -191,12 +193,12 @@ static bool rotate(struct log_file *file)
 
     for (uint32_t from = older; from-- > 1;) {
         shift(file->path, "", from);
-        shift(file->path, LOG_INDEX_ENDING, from);
+        shift(file->path, index_ending, from);
     }
     moved = older > 0 ? shift(file->path, "", 0) : unlink(file->path) == 0;
     if (!moved)
         return false;
-    shift(file->path, LOG_INDEX_ENDING, 0);
+    shift(file->path, index_ending, 0);
     remove_from(file->path, older + 1);
     close(file->fd);
     file->fd = -1;
@@ -223,14 +225,25 @@ static size_t fitting(const struct log_file *file, size_t size, bool in_line)
 
 /* --- writing --- */
 
+/* The index is opened for each entry: thousands of files that are seldom written to cost no descriptor. One that cannot be written
+ * is none. */
 static void note_time(struct log_file *file)
 {
     uint64_t now_ms = watch_now_ms();
+    uint32_t pace;
+    int fd;
 
     if (now_ms < file->index_due_ms)
         return;
-    file->index_count = log_index_add(file->path, watch_wall_us() / 1000, file->size, file->index_count);
-    file->index_due_ms = now_ms + log_index_pause_ms(file->index_count);
+    fd = open(index_of(file->path), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd >= 0) {
+        const uint64_t entry[2] = {htole64(watch_wall_us() / 1000), htole64(file->size)};
+
+        file->index_count += pwrite(fd, entry, sizeof entry, (off_t)file->index_count * ENTRY_SIZE) == (ssize_t)sizeof entry;
+        close(fd);
+    }
+    pace = file->index_count / ENTRIES_A_PACE;
+    file->index_due_ms = now_ms + (1000ULL << (pace < SLOWEST_PACE ? pace : SLOWEST_PACE));
 }
 
 /* Returns how many bytes the file took; fewer: it refused the rest. */

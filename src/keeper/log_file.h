@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 /* How a file is kept. */
@@ -28,7 +29,7 @@ struct log_terms {
 
 /* Shared by all runs that write to it. Others only read the fields up to `path`. */
 struct log_file {
-    struct log_file *next, *previous, *next_in_bucket;
+    LIST_ENTRY(log_file) in_all, by_path;
     unsigned users;
     struct log_terms terms;
     enum wire_output state;
@@ -58,8 +59,9 @@ struct log_file *log_file_use(const char *path, const struct log_terms *terms);
 void log_file_change(struct log_file *file, struct log_terms terms);
 void log_file_leave(struct log_file *file);
 
-/* The first of all files, by `next`; and whether any of them is not well. */
-struct log_file *log_file_first(void);
+/* All files; and whether any of them is not well. */
+LIST_HEAD(log_files, log_file);
+extern struct log_files log_files;
 bool log_file_any_trouble(void);
 
 /* Takes what a pipe has, or a good part of it. `in_line` is whether its last line has not ended. LOG_STUCK: its writers wait;

@@ -31,7 +31,7 @@ enum {
 /* A pipe. */
 struct source {
     struct watch watch;
-    struct source *next, *previous;
+    LIST_ENTRY(source) in_all;
     uint64_t number;
     struct log_file *file;
     bool in_line;          /* its last byte was no newline */
@@ -41,7 +41,7 @@ struct source {
 static void keeper_ready(struct watch *watch, uint32_t events);
 
 static unsigned told_trouble;              /* how many files the keeper takes for not well */
-static struct source *sources;
+static LIST_HEAD(sources, source) sources;
 static struct watch keeper = {.ready = keeper_ready, .fd = -1};
 static uint64_t until_ms = UINT64_MAX;     /* when it ends without a keeper */
 
@@ -98,30 +98,23 @@ static void tell(struct source *source)
     say_state(source->number, file->state, file->error, file->dropped);
 }
 
-static void source_stops(struct source *source)
-{
-    watch_remove(&source->watch);
-}
-
-static void source_goes_on(struct source *source)
-{
-    watch_add(&source->watch, source->fd, EPOLLIN);
-}
-
 /* Tries to write to what refused, also where nobody has anything to write: it is said when it is over. */
 static void retry_files(void)
 {
+    struct log_file *file;
+    struct source *source;
+
     if (!log_file_any_trouble() && told_trouble == 0)
         return;
-    for (struct log_file *file = log_file_first(); file; file = file->next) {
+    LIST_FOREACH(file, &log_files, in_all) {
         log_file_retry(file);
         if (file->state != WIRE_OUTPUT_WELL)
             watch_wake_at(file->retry_ms);
     }
-    for (struct source *source = sources; source; source = source->next) {
+    LIST_FOREACH(source, &sources, in_all) {
         tell(source);
         if (source->watch.fd < 0 && source->file->state == WIRE_OUTPUT_WELL)
-            source_goes_on(source);
+            watch_add(&source->watch, source->fd, EPOLLIN);
     }
 }
 
@@ -134,9 +127,7 @@ static void end_source(struct source *source)
     say_done(source);
     watch_remove(&source->watch);
     close(source->fd);
-    *(source->previous ? &source->previous->next : &sources) = source->next;
-    if (source->next)
-        source->next->previous = source->previous;
+    LIST_REMOVE(source, in_all);
     told_trouble -= source->file->users == 1 && source->file->told_state != WIRE_OUTPUT_WELL;
     log_file_leave(source->file);
     free(source);
@@ -153,7 +144,7 @@ static void source_ready(struct watch *watch, uint32_t events)
         take = log_file_take(source->file, source->fd, &source->in_line);
     tell(source);
     if (take == LOG_STUCK)
-        source_stops(source);
+        watch_remove(&source->watch);
     else if (take == LOG_ENDED)
         end_source(source);
 }
@@ -170,19 +161,18 @@ static void begin_source(const struct pass_stream *stream)
             close(stream->fd);
         return;
     }
-    *source = (struct source){.watch = {.ready = source_ready, .fd = -1}, .next = sources, .number = stream->number, .file = file,
+    *source = (struct source){.watch = {.ready = source_ready, .fd = -1}, .number = stream->number, .file = file,
                               .in_line = stream->in_line, .fd = stream->fd};
-    if (sources)
-        sources->previous = source;
-    sources = source;
+    LIST_INSERT_HEAD(&sources, source, in_all);
     watch_add(&source->watch, stream->fd, EPOLLIN);
 }
 
 static void change_terms(const struct wire_message *message)
 {
     uint64_t number = wire_number(message, WIRE_TAG_STREAM, 0);
+    struct source *source;
 
-    for (struct source *source = sources; source; source = source->next)
+    LIST_FOREACH(source, &sources, in_all)
         if (source->number == number)
             log_file_change(source->file, log_terms_read(message));
 }
@@ -193,17 +183,20 @@ static void change_terms(const struct wire_message *message)
 static bool hand_over(int socket)
 {
     const struct timeval patience = {.tv_sec = HAND_OVER_MS / 1000};
+    const struct source *source;
     struct wire_message message;
     int fd, error = 0;
 
     setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    for (const struct source *source = sources; source && !error; source = source->next) {
+    LIST_FOREACH(source, &sources, in_all) {
         const struct pass_stream stream = {.number = source->number, .terms = source->file->terms,
                                            .in_line = source->in_line, .fd = source->fd,
                                            .path = source->file->path};
 
         error = pass_send_stream(socket, &stream);
+        if (error)
+            break;
     }
     return !error && pass_say(socket, WIRE_LIST_END) == 0 && pass_receive(socket, 0, &message, &fd) == 1 &&
            message.type == WIRE_BYE;
@@ -222,22 +215,19 @@ static void keeper_asks(struct watch *watch, uint32_t events)
         exit(0);
     if (passed >= 0)
         close(passed);
-    watch_remove(watch);
-    close(fd); /* it did not live to take them: they are read on */
+    watch_close(watch); /* it did not live to take them: they are read on */
 }
 
 static struct watch asking = {.ready = keeper_asks, .fd = -1};
 
 static void keeper_came(struct watch *watch, uint32_t events)
 {
-    int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC), before = asking.fd;
+    int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC);
 
     (void)events;
     if (fd < 0)
         return;
-    watch_remove(&asking);
-    if (before >= 0)
-        close(before);
+    watch_close(&asking);
     watch_add(&asking, fd, EPOLLIN);
 }
 
@@ -279,11 +269,11 @@ static bool is_over(void)
 {
     if (keeper.fd >= 0)
         return false;
-    if (listener.fd >= 0 && sources)
+    if (listener.fd >= 0 && !LIST_EMPTY(&sources))
         until_ms = UINT64_MAX;
     else if (until_ms == UINT64_MAX)
         until_ms = watch_now_ms() + IDLE_MS;
-    if ((listener.fd < 0 && !sources) || watch_now_ms() >= until_ms)
+    if ((listener.fd < 0 && LIST_EMPTY(&sources)) || watch_now_ms() >= until_ms)
         return true;
     watch_wake_at(until_ms == UINT64_MAX ? 0 : until_ms);
     return false;

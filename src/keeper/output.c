@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -23,14 +24,14 @@
 enum { LOGGER_RESTART_MS = 1000, FINISH_MS = 3000, TAKE_TRIES = 2, BUCKETS = 1024 };
 
 struct stream {
-    struct stream *next, *previous, *next_by_number;
+    LIST_ENTRY(stream) in_all, by_number;
     struct pass_stream pass;
     uint64_t pipe;          /* its inode */
     bool begun, sent;
     char path[];
 };
 
-static struct stream *streams, *by_number[BUCKETS];
+static LIST_HEAD(streams, stream) streams, by_number[BUCKETS];
 static uint64_t last_number;
 static unsigned unsent;         /* how many that have begun are not with the logger */
 static pid_t logger;
@@ -46,7 +47,7 @@ static uint64_t inode_of(int fd)
     return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) ? status.st_ino : 0;
 }
 
-static struct stream **bucket_of(uint64_t number)
+static struct streams *chain_of(uint64_t number)
 {
     return &by_number[number % BUCKETS];
 }
@@ -57,29 +58,20 @@ static struct stream *add_stream(const struct pass_stream *pass)
 
     if (!stream)
         return NULL;
-    *stream = (struct stream){.next = streams, .pass = *pass};
+    *stream = (struct stream){.pass = *pass};
     stream->pass.path = strcpy(stream->path, pass->path);
     stream->pass.number = ++last_number;
     stream->pass.fd = spawn_set_aside(pass->fd);
     stream->pipe = inode_of(stream->pass.fd);
-    if (streams)
-        streams->previous = stream;
-    streams = stream;
-    stream->next_by_number = *bucket_of(last_number);
-    *bucket_of(last_number) = stream;
+    LIST_INSERT_HEAD(&streams, stream, in_all);
+    LIST_INSERT_HEAD(chain_of(last_number), stream, by_number);
     return stream;
 }
 
 static void remove_stream(struct stream *stream)
 {
-    struct stream **link = bucket_of(stream->pass.number);
-
-    while (*link != stream)
-        link = &(*link)->next_by_number;
-    *link = stream->next_by_number;
-    *(stream->previous ? &stream->previous->next : &streams) = stream->next;
-    if (stream->next)
-        stream->next->previous = stream->previous;
+    LIST_REMOVE(stream, in_all);
+    LIST_REMOVE(stream, by_number);
     unsent -= stream->begun && !stream->sent;
     close(stream->pass.fd);
     free(stream);
@@ -120,10 +112,11 @@ static void note_state(const struct stream *stream, const struct wire_message *m
 static void handle_message(const struct wire_message *message)
 {
     uint64_t number = wire_number(message, WIRE_TAG_STREAM, 0);
-    struct stream *stream = *bucket_of(number);
+    struct stream *stream;
 
-    while (stream && stream->pass.number != number)
-        stream = stream->next_by_number;
+    LIST_FOREACH(stream, chain_of(number), by_number)
+        if (stream->pass.number == number)
+            break;
     if (!stream)
         return;
     if (message->type == WIRE_OUTPUT_STATE)
@@ -146,16 +139,6 @@ static bool receive(int socket, bool *ended)
     return got > 0;
 }
 
-static void disconnect(struct watch *watch)
-{
-    int fd = watch->fd;
-
-    if (fd < 0)
-        return;
-    watch_remove(watch);
-    close(fd);
-}
-
 static void socket_ready(struct watch *watch, uint32_t events)
 {
     bool ended = false;
@@ -164,7 +147,7 @@ static void socket_ready(struct watch *watch, uint32_t events)
     for (int left = 64; left > 0 && receive(watch->fd, &ended); left--)
         ;
     if (ended)
-        disconnect(watch); /* its exit is noticed by itself */
+        watch_close(watch); /* its exit is noticed by itself */
 }
 
 static struct watch connection = {.ready = socket_ready, .fd = -1};
@@ -224,8 +207,8 @@ static bool take_over(int socket)
         (void)!recv(socket, &end, 1, 0); /* it has ended: from here on nobody but us reads them */
         return true;
     }
-    while (streams)
-        remove_stream(streams);
+    while (!LIST_EMPTY(&streams))
+        remove_stream(LIST_FIRST(&streams));
     return false;
 }
 
@@ -256,28 +239,28 @@ int output_start(int directory_fd, const char *path)
 
 int output_open(const char *path, const struct log_terms *terms, struct stream **stream, uint64_t *pipe, int *child_fd)
 {
-    int pair[2];
+    int read_end;
 
-    if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) != 0)
-        return errno;
-    *child_fd = proc_reopen_own(pair[1], O_RDWR);
-    close(pair[1]);
-    *stream = *child_fd < 0 ? NULL
-                            : add_stream(&(struct pass_stream){.terms = *terms, .fd = pair[0], .path = path});
+    *child_fd = proc_pipe(&read_end);
+    if (*child_fd < 0)
+        return -*child_fd;
+    *stream = add_stream(&(struct pass_stream){.terms = *terms, .fd = read_end, .path = path});
     if (*stream) {
         *pipe = (*stream)->pipe;
         return 0;
     }
-    close(pair[0]);
-    if (*child_fd < 0)
-        return -*child_fd;
+    close(read_end);
     close(*child_fd);
     return ENOMEM;
 }
 
 static void hand_over_all(void)
 {
-    for (struct stream *stream = streams; stream && unsent > 0; stream = stream->next) {
+    struct stream *stream;
+
+    LIST_FOREACH(stream, &streams, in_all) {
+        if (unsent == 0)
+            break;
         if (!stream->begun || stream->sent)
             continue;
         if (pass_send_stream(connection.fd, &stream->pass) != 0)
@@ -302,11 +285,12 @@ void output_begin(struct stream *stream, bool started)
 
 static bool is_known(uint64_t pipe)
 {
-    const struct stream *stream = streams;
+    const struct stream *stream;
 
-    while (stream && stream->pipe != pipe)
-        stream = stream->next;
-    return stream != NULL;
+    LIST_FOREACH(stream, &streams, in_all)
+        if (stream->pipe == pipe)
+            return true;
+    return false;
 }
 
 void output_recover(const struct child *child)
@@ -343,12 +327,13 @@ static void send_terms(const struct stream *stream)
 
 void output_change(struct child *child, const struct wire_message *message)
 {
-    const char *path = child->spec ? child->spec->output_path : NULL;
+    const char *path = child->spec->output_path;
+    struct stream *stream;
 
     if (!path)
         return;
     child->spec->output_terms = log_terms_read(message);
-    for (struct stream *stream = streams; stream; stream = stream->next) {
+    LIST_FOREACH(stream, &streams, in_all) {
         if (strcmp(stream->path, path) != 0)
             continue;
         stream->pass.terms = child->spec->output_terms;
@@ -359,11 +344,13 @@ void output_change(struct child *child, const struct wire_message *message)
 
 bool output_logger_ended(pid_t pid)
 {
+    struct stream *stream;
+
     if (pid != logger)
         return false;
     logger = 0;
-    disconnect(&connection);
-    for (struct stream *stream = streams; stream; stream = stream->next) {
+    watch_close(&connection);
+    LIST_FOREACH(stream, &streams, in_all) {
         unsent += stream->sent;
         stream->sent = false;
     }
@@ -411,5 +398,5 @@ void output_finish(void)
         kill(logger, SIGKILL);
     if (logger)
         waitpid(logger, NULL, 0);
-    disconnect(&connection);
+    watch_close(&connection);
 }

@@ -195,14 +195,21 @@ bool proc_cgroup_has(pid_t pid, const char *part)
     return path && strstr(path, part);
 }
 
-int proc_reopen_own(int number, int flags)
+int proc_pipe(int *read_end)
 {
     char name[16];
-    int fd;
+    int ends[2], fd, error;
 
-    snprintf(name, sizeof name, "%d", number);
-    fd = openat(own_fd, name, flags | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+        return -errno;
+    snprintf(name, sizeof name, "%d", ends[1]);
+    fd = openat(own_fd, name, O_RDWR | O_CLOEXEC);
+    error = -errno;
+    close(ends[1]);
+    if (fd < 0)
+        close(ends[0]);
+    *read_end = ends[0];
+    return fd < 0 ? error : fd;
 }
 
 int proc_reopen(pid_t pid, int number, int flags)

@@ -57,8 +57,9 @@ bool proc_cgroup_has(pid_t pid, const char *part);
 /* Opens anew what a process has open as `number`, with O_… `flags`, close-on-exec. Returns a descriptor or -errno. */
 int proc_reopen(pid_t pid, int number, int flags);
 
-/* The same for what we have open ourselves, which takes fewer steps. */
-int proc_reopen_own(int number, int flags);
+/* Makes a pipe whose read end does not wait. Returns a descriptor of the end that is a child's, or -errno: it is open for reading
+ * as well, so that the child's writes wait, and do not fail, where nobody else has the pipe any more. */
+int proc_pipe(int *read_end);
 
 /* Calls visit for each process. Returns false when for want of descriptors or memory not all could be looked at. */
 bool proc_each(void (*visit)(pid_t pid));

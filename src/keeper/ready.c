@@ -11,11 +11,7 @@
 
 void ready_close(struct child *child)
 {
-    int fd = child->ready_watch.fd;
-
-    watch_remove(&child->ready_watch);
-    if (fd >= 0)
-        close(fd);
+    watch_close(&child->ready_watch);
 }
 
 static void pipe_ready(struct watch *watch, uint32_t events)
@@ -61,21 +57,16 @@ void ready_reopen(struct child *child)
 
 int ready_open(struct child *child)
 {
-    int ends[2], both, error;
+    int read_end, child_fd = proc_pipe(&read_end), error;
 
     ready_close(child);
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
-        return -errno;
-    both = proc_reopen_own(ends[1], O_RDWR);
-    error = both < 0 ? both : 0;
-    close(ends[1]);
+    if (child_fd < 0)
+        return child_fd;
     child->ready_watch.ready = pipe_ready;
+    error = watch_add(&child->ready_watch, read_end, EPOLLIN);
     if (!error)
-        error = watch_add(&child->ready_watch, ends[0], EPOLLIN);
-    if (!error)
-        return both;
-    close(ends[0]);
-    if (both >= 0)
-        close(both);
+        return child_fd;
+    close(read_end);
+    close(child_fd);
     return error;
 }

@@ -9,17 +9,6 @@ _Static_assert(sizeof(struct exit_record) == 64, "exits are written as they are"
 
 static const uint32_t head_magic = 0x4b636572;
 
-/* FNV-1a. */
-uint32_t record_checksum(const void *data, size_t size)
-{
-    const uint8_t *at = data;
-    uint32_t hash = 2166136261u;
-
-    while (size-- > 0)
-        hash = (hash ^ *at++) * 16777619u;
-    return hash;
-}
-
 size_t record_cell_seal(struct record_cell *cell, uint64_t turn)
 {
     struct wire_frame frame;
@@ -27,7 +16,7 @@ size_t record_cell_seal(struct record_cell *cell, uint64_t turn)
 
     cell->size = (uint32_t)size;
     cell->turn = turn;
-    cell->check = record_checksum(&cell->size, offsetof(struct record_cell, frame) - sizeof cell->check + cell->size);
+    cell->check = wire_checksum(&cell->size, offsetof(struct record_cell, frame) - sizeof cell->check + cell->size);
     return offsetof(struct record_cell, frame) + cell->size;
 }
 
@@ -41,7 +30,7 @@ bool record_cell_read(const uint8_t *cells, unsigned count, struct wire_message 
 
         memcpy(&cell, cells, sizeof cell);
         if (cell.size == 0 || cell.size > sizeof cell.frame || (newest && cell.turn < *turn) ||
-            cell.check != record_checksum(&cell.size, offsetof(struct record_cell, frame) - sizeof cell.check + cell.size))
+            cell.check != wire_checksum(&cell.size, offsetof(struct record_cell, frame) - sizeof cell.check + cell.size))
             continue;
         newest = cells + offsetof(struct record_cell, frame);
         *turn = cell.turn;
@@ -51,9 +40,9 @@ bool record_cell_read(const uint8_t *cells, unsigned count, struct wire_message 
 
 struct record_head record_head_make(const uint8_t *frame, size_t size)
 {
-    struct record_head head = {head_magic, 0, (uint32_t)size, record_checksum(frame, size)};
+    struct record_head head = {head_magic, 0, (uint32_t)size, wire_checksum(frame, size)};
 
-    head.check = record_checksum(&head, sizeof head);
+    head.check = wire_checksum(&head, sizeof head);
     return head;
 }
 
@@ -67,9 +56,9 @@ size_t record_head_read(const uint8_t *record, size_t left)
     memcpy(&head, record, sizeof head);
     check = head.check;
     head.check = 0;
-    if (head.magic != head_magic || check != record_checksum(&head, sizeof head) ||
+    if (head.magic != head_magic || check != wire_checksum(&head, sizeof head) ||
         head.frame_size > left - RECORD_FRAME_AT ||
-        head.frame_check != record_checksum(record + RECORD_FRAME_AT, head.frame_size))
+        head.frame_check != wire_checksum(record + RECORD_FRAME_AT, head.frame_size))
         return 0;
     return head.frame_size;
 }

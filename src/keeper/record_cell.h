@@ -27,8 +27,6 @@ struct record_head {
     uint32_t frame_size, frame_check;
 };
 
-uint32_t record_checksum(const void *data, size_t size);
-
 /* Sets size, turn and check around the frame. Returns how many bytes are to be written. */
 size_t record_cell_seal(struct record_cell *cell, uint64_t turn);
 

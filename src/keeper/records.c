@@ -26,8 +26,6 @@ static int trouble;             /* errno of what could not be written */
 static bool told;
 static uint64_t retry_ms;
 static uint64_t instance;
-static uint8_t *scratch;        /* for one record; grows in requests alone */
-static size_t scratch_size;
 
 /* --- writing --- */
 
@@ -93,7 +91,7 @@ static bool put_exit(int fd, uint64_t sequence)
     struct exit_record *record = exits_get(sequence);
 
     record->check = 0;
-    record->check = record_checksum(record, sizeof *record);
+    record->check = wire_checksum(record, sizeof *record);
     return put(fd, record, sizeof *record, RECORD_RING_AT + exits_place(sequence) * sizeof *record);
 }
 
@@ -114,31 +112,6 @@ static bool put_state(int fd, const struct child *child, bool used, uint64_t pla
     return put_cell(fd, &cell, place + RECORD_HEAD_SIZE, turn);
 }
 
-static bool reserve(size_t size)
-{
-    uint8_t *grown = size > scratch_size ? realloc(scratch, size) : scratch;
-
-    if (!grown)
-        return lose(ENOMEM);
-    scratch_size = size > scratch_size ? size : scratch_size;
-    scratch = grown;
-    return true;
-}
-
-/* Reads the child's frame to where it is in a record. Returns its size, 0 when that failed. */
-static size_t fetch_frame(const struct child *child)
-{
-    uint64_t at = child->place + RECORD_FRAME_AT;
-
-    if (!reserve(RECORD_FRAME_AT + child->frame_size))
-        return 0;
-    if (child->unwritten)
-        memcpy(scratch + RECORD_FRAME_AT, child->unwritten, child->frame_size);
-    else if (pread(file, scratch + RECORD_FRAME_AT, child->frame_size, (off_t)at) != (ssize_t)child->frame_size)
-        return lose(EIO), 0;
-    return child->frame_size;
-}
-
 /* The child as a new record says it: of a process that is about to be its program, what that has noted. */
 static const struct child *image_of(const struct child *child)
 {
@@ -149,18 +122,20 @@ static const struct child *image_of(const struct child *child)
  * failed. */
 static uint64_t append(int fd, const struct child *child, uint64_t at)
 {
-    struct record_head head;
+    uint8_t *record = calloc(1, RECORD_FRAME_AT + child->frame_size);
+    struct record_head head = record_head_make(child->frame, child->frame_size);
     struct record_cell cell;
-    size_t size = fetch_frame(child);
+    bool is_put;
 
-    if (size == 0)
-        return 0;
-    memset(scratch, 0, RECORD_FRAME_AT);
-    head = record_head_make(scratch + RECORD_FRAME_AT, size);
-    memcpy(scratch, &head, sizeof head);
+    if (!record)
+        return lose(ENOMEM);
+    memcpy(record, &head, sizeof head);
     record_state_write(image_of(child), true, &cell);
-    memcpy(scratch + RECORD_HEAD_SIZE + RECORD_CELL_SIZE, &cell, record_cell_seal(&cell, 1));
-    return put(fd, scratch, RECORD_FRAME_AT + size, at) ? at + record_size(size) : 0;
+    memcpy(record + RECORD_HEAD_SIZE + RECORD_CELL_SIZE, &cell, record_cell_seal(&cell, 1));
+    memcpy(record + RECORD_FRAME_AT, child->frame, child->frame_size);
+    is_put = put(fd, record, RECORD_FRAME_AT + child->frame_size, at);
+    free(record);
+    return is_put ? at + record_size(child->frame_size) : 0;
 }
 
 static bool put_all(int fd, uint64_t *at)
@@ -189,8 +164,7 @@ static void set_written(struct child *child, uint64_t place)
     child->turn = 1;
     if (child->birth)
         child->birth->turn = 1;
-    free(child->unwritten);
-    child->unwritten = NULL;
+    child->is_written = true;
 }
 
 bool records_write_anew(void)
@@ -216,11 +190,6 @@ bool records_write_anew(void)
     trouble = 0;
     end = at;
     grown_at = 2 * at + SPARE;
-    if (scratch_size > SPARE) {
-        free(scratch);
-        scratch = NULL;
-        scratch_size = 0;
-    }
     return true;
 }
 
@@ -234,41 +203,6 @@ void records_begin(int directory)
 }
 
 /* --- what changes --- */
-
-/* The child's frame as the message makes it; NULL when it cannot be had. */
-static uint8_t *make_frame(const struct child *child, const struct wire_message *message, uint32_t *size)
-{
-    struct wire_message before = {0};
-    struct wire_frame frame;
-    struct wire_writer writer = {0};
-
-    if (message->type == WIRE_UPDATE && (fetch_frame(child) == 0 ||
-        wire_find(scratch + RECORD_FRAME_AT, child->frame_size, &frame) <= 0 || wire_decode(&frame, &before) != 0))
-        return NULL;
-    writer.capacity = (size_t)(message->end - message->begin) + (size_t)(before.end - before.begin) + WIRE_HEADER_SIZE;
-    writer.data = malloc(writer.capacity);
-    if (!writer.data) {
-        lose(ENOMEM);
-        return NULL;
-    }
-    wire_begin(&writer, WIRE_SPAWN);
-    wire_put_fields(&writer, &before, message);
-    wire_put_fields(&writer, message, NULL);
-    if (wire_end(&writer) != 0) {
-        free(writer.data);
-        lose(E2BIG);
-        return NULL;
-    }
-    *size = (uint32_t)writer.size;
-    return writer.data;
-}
-
-/* What runs often has the same specification each time. */
-static bool is_written(const struct child *child, const uint8_t *frame, uint32_t size)
-{
-    return child->place && !child->unwritten && size == child->frame_size && fetch_frame(child) == size &&
-           memcmp(scratch + RECORD_FRAME_AT, frame, size) == 0;
-}
 
 bool records_have(const struct child *child)
 {
@@ -290,21 +224,9 @@ static void put_record(struct child *child)
     end = after;
 }
 
-void records_add(struct child *child, const struct wire_message *message)
+void records_add(struct child *child)
 {
-    uint32_t size;
-    uint8_t *frame = make_frame(child, message, &size);
-
-    if (!frame)
-        return; /* the old one stays */
-    if (is_written(child, frame, size)) {
-        free(frame);
-        return;
-    }
-    free(child->unwritten);
-    child->unwritten = frame;
-    child->frame_size = size;
-    if (!child->birth)
+    if (!child->is_written && !child->birth)
         put_record(child);
 }
 
@@ -315,7 +237,7 @@ void records_note(struct child *child)
     /* The state names its exit: one that did not come to the ring any more is put there from it. */
     if (child->place && put_state(file, child, true, child->place, &child->turn))
         put_exits(file);
-    if (child->unwritten)
+    if (!child->is_written)
         put_record(child); /* what it was told while it was expected */
 }
 
@@ -323,8 +245,6 @@ void records_drop(struct child *child)
 {
     if (child->place)
         put_state(file, child, false, child->place, &child->turn);
-    free(child->unwritten);
-    child->unwritten = NULL;
 }
 
 void records_expect(struct birth *birth, struct child *child)
@@ -388,7 +308,7 @@ void records_run(void)
     if ((trouble ? watch_now_ms() >= retry_ms : end > grown_at) && !is_written_to())
         records_write_anew();
     if (told != (trouble != 0))
-        tell_records();
+        tell_error(NULL, NULL, "records", records_trouble());
     told = trouble != 0;
     if (trouble && watch_now_ms() < retry_ms)
         watch_wake_at(retry_ms);

@@ -29,7 +29,7 @@ enum records_found {
 };
 
 /* Reads the file into the table and the ring of exits; all of it, or nothing with the reason in `why`. */
-enum records_found records_load(int directory_fd, const struct child_effects *effects, char *why, size_t size);
+enum records_found records_load(int directory_fd, char *why, size_t size);
 
 /* Begins to keep the file of this directory current. A disk that takes nothing is no failure. */
 void records_begin(int directory_fd);
@@ -38,7 +38,7 @@ void records_begin(int directory_fd);
 bool records_write_anew(void);
 
 /* A child has another specification (WIRE_SPAWN), or part of it has changed (WIRE_UPDATE). */
-void records_add(struct child *child, const struct wire_message *message);
+void records_add(struct child *child);
 
 /* Whether there is a record of the child. */
 bool records_have(const struct child *child);

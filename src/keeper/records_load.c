@@ -52,7 +52,7 @@ static bool read_exit(const uint8_t *ring, unsigned place, struct exit_record *r
     memcpy(record, ring + place * sizeof *record, sizeof *record);
     check = record->check;
     record->check = 0;
-    return record->sequence > 0 && check == record_checksum(record, sizeof *record);
+    return record->sequence > 0 && check == wire_checksum(record, sizeof *record);
 }
 
 /* `taken`: the last that the agent has. */
@@ -82,12 +82,11 @@ static void read_exits(const uint8_t *data, uint64_t taken)
 }
 
 /* Returns false when the record makes no sense. */
-static bool read_child(const uint8_t *record, uint64_t place, size_t frame_size, const struct child_effects *effects)
+static bool read_child(const uint8_t *record, uint64_t place, size_t frame_size)
 {
     struct wire_message spawn, state;
     struct wire_frame frame;
     struct child *child;
-    const char *why = NULL;
     uint64_t turn = 0;
     pid_t pid;
 
@@ -101,14 +100,11 @@ static bool read_child(const uint8_t *record, uint64_t place, size_t frame_size,
     child = table_find(wire_text(&spawn, WIRE_TAG_ID));
     if (child) /* a keeper was killed between a new record and the end of the old one */
         table_remove(child);
-    child = table_add(wire_text(&spawn, WIRE_TAG_ID), effects);
-    if (!child || !(child->spec = child_spec_new(&spawn, proc_mark(), &why)) || child_update(child, &spawn) != NULL ||
-        !record_state_read(child, &state) || !(child->unwritten = malloc(frame_size)))
+    child = table_add(wire_text(&spawn, WIRE_TAG_ID));
+    if (!child || child_configure(child, &spawn) != NULL || !record_state_read(child, &state))
         return false;
     if (child->born)
         child->ended = child->overran = false; /* said of the process before it */
-    memcpy(child->unwritten, record + RECORD_FRAME_AT, frame_size); /* the next file is another one */
-    child->frame_size = (uint32_t)frame_size;
     child->place = place;
     child->turn = turn;
     pid = (pid_t)wire_number(&state, WIRE_TAG_PID, 0);
@@ -119,8 +115,7 @@ static bool read_child(const uint8_t *record, uint64_t place, size_t frame_size,
 
 /* Returns the place after the last one, or 0 with the reason. `known_end`: where it is at least; what begins there may not
  * have come to its end. 0: nobody knows, an earlier version wrote this. */
-static uint64_t read_children(const uint8_t *data, size_t size, uint64_t known_end, const struct child_effects *effects,
-                              const char **why)
+static uint64_t read_children(const uint8_t *data, size_t size, uint64_t known_end, const char **why)
 {
     static const uint8_t zeros[sizeof(struct record_head)];
     static char text[96];
@@ -132,7 +127,7 @@ static uint64_t read_children(const uint8_t *data, size_t size, uint64_t known_e
 
         if (frame_size == 0 && known_end > 0 && at >= known_end)
             break;
-        if (frame_size == 0 || !read_child(data + at, at, frame_size, effects)) {
+        if (frame_size == 0 || !read_child(data + at, at, frame_size)) {
             snprintf(text, sizeof text, "is damaged: the record at byte %zu cannot be read", at);
             return 0;
         }
@@ -145,14 +140,14 @@ static uint64_t read_children(const uint8_t *data, size_t size, uint64_t known_e
 }
 
 /* All that comes after the header. Returns false with the reason. */
-static bool read_all(const uint8_t *data, size_t size, uint64_t instance, const struct child_effects *effects, const char **why)
+static bool read_all(const uint8_t *data, size_t size, uint64_t instance, const char **why)
 {
     struct wire_message common = {0};
     uint64_t turn = 0, end;
 
     if (record_cell_read(data + RECORD_COMMON_AT, 2, &common, &turn))
         lease_renew(wire_number(&common, WIRE_TAG_RENEWED_MS, 0));
-    end = read_children(data, size, wire_number(&common, WIRE_TAG_RECORDS_END, 0), effects, why);
+    end = read_children(data, size, wire_number(&common, WIRE_TAG_RECORDS_END, 0), why);
     if (end == 0)
         return false;
     read_exits(data, wire_number(&common, WIRE_TAG_SEQUENCE, 0));
@@ -163,29 +158,26 @@ static bool read_all(const uint8_t *data, size_t size, uint64_t instance, const 
 /* Returns the file's bytes, for the caller to free; NULL with errno. */
 static uint8_t *read_file(int directory, size_t *size)
 {
-    int fd = openat(directory, "keeper.records", O_RDONLY | O_CLOEXEC), error = errno;
+    int fd = openat(directory, "keeper.records", O_RDONLY | O_CLOEXEC), error;
     struct stat status = {0};
-    uint8_t *data = NULL;
+    uint8_t *data;
     ssize_t got;
 
-    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size <= FILE_MAX && (data = malloc((size_t)status.st_size + 1))) {
-        got = pread(fd, data, (size_t)status.st_size, 0);
-        error = got < 0 ? errno : EIO;
-        *size = (size_t)status.st_size;
-        if (got != status.st_size) {
-            free(data);
-            data = NULL;
-        }
-    } else if (fd >= 0) {
-        error = ENOMEM;
-    }
-    if (fd >= 0)
-        close(fd);
+    if (fd < 0)
+        return NULL;
+    data = fstat(fd, &status) == 0 && status.st_size <= FILE_MAX ? malloc((size_t)status.st_size + 1) : NULL;
+    got = data ? pread(fd, data, (size_t)status.st_size, 0) : 0;
+    error = !data ? ENOMEM : got < 0 ? errno : EIO;
+    close(fd);
+    *size = (size_t)status.st_size;
+    if (data && got == status.st_size)
+        return data;
+    free(data);
     errno = error;
-    return data;
+    return NULL;
 }
 
-enum records_found records_load(int directory, const struct child_effects *effects, char *why, size_t why_size)
+enum records_found records_load(int directory, char *why, size_t why_size)
 {
     enum records_found found;
     const char *reason;
@@ -201,7 +193,7 @@ enum records_found records_load(int directory, const struct child_effects *effec
         return RECORDS_UNREADABLE;
     }
     found = read_header(data, size, &instance, &reason);
-    if (found == RECORDS_TAKEN && !read_all(data, size, instance, effects, &reason))
+    if (found == RECORDS_TAKEN && !read_all(data, size, instance, &reason))
         found = RECORDS_UNREADABLE;
     if (found != RECORDS_TAKEN) {
         snprintf(why, why_size, "keeper.records %s", reason);

@@ -5,7 +5,6 @@
 #include "keeper.h"
 #include "lease.h"
 #include "output.h"
-#include "proc.h"
 #include "records.h"
 #include "server.h"
 #include "table.h"
@@ -14,22 +13,18 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 typedef int (*handler_fn)(struct connection *connection, const struct wire_message *message);
 
 static int refuse(struct connection *connection, const char *id, const char *why)
 {
-    char text[WIRE_ID_MAX + 160];
-
-    snprintf(text, sizeof text, "%s %s", id, why);
-    tell_error_to(connection, id, text);
+    tell_refusal(connection, id, why);
     return 0;
 }
 
 static int turn_away(struct connection *connection, const char *why)
 {
-    tell_error_to(connection, NULL, why);
+    tell_error(connection, NULL, NULL, why);
     connection->doomed = true;
     return -1;
 }
@@ -66,25 +61,6 @@ static int list(struct connection *connection, const struct wire_message *messag
     return 0;
 }
 
-/* Gives a child at rest what the message asks for. Returns why not, or NULL. */
-static const char *configure(struct child *child, const struct wire_message *message)
-{
-    const char *why = NULL;
-    struct child_spec *spec = child_spec_new(message, proc_mark(), &why);
-
-    if (!spec)
-        return why;
-    why = child_update(child, message);
-    if (why) {
-        free(spec);
-        return why;
-    }
-    free(child->spec);
-    child->spec = spec;
-    child->user_known = false;
-    return NULL;
-}
-
 static int spawn(struct connection *connection, const struct wire_message *message)
 {
     const char *id = wire_text(message, WIRE_TAG_ID), *why;
@@ -94,12 +70,12 @@ static int spawn(struct connection *connection, const struct wire_message *messa
     if (keeper_is_ending())
         return refuse(connection, id, "is not started: the keeper is ending");
     if (!child)
-        child = table_add(id, &keeper_effects);
+        child = table_add(id);
     if (!child)
         return refuse(connection, id, "does not fit in the keeper's memory");
     is_new_run = child_at_rest(child);
     if (is_new_run) {
-        why = configure(child, message);
+        why = child_configure(child, message);
         if (why) {
             if (!child->spec)
                 child_handle(child, CHILD_FORGET);
@@ -109,10 +85,10 @@ static int spawn(struct connection *connection, const struct wire_message *messa
     lease_changed(child);
     is_known = records_have(child);
     if (is_new_run && is_known)
-        records_add(child, message); /* before it is to start: what was asked for earlier may not be started any more */
+        records_add(child); /* before it is to start: what was asked for earlier may not be started any more */
     child_handle(child, CHILD_ASKED);
     if (is_new_run && !is_known)
-        records_add(child, message); /* with the state that it has now: one write */
+        records_add(child); /* with the state that it has now: one write */
     return 0;
 }
 
@@ -129,7 +105,7 @@ static int update(struct connection *connection, const struct wire_message *mess
     if (!why && wire_has(message, WIRE_TAG_READY))
         records_note(child);
     else if (!why)
-        records_add(child, message);
+        records_add(child);
     if (!why && wire_has(message, WIRE_TAG_LIMITS)) {
         containment_limit(child);
         tell_event(child, WIRE_LIMITED);
@@ -137,20 +113,19 @@ static int update(struct connection *connection, const struct wire_message *mess
     return why ? refuse(connection, id, why) : 0;
 }
 
-static int hand_on(struct connection *connection, const struct wire_message *message, enum child_event event)
+/* What is an event of the child, and nothing else. */
+static int hand_on(struct connection *connection, const struct wire_message *message)
 {
+    static const enum child_event events[] = {
+        [WIRE_STOP] = CHILD_STOP, [WIRE_FORGET] = CHILD_FORGET, [WIRE_END_RUN] = CHILD_END_RUN,
+    };
     const char *id = wire_text(message, WIRE_TAG_ID);
     struct child *child = table_find(id);
 
     if (!child)
         return refuse(connection, id, "is not known to the keeper");
-    child_handle(child, event);
+    child_handle(child, events[message->type]);
     return 0;
-}
-
-static int stop(struct connection *connection, const struct wire_message *message)
-{
-    return hand_on(connection, message, CHILD_STOP);
 }
 
 /* Why a run is ended is kept as what failed, until a run begins that nobody ends. */
@@ -161,12 +136,7 @@ static int end_run(struct connection *connection, const struct wire_message *mes
 
     if (child && child->state == CHILD_RUNNING && why)
         snprintf(child->failure, sizeof child->failure, "%s", why);
-    return hand_on(connection, message, CHILD_END_RUN);
-}
-
-static int forget(struct connection *connection, const struct wire_message *message)
-{
-    return hand_on(connection, message, CHILD_FORGET);
+    return hand_on(connection, message);
 }
 
 static int acknowledge(struct connection *connection, const struct wire_message *message)
@@ -226,8 +196,8 @@ static const struct {
     [WIRE_LIST] = {list, READER | OPERATOR | CONTROLLER, false},
     [WIRE_SPAWN] = {spawn, CONTROLLER, true},
     [WIRE_UPDATE] = {update, CONTROLLER, true},
-    [WIRE_STOP] = {stop, OPERATOR | CONTROLLER, true},
-    [WIRE_FORGET] = {forget, CONTROLLER, true},
+    [WIRE_STOP] = {hand_on, OPERATOR | CONTROLLER, true},
+    [WIRE_FORGET] = {hand_on, CONTROLLER, true},
     [WIRE_ACKNOWLEDGE] = {acknowledge, CONTROLLER, false},
     [WIRE_SIGNAL] = {send_signal, OPERATOR | CONTROLLER, true},
     [WIRE_RENEW] = {renew, CONTROLLER, false},
@@ -243,11 +213,11 @@ int request_handle(struct connection *connection, const struct wire_message *mes
     if (!connection->role && type != WIRE_HELLO)
         return -1;
     if (type >= sizeof requests / sizeof *requests || !requests[type].handle) {
-        tell_error_to(connection, NULL, "this keeper does not know that request");
+        tell_error(connection, NULL, NULL, "this keeper does not know that request");
         return 0;
     }
     if (!(requests[type].roles & 1u << connection->role)) {
-        tell_error_to(connection, NULL, "that request is the controller's");
+        tell_error(connection, NULL, NULL, "that request is the controller's");
         return 0;
     }
     if (requests[type].needs_id &&

@@ -27,12 +27,7 @@ static struct connection connections[CONNECTIONS];
 
 static void drop(struct connection *connection)
 {
-    int fd = connection->watch.fd;
-
-    if (fd < 0)
-        return;
-    watch_remove(&connection->watch);
-    close(fd);
+    watch_close(&connection->watch);
     free(connection->in);
     free(connection->out);
     memset(connection, 0, sizeof *connection);

@@ -313,7 +313,7 @@ static void say_slow(struct start *start, uint64_t now_ms)
     start->is_told = true;
     snprintf(start->child->failure, sizeof start->child->failure, "%.400s has not begun to run %d s after its start: the file system "
              "of the program, or of its working directory, may hang", start->spawn.request.argv[0], TELL_MS / 1000);
-    tell_slow_start(start->child);
+    tell_error(NULL, start->child->id, "start", start->child->failure);
 }
 
 /* What may run for so long has no longer to begin. */

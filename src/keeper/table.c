@@ -1,4 +1,5 @@
 #include "table.h"
+#include "keeper.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -8,18 +9,14 @@ enum { BUCKETS = 1024 };
 
 static struct child *first, *last;
 static uint64_t last_number;
-static struct child *by_id[BUCKETS], *by_pid[BUCKETS];
+static LIST_HEAD(chain, child) by_id[BUCKETS], by_pid[BUCKETS];
 
-static struct child **id_bucket(const char *id)
+static struct chain *id_chain(const char *id)
 {
-    uint32_t hash = 2166136261u;
-
-    for (; *id; id++)
-        hash = (hash ^ (uint8_t)*id) * 16777619u;
-    return &by_id[hash % BUCKETS];
+    return &by_id[wire_checksum(id, strlen(id)) % BUCKETS];
 }
 
-static struct child **pid_bucket(pid_t pid)
+static struct chain *pid_chain(pid_t pid)
 {
     return &by_pid[(uint32_t)pid % BUCKETS];
 }
@@ -31,20 +28,22 @@ struct child *table_first(void)
 
 struct child *table_find(const char *id)
 {
-    struct child *child = *id_bucket(id);
+    struct child *child;
 
-    while (child && strcmp(child->id, id) != 0)
-        child = child->next_by_id;
-    return child;
+    LIST_FOREACH(child, id_chain(id), by_id)
+        if (strcmp(child->id, id) == 0)
+            return child;
+    return NULL;
 }
 
 struct child *table_find_pid(pid_t pid)
 {
-    struct child *child = *pid_bucket(pid);
+    struct child *child;
 
-    while (child && child->pid != pid)
-        child = child->next_by_pid;
-    return child;
+    LIST_FOREACH(child, pid_chain(pid), by_pid)
+        if (child->pid == pid)
+            return child;
+    return NULL;
 }
 
 struct child *table_find_number(uint64_t number)
@@ -61,9 +60,9 @@ void table_skip_number(uint64_t number)
     last_number = number > last_number ? number : last_number;
 }
 
-struct child *table_add(const char *id, const struct child_effects *effects)
+struct child *table_add(const char *id)
 {
-    struct child *child = calloc(1, sizeof *child), **bucket = id_bucket(id);
+    struct child *child = calloc(1, sizeof *child);
 
     if (!child)
         return NULL;
@@ -72,14 +71,13 @@ struct child *table_add(const char *id, const struct child_effects *effects)
         free(child);
         return NULL;
     }
-    child->effects = effects;
+    child->effects = &keeper_effects;
     child->number = ++last_number;
-    child->pidfd = child->watch.fd = child->ready_watch.fd = -1;
+    child->pidfd = child->watch.fd = child->ready_watch.fd = child->emptiness.fd = -1;
     child->stop_signal = SIGTERM;
     child->stop_timeout_ms = 10000;
     limits_clear(&child->limits);
-    child->next_by_id = *bucket;
-    *bucket = child;
+    LIST_INSERT_HEAD(id_chain(id), child, by_id);
     child->previous = last;
     *(last ? &last->next : &first) = child;
     last = child;
@@ -88,33 +86,21 @@ struct child *table_add(const char *id, const struct child_effects *effects)
 
 void table_set_pid(struct child *child, pid_t pid)
 {
-    struct child **link;
-
-    if (child->pid) {
-        for (link = pid_bucket(child->pid); *link != child; link = &(*link)->next_by_pid)
-            ;
-        *link = child->next_by_pid;
-    }
+    if (child->pid)
+        LIST_REMOVE(child, by_pid);
     child->pid = pid;
-    if (pid) {
-        child->next_by_pid = *pid_bucket(pid);
-        *pid_bucket(pid) = child;
-    }
+    if (pid)
+        LIST_INSERT_HEAD(pid_chain(pid), child, by_pid);
 }
 
 void table_remove(struct child *child)
 {
-    struct child **link = id_bucket(child->id);
-
     table_set_pid(child, 0);
-    while (*link != child)
-        link = &(*link)->next_by_id;
-    *link = child->next_by_id;
+    LIST_REMOVE(child, by_id);
     *(child->previous ? &child->previous->next : &first) = child->next;
     *(child->next ? &child->next->previous : &last) = child->previous;
-    free(child->unwritten);
+    free(child->updated_frame);
     free(child->spec);
-    free(child->label);
     free(child->id);
     free(child);
 }

@@ -16,7 +16,7 @@ struct child *table_find_number(uint64_t number);
 void table_skip_number(uint64_t number);
 
 /* A new child at rest, with nothing but an id. NULL when memory is out. */
-struct child *table_add(const char *id, const struct child_effects *effects);
+struct child *table_add(const char *id);
 
 /* Frees the child and all it owns. */
 void table_remove(struct child *child);

@@ -6,9 +6,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 /* Room for the largest frame: a child with its tag, id and error. */
@@ -30,10 +28,18 @@ static void broadcast(void)
         server_broadcast(buffer, writer.size);
 }
 
+/* A listing may be of any size, anything else has to fit. */
 static void send_to(struct connection *connection, bool may_grow)
 {
     if (wire_end(&writer) == 0)
         server_send(connection, buffer, writer.size, may_grow);
+}
+
+static void begin_error(const char *id, const char *step, const char *why)
+{
+    begin(WIRE_ERROR, id);
+    wire_put_text(&writer, WIRE_TAG_STEP, step);
+    wire_put_text(&writer, WIRE_TAG_ERROR, why);
 }
 
 static void begin_exit(const struct child *child, uint64_t sequence)
@@ -55,11 +61,6 @@ static void begin_exit(const struct child *child, uint64_t sequence)
         wire_put_number(&writer, WIRE_TAG_OUT_OF_MEMORY, 1);
 }
 
-static void put_limits(const struct child *child)
-{
-    wire_put_text(&writer, WIRE_TAG_ENFORCED, containment_limits(child));
-}
-
 static void put_start(const struct child *child)
 {
     wire_put_number(&writer, WIRE_TAG_PID, child->ended || child->phase != CHILD_MAIN ? 0 : (uint64_t)child->pid);
@@ -68,7 +69,7 @@ static void put_start(const struct child *child)
     wire_put_text(&writer, WIRE_TAG_CGROUP, containment_cgroup(child));
     if (child->is_hidden)
         wire_put_number(&writer, WIRE_TAG_GROUP, 1);
-    put_limits(child);
+    wire_put_text(&writer, WIRE_TAG_ENFORCED, containment_limits(child));
 }
 
 static void put_phase(const struct child *child)
@@ -95,7 +96,7 @@ void tell_event(struct child *child, enum wire_type type)
     if (type == WIRE_STARTED)
         put_start(child);
     if (type == WIRE_LIMITED)
-        put_limits(child);
+        wire_put_text(&writer, WIRE_TAG_ENFORCED, containment_limits(child));
     if (type == WIRE_PHASE)
         put_phase(child);
     if (type == WIRE_OUTPUT)
@@ -111,49 +112,26 @@ void tell_event(struct child *child, enum wire_type type)
     broadcast();
 }
 
-void tell_error(const char *id, const char *format, ...)
+void tell_error(struct connection *connection, const char *id, const char *step, const char *why)
 {
-    char text[640];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    begin(WIRE_ERROR, id);
-    wire_put_text(&writer, WIRE_TAG_ERROR, text);
-    broadcast();
+    begin_error(id, step, why);
+    if (connection)
+        send_to(connection, false);
+    else
+        broadcast();
 }
 
-void tell_slow_start(const struct child *child)
+void tell_refusal(struct connection *connection, const char *id, const char *why)
 {
-    begin(WIRE_ERROR, child->id);
-    wire_put_text(&writer, WIRE_TAG_STEP, "start");
-    wire_put_text(&writer, WIRE_TAG_ERROR, child->failure);
-    broadcast();
+    char text[WIRE_ID_MAX + 160];
+
+    snprintf(text, sizeof text, "%s %s", id, why);
+    tell_error(connection, id, NULL, text);
 }
 
-void tell_notice(const char *format, ...)
+void tell_notice(const char *text)
 {
-    const struct connection *controller = server_controller();
-    size_t used = strlen(notice);
-    va_list arguments;
-
-    va_start(arguments, format);
-    if (used > 0 && used + 2 < sizeof notice)
-        used = (size_t)(stpcpy(notice + used, "; ") - notice);
-    vsnprintf(notice + used, sizeof notice - used, format, arguments);
-    va_end(arguments);
-    if (!controller || !controller->subscribed)
-        return;
-    tell_error(NULL, "%s", notice);
-    notice[0] = '\0';
-}
-
-void tell_error_to(struct connection *connection, const char *id, const char *text)
-{
-    begin(WIRE_ERROR, id);
-    wire_put_text(&writer, WIRE_TAG_ERROR, text);
-    send_to(connection, false);
+    snprintf(notice, sizeof notice, "%s", text);
 }
 
 void tell_welcome(struct connection *connection, uint64_t version)
@@ -201,36 +179,28 @@ static void tell_child(struct connection *connection, const struct child *child)
     send_to(connection, true);
 }
 
-static void put_records_trouble(void)
-{
-    begin(WIRE_ERROR, NULL);
-    wire_put_text(&writer, WIRE_TAG_STEP, "records");
-    wire_put_text(&writer, WIRE_TAG_ERROR, records_trouble());
-}
-
 void tell_all(struct connection *connection)
 {
     uint64_t lost = connection->role == WIRE_ROLE_CONTROLLER ? exits_take_lost() : 0;
-    const char *why;
     char text[96];
 
     for (const struct child *child = table_first(); child; child = child->next)
         tell_child(connection, child);
     begin(WIRE_LIST_END, NULL);
-    wire_put_text(&writer, WIRE_TAG_CGROUP, containment_base(&why));
-    if (*why)
-        wire_put_text(&writer, WIRE_TAG_ERROR, why);
+    wire_put_text(&writer, WIRE_TAG_CGROUP, cgroup_base());
+    if (*cgroup_why())
+        wire_put_text(&writer, WIRE_TAG_ERROR, cgroup_why());
     send_to(connection, true);
     if (lost > 0) {
         snprintf(text, sizeof text, "%" PRIu64 " exits were not kept: nobody took them for too long", lost);
-        tell_error_to(connection, NULL, text);
+        tell_error(connection, NULL, NULL, text);
     }
     if (connection->role != WIRE_ROLE_CONTROLLER)
         return;
     if (notice[0])
-        tell_error_to(connection, NULL, notice);
+        tell_error(connection, NULL, NULL, notice);
     notice[0] = '\0';
-    put_records_trouble();
+    begin_error(NULL, "records", records_trouble());
     send_to(connection, true);
     for (uint64_t sequence = exits_first(); sequence < exits_end(); sequence++) {
         const struct child *child = table_find_number(exits_get(sequence)->child);
@@ -245,12 +215,6 @@ void tell_all(struct connection *connection)
 void tell_bye(void)
 {
     begin(WIRE_BYE, NULL);
-    broadcast();
-}
-
-void tell_records(void)
-{
-    put_records_trouble();
     broadcast();
 }
 

@@ -11,21 +11,16 @@
  * acknowledged. */
 void tell_event(struct child *child, enum wire_type type);
 
-/* Says to every subscriber that something is not as it should be; `id` may be NULL. */
-void tell_error(const char *id, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Says that something is not as it should be to one client, or to every subscriber (NULL). `id`: of the child that it is about;
+ * `step`: "start" for one whose start takes long, "records" for whether these can be written, and no `why` when they can; each
+ * may be NULL. */
+void tell_error(struct connection *connection, const char *id, const char *step, const char *why);
 
-/* Says to every subscriber that the child's start takes long, as its `failure` says: a WIRE_ERROR with the step "start". */
-void tell_slow_start(const struct child *child);
+/* The same of what was asked of the child of that id: `why` goes on from its name. */
+void tell_refusal(struct connection *connection, const char *id, const char *why);
 
-/* The same as tell_error for what the controller must hear: the next one does, where none listens now. */
-void tell_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-/* Says to every subscriber whether the records can be written: a WIRE_ERROR with the step "records", and no error when
- * they can. A controller hears it with every listing. */
-void tell_records(void);
-
-/* The same for one client. */
-void tell_error_to(struct connection *connection, const char *id, const char *text);
+/* The next controller hears it with its listing. */
+void tell_notice(const char *text);
 
 void tell_welcome(struct connection *connection, uint64_t version);
 

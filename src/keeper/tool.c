@@ -1,6 +1,5 @@
 #include "tool.h"
 #include "containment.h"
-#include "keeper.h"
 #include "proc.h"
 #include "records.h"
 #include "server.h"
@@ -100,8 +99,7 @@ static int list_records(const char *directory, int directory_fd)
 {
     char why[160] = "";
 
-    if (proc_open(directory_fd) != 0 || records_load(directory_fd, &keeper_effects, why, sizeof why) != RECORDS_TAKEN ||
-        !table_first()) {
+    if (proc_open(directory_fd) != 0 || records_load(directory_fd, why, sizeof why) != RECORDS_TAKEN || !table_first()) {
         fprintf(stderr, "appmgr-keeper: no keeper runs on %s%s%s\n", directory, why[0] ? "; " : "", why);
         return 1;
     }
@@ -162,7 +160,7 @@ int tool_stop(const char *directory, int directory_fd)
 
 int tool_make_way(const char *directory, int directory_fd)
 {
-    const char *why = proc_open(directory_fd) == 0 ? containment_make_way(proc_mark()) : "/proc cannot be read";
+    const char *why = proc_open(directory_fd) == 0 ? containment_make_way() : "/proc cannot be read";
 
     if (why)
         fprintf(stderr, "appmgr-keeper: %s: %s\n", directory, why);
@@ -175,10 +173,8 @@ int tool_check(const char *directory, int directory_fd)
 
     /* Again, because a record that is being written may look damaged. */
     for (int left = proc_open(directory_fd) == 0 ? CHECKS : 0; left > 0; left--) {
-        if (records_load(directory_fd, &keeper_effects, why, sizeof why) == RECORDS_TAKEN)
+        if (records_load(directory_fd, why, sizeof why) == RECORDS_TAKEN)
             return 0;
-        while (table_first())
-            table_remove(table_first());
         usleep(CHECK_PAUSE_US);
     }
     fprintf(stderr, "%s/%s\n", directory, why);

@@ -18,14 +18,14 @@
 
 enum { CHECK_MS = 10000 };
 
-static const struct upgrade_options *options;
+static const struct keeper_options *options;
 static char own_path[PATH_MAX], program[PATH_MAX];
 static pid_t check;
 static int said_fd = -1;        /* what the check says */
 static uint64_t until_ms;
 static bool is_checked;
 
-void upgrade_prepare(const struct upgrade_options *given)
+void upgrade_prepare(const struct keeper_options *given)
 {
     options = given;
     /* Now, while it is the path of what runs: a package puts another file there. */

@@ -5,20 +5,10 @@
 #ifndef APPMGR_KEEPER_UPGRADE_H
 #define APPMGR_KEEPER_UPGRADE_H
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/resource.h>
-#include <sys/types.h>
+#include "keeper.h"
 
 /* What the program is executed with. Borrowed. */
-struct upgrade_options {
-    const char *directory;      /* absolute */
-    int lock_fd;
-    uint64_t linger_ms;
-    struct rlimit files;        /* the limit that the keeper was given */
-};
-
-void upgrade_prepare(const struct upgrade_options *options);
+void upgrade_prepare(const struct keeper_options *options);
 
 /* Begins the check of `program` (NULL: the keeper's own path). Returns NULL, or why not. */
 const char *upgrade_begin(const char *program);

@@ -69,6 +69,15 @@ void watch_remove(struct watch *watch)
             pending[i].data.ptr = NULL;
 }
 
+void watch_close(struct watch *watch)
+{
+    int fd = watch->fd;
+
+    watch_remove(watch);
+    if (fd >= 0)
+        close(fd);
+}
+
 void watch_wake_at(uint64_t when_ms)
 {
     struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(when_ms / 1000),

@@ -21,6 +21,9 @@ int watch_add(struct watch *watch, int fd, uint32_t events);
 void watch_change(struct watch *watch, uint32_t events);
 void watch_remove(struct watch *watch);
 
+/* Removes it and closes its descriptor, if it is watched. */
+void watch_close(struct watch *watch);
+
 /* Makes watch_turn return at `when_ms` at the latest; the earliest of several counts. Forgotten after each turn
  * in which it passed. */
 void watch_wake_at(uint64_t when_ms);

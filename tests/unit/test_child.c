@@ -617,7 +617,7 @@ static void an_update_changes_what_it_holds_and_nothing_else(void **state)
     assert_int_equal(child.restart.max_delay_ms, 60000);
     assert_int_equal(child.restart.reset_ms, 10000);
     assert_true(child.restart.attempts == UINT64_MAX);
-    free(child.label);
+    free(child.updated_frame);
 }
 
 int main(void)

@@ -539,6 +539,7 @@ static void a_signal_reaches_the_process(void **state)
 {
     begin_script("a", "trap 'echo > got; exit 0' HUP; echo > ready; while :; do sleep 0.02; done");
     end(&agent);
+    expect(&agent, WIRE_STARTED, "a"); /* before it is told, what runs already takes no signal */
     WAIT_FOR(*contents("ready"));
     begin(WIRE_SIGNAL, "a");
     wire_put_number(&writer, WIRE_TAG_SIGNAL, SIGHUP);

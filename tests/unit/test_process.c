@@ -94,21 +94,25 @@ static void open_client(void)
 }
 
 /* "bad" seconds make it end at once. */
-static void start(const char *id, const char *seconds, const struct process_restart *restart)
+static void start(const char *id, const char *seconds, bool restarts)
 {
-    const char *const arguments[] = {"sleep", seconds, NULL};
-    const char *const environment[] = {"PATH=/usr/bin:/bin", NULL};
-    struct process_spec spec = {.id = id, .tag = "{}", .arguments = arguments, .environment = environment,
-                                .restart = restart};
+    struct wire_writer *frame = process_begin(client, WIRE_SPAWN, id);
 
-    assert_int_equal(process_spawn(client, &spec), 0);
+    assert_non_null(frame);
+    wire_put_text(frame, WIRE_TAG_LABEL, "{}");
+    wire_put_text(frame, WIRE_TAG_ARGUMENT, "sleep");
+    wire_put_text(frame, WIRE_TAG_ARGUMENT, seconds);
+    wire_put_text(frame, WIRE_TAG_ENVIRONMENT, "PATH=/usr/bin:/bin");
+    if (restarts) {
+        wire_put_number(frame, WIRE_TAG_RESTART_ENABLED, 1);
+        wire_put_number(frame, WIRE_TAG_RESTART_DELAY_MS, 20);
+    }
+    assert_int_equal(process_end(client), 0);
 }
 
 static void start_sleep(const char *id, const char *seconds)
 {
-    static const struct process_restart restart = {.enabled = true, .delay_ms = 20};
-
-    start(id, seconds, &restart);
+    start(id, seconds, true);
 }
 
 static pid_t keeper_pid(void)
@@ -175,7 +179,7 @@ static void children_outlive_the_client_and_are_found_again(void **state)
     assert_int_equal(last_pid, pid);
     hear("ready ");
     start_sleep("a", "100");
-    process_stop(client, "a");
+    process_request(client, WIRE_STOP, "a", WIRE_TAG_NONE, 0);
     hear("stopping:a ");
     hear("exited:a ");
     hear("stopped:a ");
@@ -185,7 +189,7 @@ static void an_exit_that_was_not_acknowledged_comes_again(void **state)
 {
     uint64_t sequence;
 
-    start("a", "bad", NULL);
+    start("a", "bad", false);
     hear("exited:a ");
     sequence = last_sequence;
     hear("stopped:a ");
@@ -194,12 +198,12 @@ static void an_exit_that_was_not_acknowledged_comes_again(void **state)
     hear("ready ");
     hear("exited:a ");
     assert_int_equal(last_sequence, sequence);
-    process_acknowledge(client, UINT64_MAX);
+    process_request(client, WIRE_ACKNOWLEDGE, NULL, WIRE_TAG_SEQUENCE, UINT64_MAX);
     process_close(client);
     open_client();
     hear("ready ");
-    process_forget(client, "a");
-    process_forget(client, "a");
+    process_request(client, WIRE_FORGET, "a", WIRE_TAG_NONE, 0);
+    process_request(client, WIRE_FORGET, "a", WIRE_TAG_NONE, 0);
     hear("error:a ");
     assert_null(strstr(told, "exited"));
     assert_non_null(strstr(last_error, "not known"));
@@ -215,14 +219,14 @@ static void a_killed_keeper_is_replaced(void **state)
     pid = last_pid;
     kill(first, SIGKILL);
     hear("lost ");
-    assert_int_equal(process_stop(client, "a"), -ENOTCONN);
+    assert_int_equal(process_request(client, WIRE_STOP, "a", WIRE_TAG_NONE, 0), -ENOTCONN);
     hear("child:a ");
     assert_int_equal(last_pid, pid);
     hear("ready ");
     assert_true(is_alive((pid_t)pid));
     assert_int_not_equal(keeper_pid(), first);
     start_sleep("a", "100");
-    process_stop(client, "a");
+    process_request(client, WIRE_STOP, "a", WIRE_TAG_NONE, 0);
     hear("stopped:a ");
     assert_false(is_alive((pid_t)pid));
 }
@@ -246,7 +250,7 @@ static void an_upgraded_keeper_is_the_same(void **state)
     hear("upgraded ");
     assert_non_null(strstr(last_error, "keeper.records cannot be written"));
     rmdir(in_directory("keeper.records.new"));
-    process_stop(client, "a");
+    process_request(client, WIRE_STOP, "a", WIRE_TAG_NONE, 0);
     hear("stopped:a ");
 }
 
@@ -298,17 +302,25 @@ static void two_agents_do_not_share_a_keeper(void **state)
     hear("ready ");
 }
 
+static int spawn_with(const char *argument)
+{
+    struct wire_writer *frame = process_begin(client, WIRE_SPAWN, "a");
+
+    assert_non_null(frame);
+    wire_put_text(frame, WIRE_TAG_ARGUMENT, "true");
+    wire_put_text(frame, WIRE_TAG_ARGUMENT, argument);
+    return process_end(client);
+}
+
 static void what_is_too_large_is_refused_here(void **state)
 {
     char *big = malloc(5 << 20);
-    const char *const arguments[] = {"true", big, NULL};
-    struct process_spec spec = {.id = "a", .arguments = arguments};
 
     memset(big, 'x', 5 << 20);
     big[(5 << 20) - 1] = '\0';
-    assert_int_equal(process_spawn(client, &spec), -E2BIG);
+    assert_int_equal(spawn_with(big), -E2BIG);
     big[3 << 20] = '\0';
-    assert_int_equal(process_spawn(client, &spec), 0);
+    assert_int_equal(spawn_with(big), 0);
     hear("spawn_failed:a ");
     assert_non_null(strstr(last_error, "E2BIG"));
     free(big);
