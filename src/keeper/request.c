@@ -7,6 +7,7 @@
 #include "output.h"
 #include "records.h"
 #include "server.h"
+#include "start.h"
 #include "table.h"
 #include "tell.h"
 #include "upgrade.h"
@@ -162,6 +163,7 @@ static int send_signal(struct connection *connection, const struct wire_message 
 
     if (number < 1 || number >= _NSIG)
         return refuse(connection, id, "cannot be sent a signal that is none");
+    start_collect(); /* it may run since its start was last looked at */
     if (!child || child->phase != CHILD_MAIN || !adopt_signal(child, (int)number))
         return refuse(connection, id, "does not run and takes no signal");
     return 0;
