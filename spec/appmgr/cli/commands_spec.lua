@@ -51,6 +51,12 @@ describe("status", function()
     has(run({ status = other }, { "status" }).out, "containment   not known yet\n")
   end)
 
+  it("does not call it none that runs while the keeper has not said what does", function()
+    local other = json.decode(json.encode(STATUS))
+    other.containment, other.applications = nil, { total = 0, states = {}, unhealthy = 0 }
+    has(run({ status = other }, { "status" }).out, "applications  not known yet: the keeper has not answered\n")
+  end)
+
   it("asks Consul who leads when this agent does not watch that", function()
     local codec = require("core.codec")
     local entry = { Key = "appmgr/leader", Session = "s", Value = codec.base64_encode('"beta"') }
