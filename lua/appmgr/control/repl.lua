@@ -43,7 +43,8 @@ its values, a statement is done. Things to look at, all of them copies made when
   print(...)                         prints here, not into the agent's log
 
 The agent goes on working while a line runs, in slices of 5 ms; after 2 s a line is ended. One call into
-C (sorting a very large table) cannot be sliced and does hold it up; patterns can.
+C (sorting a very large table) cannot be sliced, nor what that calls (a comparison, a coroutine, __tostring),
+and does hold it up; patterns can.
 Names that a line sets are kept until you leave.]=]
 
 --- How many elements one table.move may take.

@@ -373,6 +373,8 @@ describe("app exec-history", function()
 
   it("says that there was none, and prints JSON", function()
     has(run({ ["app.history"] = {} }, { "app", "exec-history", "web" }).out, "has not been started yet")
+    assert.equal("STARTED  ENDED  RAN  PID  RESULT\n",
+      run({ ["app.history"] = {} }, { "app", "exec-history", "web", "-n", "0" }).out)
     assert.equal("[]\n", run({ ["app.history"] = {} }, { "app", "exec-history", "web", "--json" }).out)
     assert.same(RUNS, json.decode(run({ ["app.history"] = RUNS }, { "app", "exec-history", "web", "--json" }).out))
   end)

@@ -121,7 +121,8 @@ local function format(status)
   lines[#lines + 1] = { "problems", #problems == 0 and "none" or grid.count(#problems, "problem") }
   local text = { grid.list(lines) }
   for _, problem in ipairs(problems) do
-    text[#text + 1] = ("  since %s  %s"):format(os.date("%Y-%m-%d %H:%M:%S", problem.since // 1), problem.text)
+    text[#text + 1] = ("  since %s  %s"):format(os.date("%Y-%m-%d %H:%M:%S", problem.since // 1),
+      (problem.text:gsub("\n", "\n      ")))
     for _, effect in ipairs(problem.effects) do text[#text + 1] = "      " .. effect end
   end
   local failures = failure_lines(status.leading)
