@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -29,6 +31,8 @@ struct keeper_link {
     uint8_t *in;
     size_t in_size, in_capacity;
     const char *broken;         /* why, once it cannot be used any more */
+    int fd;                     /* the pipe's */
+    pid_t pid;                  /* of the keeper */
 };
 
 /* --- lives --- */
@@ -94,6 +98,19 @@ void keeper_link_close(struct keeper_link *link)
         flush(link);
     (void)loop_undefer(tell_lost, link);
     uv_close((uv_handle_t *)&link->pipe, on_closed);
+}
+
+bool keeper_link_is_unread(const struct keeper_link *link)
+{
+    int unread = 0;
+
+    return link->writer.size > 0 || stream_queued((const uv_stream_t *)&link->pipe) > 0 ||
+           (ioctl(link->fd, SIOCOUTQ, &unread) == 0 && unread > 0);
+}
+
+pid_t keeper_link_pid(const struct keeper_link *link)
+{
+    return link->pid;
 }
 
 /* --- in --- */
@@ -196,10 +213,10 @@ int keeper_link_end(struct keeper_link *link)
 /* --- connecting --- */
 
 /* Returns a connected descriptor, or -errno. */
-static int dial(const char *state_dir)
+static int dial(const char *state_dir, pid_t *pid)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct ucred peer;
+    struct ucred peer = {0};
     socklen_t size = sizeof peer;
     int directory = open(state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -216,6 +233,7 @@ static int dial(const char *state_dir)
         close(directory);
     if (result < 0 && fd >= 0)
         close(fd);
+    *pid = peer.pid;
     return result;
 }
 
@@ -223,7 +241,8 @@ int keeper_link_open(const char *state_dir, keeper_link_message_fn on_message, k
                      struct keeper_link **link)
 {
     struct keeper_link *made;
-    int fd = dial(state_dir), result;
+    pid_t pid;
+    int fd = dial(state_dir, &pid), result;
 
     if (fd < 0)
         return fd;
@@ -236,6 +255,8 @@ int keeper_link_open(const char *state_dir, keeper_link_message_fn on_message, k
     made->on_lost = on_lost;
     made->data = data;
     made->writer.grow = grow;
+    made->fd = fd;
+    made->pid = pid;
     uv_pipe_init(loop_uv(), &made->pipe, 0);
     made->pipe.data = made;
     result = uv_pipe_open(&made->pipe, fd);

@@ -9,6 +9,9 @@
 
 #include "wire.h"
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 struct keeper_link;
 
 /* A message has come; borrowed. Returns -1 when the link was closed meanwhile. */
@@ -23,6 +26,12 @@ int keeper_link_open(const char *state_dir, keeper_link_message_fn on_message, k
 
 /* Closes and frees it, with what was to be sent sent; neither callback is called any more. */
 void keeper_link_close(struct keeper_link *link);
+
+/* Whether the keeper has not read yet all that it was sent. */
+bool keeper_link_is_unread(const struct keeper_link *link);
+
+/* Whose socket it is. */
+pid_t keeper_link_pid(const struct keeper_link *link);
 
 /* Begins a frame in the link's writer, which takes any number of fields; keeper_link_end sends it, at the end of this turn of
  * the loop at the latest. */

@@ -1,7 +1,8 @@
 /*
  * core.process: glue for process.c, the keeper's client.
  *
- *   open{keeper_path=, state_dir=, awaits_keeper=, on_ready=fn(list, keeper), on_event=fn(event), on_lost=fn(reason)} → client | nil, err
+ *   open{keeper_path=, state_dir=, awaits_keeper=, on_ready=fn(list, keeper), on_event=fn(event), on_lost=fn(reason),
+ *        on_silent=fn(pid)} → client | nil, err
  *   client:spawn{id=, argv={…}, env={"K=V",…}, tag=, working_dir=, user=, stop_signal=, stop_timeout_ms=, restart=,
  *                output_path=, nice=, umask=, open_files=, no_new_privs=, lease_ms=, is_local=,
  *                init_argv=, init_timeout_ms=, fini_argv=, fini_timeout_ms=, ready_fd=, run_timeout_ms=,
@@ -20,6 +21,7 @@
  *   client:upgrade(fn)    the keeper executes its new program in its place; fn(true | nil, err) when it has
  *   client:close()        disconnects; keeper and children stay
  *
+ * on_silent: the keeper of that pid has not read for seconds what it is sent; nil: it does again, or is lost.
  * `keeper` says how children are contained: {cgroup=} the directory of their cgroups, or {error=} why there are none.
  * Records and events are tables with the fields that the keeper sent: lua_process_message.c. What a spec may say is read by
  * lua_process_spec.c.
@@ -43,7 +45,7 @@ struct lua_process {
     struct process_client *client;
     struct handle handle;
     lua_State *L;
-    int on_ready, on_event, on_lost, on_ended, on_upgraded;
+    int on_ready, on_event, on_lost, on_silent, on_ended, on_upgraded;
     int list; /* the records that have come of a listing, or LUA_NOREF */
 };
 
@@ -53,12 +55,13 @@ struct call {
     struct lua_process *object;
     const struct wire_message *message;
     const char *reason;
+    pid_t pid;
 };
 
 static void call_lua(struct lua_process *object, lua_CFunction function, const struct wire_message *message,
                      const char *reason, const char *what)
 {
-    struct call call = {object, message, reason};
+    struct call call = {object, message, reason, 0};
 
     lua_pushcfunction(object->L, function);
     lua_pushlightuserdata(object->L, &call);
@@ -115,6 +118,19 @@ static int call_on_lost(lua_State *L)
     return 0;
 }
 
+static int call_on_silent(lua_State *L)
+{
+    struct call *call = lua_touserdata(L, 1);
+
+    script_push(L, call->object->on_silent);
+    if (call->pid)
+        lua_pushinteger(L, call->pid);
+    else
+        lua_pushnil(L);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
 static int call_on_ended(lua_State *L)
 {
     struct call *call = lua_touserdata(L, 1);
@@ -159,6 +175,16 @@ static void on_event(const struct wire_message *event, void *data)
 static void on_lost(const char *reason, void *data)
 {
     call_lua(data, call_on_lost, NULL, reason, "process: on_lost");
+}
+
+static void on_silent(pid_t pid, void *data)
+{
+    struct lua_process *object = data;
+    struct call call = {.object = object, .pid = pid};
+
+    lua_pushcfunction(object->L, call_on_silent);
+    lua_pushlightuserdata(object->L, &call);
+    (void)script_call(object->L, 1, 0, "process: on_silent");
 }
 
 static void on_ended(void *data)
@@ -316,8 +342,8 @@ static int upgrade(lua_State *L)
 
 static void release(struct lua_process *object)
 {
-    int *const references[] = {&object->on_ready, &object->on_event, &object->on_lost, &object->on_ended, &object->on_upgraded,
-                               &object->list};
+    int *const references[] = {&object->on_ready, &object->on_event, &object->on_lost, &object->on_silent, &object->on_ended,
+                               &object->on_upgraded, &object->list};
 
     handle_drop(&live, object->handle);
     for (size_t i = 0; i < sizeof references / sizeof *references; i++)
@@ -338,10 +364,10 @@ static int close_client(lua_State *L)
 
 /* --- opening --- */
 
-/* Leaves the three functions on the stack. */
+/* Leaves the functions on the stack. */
 static void push_functions(lua_State *L)
 {
-    static const char *const names[] = {"on_ready", "on_event", "on_lost"};
+    static const char *const names[] = {"on_ready", "on_event", "on_lost", "on_silent"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (lua_getfield(L, 1, names[i]) != LUA_TFUNCTION)
@@ -350,7 +376,8 @@ static void push_functions(lua_State *L)
 
 static int open_client(lua_State *L)
 {
-    static const struct process_callbacks callbacks = {on_child, on_ready, on_event, on_lost, on_ended, on_upgraded};
+    static const struct process_callbacks callbacks = {on_child, on_ready, on_event, on_lost, on_ended, on_upgraded,
+                                                        on_silent};
     char error[512] = "out of memory";
 
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -369,6 +396,7 @@ static int open_client(lua_State *L)
     object->on_ready = script_keep(L, functions + 1);
     object->on_event = script_keep(L, functions + 2);
     object->on_lost = script_keep(L, functions + 3);
+    object->on_silent = script_keep(L, functions + 4);
     object->handle = handle_add(&live, object);
     if (object->handle.generation)
         object->client = process_open(keeper_path, state_dir, awaits_keeper, &callbacks, object, error, sizeof error);

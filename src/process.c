@@ -11,7 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FIRST_RETRY_MS = 10, LAST_RETRY_MS = 5000, REASON_SIZE = 512 };
+enum {
+    FIRST_RETRY_MS = 10, LAST_RETRY_MS = 5000, REASON_SIZE = 512,
+    LOOK_MS = 1000, SILENT_LOOKS = 5,   /* in so many looks, one after the other, it had not read everything */
+    PROBE_MS = 30000,                   /* without a request, something is sent for that alone */
+};
 
 struct process_client {
     struct process_callbacks callbacks;
@@ -22,6 +26,10 @@ struct process_client {
     struct keeper_start *start;     /* NULL when no keeper is being started */
     struct timer retry;
     uint64_t retry_ms;
+    struct timer look;              /* for the next look at what the keeper has read, or the next probe */
+    bool looking;                   /* something was sent that may be unread */
+    unsigned unread_looks;
+    bool silent;                    /* on_silent was told */
     bool welcome, ready;
     bool ending;                    /* process_shutdown was called */
     bool upgrading;                 /* process_upgrade was called */
@@ -78,10 +86,29 @@ static void end(struct process_client *client)
     client->callbacks.on_ended(client->data);
 }
 
+static void tell_silent(struct process_client *client, bool silent)
+{
+    if (client->silent == silent || client->closed)
+        return;
+    client->silent = silent;
+    client->callbacks.on_silent(silent ? keeper_link_pid(client->link) : 0, client->data);
+}
+
+static void stop_looking(struct process_client *client)
+{
+    timer_stop(&client->look);
+    client->looking = false;
+    client->unread_looks = 0;
+}
+
 static void lose(struct process_client *client, const char *reason)
 {
     bool is_news = client->ready || strcmp(client->reason, reason) != 0, is_cut = client->link != NULL;
 
+    stop_looking(client);
+    tell_silent(client, false);
+    if (client->closed)
+        return;
     snprintf(client->reason, sizeof client->reason, "%s", reason);
     drop_link(client);
     /* A keeper that was told to end has ended when nobody listens any more, and not when it cut the connection. */
@@ -89,6 +116,51 @@ static void lose(struct process_client *client, const char *reason)
     client->retry_ms = client->retry_ms * 2 < LAST_RETRY_MS ? client->retry_ms * 2 : LAST_RETRY_MS;
     if (is_news && !(client->ending && is_cut))
         client->callbacks.on_lost(client->reason, client->data);
+}
+
+/* --- a keeper that does not read: stopped, or hanging --- */
+
+static void on_look(struct timer *timer, void *data);
+static int request(struct process_client *client, enum wire_type type, const char *id, enum wire_tag tag, uint64_t value);
+
+/* Looks in a moment whether the keeper has read what it is sent now. */
+static void look_soon(struct process_client *client)
+{
+    if (client->looking)
+        return;
+    client->looking = true;
+    timer_start(&client->look, LOOK_MS, 0, on_look, client);
+}
+
+/* Sends what asks for nothing: an acknowledgement of no exit. */
+static void on_probe(struct timer *timer, void *data)
+{
+    (void)timer;
+    (void)request(data, WIRE_ACKNOWLEDGE, NULL, WIRE_TAG_NONE, 0);
+}
+
+static void look(struct process_client *client)
+{
+    /* Before it is ready an answer is due to what it has read, too. Of one that ends the last word may take long. */
+    bool owes = keeper_link_is_unread(client->link) || (!client->ready && !client->ending);
+
+    if (!owes) {
+        stop_looking(client);
+        timer_start(&client->look, PROBE_MS, 0, on_probe, client);
+        tell_silent(client, false);
+        return;
+    }
+    timer_start(&client->look, LOOK_MS, 0, on_look, client);
+    if (++client->unread_looks >= SILENT_LOOKS)
+        tell_silent(client, true);
+}
+
+static void on_look(struct timer *timer, void *data)
+{
+    (void)timer;
+    enter(data);
+    look(data);
+    leave(data);
 }
 
 /* --- what the keeper says --- */
@@ -103,6 +175,7 @@ static void send_simple(struct process_client *client, enum wire_type type)
         wire_put_number(writer, WIRE_TAG_ROLE, WIRE_ROLE_CONTROLLER);
     }
     keeper_link_end(client->link);
+    look_soon(client);
 }
 
 static void handle_welcome(struct process_client *client, const struct wire_message *message)
@@ -291,6 +364,7 @@ void process_close(struct process_client *client)
     enter(client);
     client->closed = true;
     timer_stop(&client->retry);
+    timer_stop(&client->look);
     drop_link(client);
     if (client->start)
         keeper_start_forget(client->start);
@@ -303,8 +377,10 @@ struct wire_writer *process_begin(struct process_client *client, enum wire_type 
 {
     struct wire_writer *writer = client->ready ? keeper_link_begin(client->link, type) : NULL;
 
-    if (writer)
+    if (writer) {
         wire_put_text(writer, WIRE_TAG_ID, id);
+        look_soon(client);
+    }
     return writer;
 }
 

@@ -3,13 +3,15 @@
  *
  * Connects to the keeper of a state directory, starts one where none listens (or waits for it), shakes hands, lists what runs, and then
  * passes on what happens. When the connection is lost it starts over by itself, with a growing delay, and lists
- * everything again: the owner compares that with what it wants. The keeper and its children stay when the client is
- * closed. It keeps no record of children: the keeper does.
+ * everything again: the owner compares that with what it wants. One that keeps the connection and does not read is told
+ * of, and waited for. The keeper and its children stay when the client is closed. It keeps no record of children: the keeper does.
  */
 #ifndef APPMGR_PROCESS_H
 #define APPMGR_PROCESS_H
 
 #include "wire.h"
+
+#include <sys/types.h>
 
 struct process_client;
 
@@ -25,6 +27,8 @@ struct process_callbacks {
     void (*on_ended)(void *data);                                    /* after process_shutdown: the keeper has ended */
     /* After process_upgrade: `failure` is NULL when the keeper runs its new program and has been listed again. */
     void (*on_upgraded)(const char *failure, void *data);
+    /* The keeper `pid` has not read for seconds what it is sent: it is stopped, or hangs. 0: that is over. */
+    void (*on_silent)(pid_t pid, void *data);
 };
 
 /*

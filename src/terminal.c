@@ -200,6 +200,7 @@ static EditLine *get_editor(void)
     if (!editor)
         return NULL;
     el_set(editor, EL_EDITOR, "emacs");
+    el_set(editor, EL_SIGNAL, 1); /* it follows the size of the window, while a line is edited */
     el_set(editor, EL_PROMPT, give_prompt);
     if (get_history())
         el_set(editor, EL_HIST, history, get_history());

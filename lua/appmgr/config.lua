@@ -298,7 +298,7 @@ end
 function M.read(file, path)
   local text, err = file.read(path, MAX_BYTES)
   if not text then
-    return nil, ("cannot read the configuration: %s; name another file with --config"):format(err)
+    return nil, ("cannot read the configuration: %s; name another file (agent --config FILE, config check FILE)"):format(err)
   end
   return M.parse(text, path)
 end

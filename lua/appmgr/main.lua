@@ -31,7 +31,10 @@ return function(words)
     stdout = io.stdout,
     stderr = io.stderr,
     getenv = os.getenv,
+    exit = os.exit,
     run_script = run_script,
   })
-  return require("appmgr.cli.dispatch").run(context, words)
+  local code = require("appmgr.cli.dispatch").run(context, words)
+  context:flush()
+  return code
 end

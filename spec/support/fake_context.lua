@@ -16,7 +16,7 @@ local function collector()
     self.text = self.text .. table.concat({ ... })
     return self
   end
-  function handle.flush() end
+  function handle:flush() return self end
   return handle
 end
 

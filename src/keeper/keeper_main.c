@@ -33,6 +33,15 @@ struct options {
     struct keeper_options keeper;
 };
 
+/* Returns the exit code of wrong usage. `what` may be NULL: getopt has said it. */
+static int misuse(const char *what, const char *word)
+{
+    if (what)
+        fprintf(stderr, "appmgr-keeper: %s%s\n", what, word);
+    fputs("try \"appmgr-keeper --help\"\n", stderr);
+    return 2;
+}
+
 /* Returns -1 to go on, else an exit code. */
 static int parse(int argc, char **argv, struct options *options)
 {
@@ -55,14 +64,15 @@ static int parse(int argc, char **argv, struct options *options)
         case 'i': sscanf(optarg, "%d,%d", &options->keeper.lock_fd, &options->keeper.listen_fd); break;
         case 'h': fputs(usage, stdout); return 0;
         case 'v': puts("appmgr-keeper " APPMGR_VERSION); return 0;
-        default: fputs(usage, stderr); return 2;
+        default: return misuse(NULL, "");
         }
     }
     options->command = optind < argc ? argv[optind] : NULL;
-    if (options->logger || (options->directory && argc - optind <= 1))
+    if (options->logger)
         return -1;
-    fputs(usage, stderr);
-    return 2;
+    if (!options->directory)
+        return misuse("--state-dir DIR is missing", "");
+    return argc - optind <= 1 ? -1 : misuse("unexpected argument: ", argv[optind + 1]);
 }
 
 /* The descriptors 0, 1 and 2 must be taken, or a pipe of ours would get their numbers. */
@@ -209,8 +219,7 @@ static int run(struct options *options)
         options->stop = true; /* where one left children behind, this one becomes their keeper to stop them */
         return code == TOOL_NO_KEEPER ? keep(options) : code;
     }
-    fputs(usage, stderr);
-    return 2;
+    return misuse("there is no command ", options->command);
 }
 
 int main(int argc, char **argv)
@@ -225,8 +234,9 @@ int main(int argc, char **argv)
         return logger_main();
     close_rest(&options.keeper);
     options.keeper.directory_fd = open(options.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    options.keeper.directory = realpath(options.directory, NULL);
-    if (options.keeper.directory_fd < 0 || !options.keeper.directory) {
+    if (options.keeper.directory_fd >= 0)
+        options.keeper.directory = realpath(options.directory, NULL);
+    if (!options.keeper.directory) {
         fprintf(stderr, "appmgr-keeper: %s: %s\n", options.directory, strerror(errno));
         return 1;
     }

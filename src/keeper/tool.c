@@ -5,17 +5,20 @@
 #include "server.h"
 #include "table.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
-enum { CHECKS = 5, CHECK_PAUSE_US = 20000, NAME_WIDTH = 20 };
+enum { CHECKS = 5, CHECK_PAUSE_US = 20000, NAME_WIDTH = 20, PATIENCE_S = 5 };
+enum { NOBODY = -1, SILENT = -2 };
 
 /* Larger than any frame a keeper sends. */
 static uint8_t buffer[64 << 10];
-static size_t filled;
+static size_t filled, used; /* `used` is what the last frame took */
 
 static int say(int fd, enum wire_type type)
 {
@@ -32,26 +35,15 @@ static int say(int fd, enum wire_type type)
     return send(fd, data, writer.size, MSG_NOSIGNAL) == (ssize_t)writer.size ? 0 : -1;
 }
 
-/* Returns a descriptor, or -1 when nobody listens. */
-static int dial(int directory_fd)
-{
-    int fd = server_connect(directory_fd, "keeper.sock", SOCK_STREAM);
-
-    if (fd >= 0 && say(fd, WIRE_HELLO) == 0)
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-/* Waits for the next frame. Returns 1, or 0 at the end of the connection. `used` is what the last one took. */
-static int next(int fd, size_t *used, struct wire_message *message)
+/* Waits for the next frame. Returns 1, or 0 at the end of the connection or of the patience with it. */
+static int next(int fd, struct wire_message *message)
 {
     struct wire_frame frame;
     long size;
 
-    memmove(buffer, buffer + *used, filled - *used);
-    filled -= *used;
+    memmove(buffer, buffer + used, filled - used);
+    filled -= used;
+    used = 0;
     while ((size = wire_find(buffer, filled, &frame)) == 0) {
         ssize_t got = recv(fd, buffer + filled, sizeof buffer - filled, 0);
 
@@ -61,8 +53,52 @@ static int next(int fd, size_t *used, struct wire_message *message)
     }
     if (size < 0 || wire_decode(&frame, message) != 0)
         return 0;
-    *used = (size_t)size;
+    used = (size_t)size;
     return 1;
+}
+
+/* How long an answer may take; 0: as long as it does. */
+static void be_patient(int fd, time_t seconds)
+{
+    struct timeval patience = {.tv_sec = seconds};
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+}
+
+/* Says why a keeper that is there is of no use; to be called right after it failed. Returns SILENT. */
+static int tell_silent(int fd, const char *directory)
+{
+    bool is_late = errno == EAGAIN;
+    struct ucred peer = {0};
+    socklen_t size = sizeof peer;
+    int pid = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? (int)peer.pid : 0;
+
+    if (is_late)
+        fprintf(stderr, "appmgr-keeper: the keeper on %s (process %d) does not answer: it is stopped or hangs; \"kill -CONT %d\" "
+                        "lets a stopped one go on; \"kill -9 %d\" ends it and leaves what it holds running\n",
+                directory, pid, pid, pid);
+    else
+        fprintf(stderr, "appmgr-keeper: the keeper on %s ended the connection\n", directory);
+    return SILENT;
+}
+
+/* Returns a descriptor, NOBODY when nobody listens, or SILENT after saying why there is no answer. */
+static int dial(const char *directory, int directory_fd)
+{
+    struct wire_message message;
+    int fd = server_connect(directory_fd, "keeper.sock", SOCK_STREAM), result = NOBODY;
+
+    if (fd < 0)
+        return NOBODY;
+    be_patient(fd, PATIENCE_S);
+    errno = 0;
+    if (say(fd, WIRE_HELLO) == 0) {
+        if (next(fd, &message))
+            return fd;
+        result = tell_silent(fd, directory);
+    }
+    close(fd);
+    return result;
 }
 
 /* The keeper knows no names; the file of an application's output has it. */
@@ -115,14 +151,13 @@ static int list_records(const char *directory, int directory_fd)
 int tool_list(const char *directory, int directory_fd)
 {
     struct wire_message message;
-    size_t used = 0;
-    int fd = dial(directory_fd);
+    int fd = dial(directory, directory_fd);
 
     if (fd < 0)
-        return list_records(directory, directory_fd);
+        return fd == SILENT ? 1 : list_records(directory, directory_fd);
     say(fd, WIRE_LIST);
     print_head();
-    while (next(fd, &used, &message)) {
+    while (next(fd, &message)) {
         if (message.type == WIRE_CHILD)
             print_child(wire_text(&message, WIRE_TAG_OUTPUT_PATH), wire_text(&message, WIRE_TAG_ID),
                         wire_state_name(wire_number(&message, WIRE_TAG_STATE, 0)), wire_number(&message, WIRE_TAG_PID, 0),
@@ -132,25 +167,27 @@ int tool_list(const char *directory, int directory_fd)
             return 0;
         }
     }
+    tell_silent(fd, directory);
     close(fd);
-    fprintf(stderr, "appmgr-keeper: the keeper on %s ended the connection\n", directory);
     return 1;
 }
 
 int tool_stop(const char *directory, int directory_fd)
 {
     struct wire_message message;
-    size_t used = 0;
-    int fd = dial(directory_fd), ended = 0;
+    int fd = dial(directory, directory_fd), ended = 0;
 
+    if (fd == SILENT)
+        return 1;
     if (fd < 0 && faccessat(directory_fd, "keeper.records", F_OK, 0) == 0)
         return TOOL_NO_KEEPER;
     if (fd < 0) {
         fprintf(stderr, "appmgr-keeper: no keeper runs on %s\n", directory);
         return 1;
     }
+    be_patient(fd, 0); /* applications may take long to stop */
     say(fd, WIRE_SHUTDOWN);
-    while (!ended && next(fd, &used, &message))
+    while (!ended && next(fd, &message))
         ended = message.type == WIRE_BYE;
     close(fd);
     if (!ended)

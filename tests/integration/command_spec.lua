@@ -225,6 +225,21 @@ describe("the command line", function()
     follower:stop("sigint")
   end)
 
+  it("follows output no longer than somebody reads it", function()
+    local out = test.dir .. "/read-once"
+    local reading = process.start({"sh", "-c", Agent.binary() .. " app logs -n 1 -f own | head -n 1"},
+      {stdout = out, env = {APPMGR_SOCKET = alpha.socket}})
+    loop.wait_for("one line is read", 5000, function() return process.slurp(out) == "first line\n" end)
+    uv.kill(test:sleepers("own")[1], "sigkill") -- it writes another line when it starts again
+    reading:wait(10000)
+  end)
+
+  it("fails when its answer cannot be written", function()
+    local result = process.run({"sh", "-c", Agent.binary() .. " snapshot > /dev/full"}, {env = {APPMGR_SOCKET = alpha.socket}})
+    assert.equal(1, result.code)
+    assert.truthy(result.stderr:find("standard output: No space left on device", 1, true), result.stderr)
+  end)
+
   it("are answered to a client that sends no more, also when the answer has to be asked from Consul", function()
     consul:put("plain", "text")
     local pipe, text, ended = uv.new_pipe(), "", false

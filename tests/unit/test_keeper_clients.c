@@ -295,7 +295,36 @@ static void it_can_be_listed_and_stopped_without_an_agent(void **state)
     assert_non_null(strstr(contents("said"), "no keeper runs on"));
     assert_int_equal(run("--state-dir /no/such/directory"), 1);
     assert_int_equal(run("nonsense"), 2);
+    assert_non_null(strstr(contents("said"), "there is no command nonsense"));
+    assert_int_equal(run("ls more"), 2);
+    assert_non_null(strstr(contents("said"), "unexpected argument: more"));
     agent.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void one_that_is_stopped_is_not_waited_for(void **state)
+{
+    char pid[32];
+
+    snprintf(pid, sizeof pid, "(process %d)", (int)keeper);
+    kill(keeper, SIGSTOP);
+    assert_int_equal(run("ls"), 1);
+    assert_non_null(strstr(contents("said"), "does not answer"));
+    assert_non_null(strstr(contents("said"), pid));
+    assert_int_equal(run("stop"), 1);
+    assert_non_null(strstr(contents("said"), "does not answer"));
+    kill(keeper, SIGCONT);
+    assert_int_equal(run("ls"), 0);
+}
+
+static void a_state_directory_of_another_user_is_named_as_such(void **state)
+{
+    char command[256];
+
+    if (geteuid() != 0)
+        skip();
+    snprintf(command, sizeof command, "setpriv --reuid 65534 --clear-groups %s ls --state-dir %s 2>&1 | grep -q 'Permission denied'",
+             KEEPER, directory);
+    assert_int_equal(system(command), 0);
 }
 
 static void a_signal_stops_all_and_the_keeper(void **state)
@@ -381,6 +410,8 @@ int main(void)
         TEST(requests_of_one_who_has_gone_are_still_done),
         TEST(a_second_keeper_refuses),
         TEST(it_can_be_listed_and_stopped_without_an_agent),
+        TEST(one_that_is_stopped_is_not_waited_for),
+        TEST(a_state_directory_of_another_user_is_named_as_such),
         TEST(a_signal_stops_all_and_the_keeper),
         cmocka_unit_test_setup_teardown(it_ends_when_nobody_needs_it, set_up_impatient, tear_down),
     };

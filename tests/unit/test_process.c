@@ -18,6 +18,7 @@ static void note(const char *what, const char *id)
 }
 
 static uint64_t last_pid, last_sequence;
+static pid_t silent_pid;
 static char lost_reason[512], last_error[512];
 
 static void on_child(const struct wire_message *child, void *data)
@@ -33,6 +34,12 @@ static void on_lost(const char *reason, void *data)
 {
     snprintf(lost_reason, sizeof lost_reason, "%s", reason);
     note("lost", NULL);
+}
+
+static void on_silent(pid_t pid, void *data)
+{
+    silent_pid = pid;
+    note(pid ? "silent" : "heard", NULL);
 }
 
 static void on_event(const struct wire_message *event, void *data)
@@ -52,7 +59,7 @@ static void on_upgraded(const char *failure, void *data)
     note("upgraded", NULL);
 }
 
-static const struct process_callbacks callbacks = {on_child, on_ready, on_event, on_lost, on_ended, on_upgraded};
+static const struct process_callbacks callbacks = {on_child, on_ready, on_event, on_lost, on_ended, on_upgraded, on_silent};
 
 /* A test cannot fail inside of a turn of the loop: nothing would end that. */
 static void give_up(struct timer *timer, void *data)
@@ -291,6 +298,34 @@ static void a_keeper_that_is_killed_while_it_ends_is_replaced_by_one_that_ends_t
     client = NULL;
 }
 
+static void a_keeper_that_is_stopped_is_told_of_until_it_goes_on(void **state)
+{
+    pid_t pid = keeper_pid();
+
+    kill(pid, SIGSTOP);
+    start_sleep("a", "100");
+    hear("silent ");
+    assert_int_equal(silent_pid, pid);
+    kill(pid, SIGCONT);
+    hear("started:a ");
+    hear("heard ");
+    assert_null(strstr(told, "lost"));
+}
+
+static void a_keeper_that_is_stopped_when_an_agent_comes_is_told_of(void **state)
+{
+    pid_t pid = keeper_pid();
+
+    process_close(client);
+    kill(pid, SIGSTOP);
+    open_client();
+    hear("silent ");
+    assert_int_equal(silent_pid, pid);
+    kill(pid, SIGKILL); /* another one answers instead */
+    hear("heard ");
+    hear("ready ");
+}
+
 static void two_agents_do_not_share_a_keeper(void **state)
 {
     struct process_client *first = client;
@@ -438,6 +473,8 @@ int main(void)
         TEST(an_upgraded_keeper_is_the_same),
         TEST(a_shutdown_ends_children_and_keeper),
         TEST(a_keeper_that_is_killed_while_it_ends_is_replaced_by_one_that_ends_the_rest),
+        TEST(a_keeper_that_is_stopped_is_told_of_until_it_goes_on),
+        TEST(a_keeper_that_is_stopped_when_an_agent_comes_is_told_of),
         TEST(two_agents_do_not_share_a_keeper),
         TEST(what_is_too_large_is_refused_here),
         TEST(hundreds_at_once_are_no_trouble),

@@ -1,13 +1,16 @@
 /* terminal: history files, plain input, and real keystrokes on a pseudo terminal. */
 #include <errno.h>
+#include <poll.h>
 #include <pty.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -162,6 +165,50 @@ static void control_c_gives_the_line_up(void **state)
     assert_string_equal(type("abc\x03next\r\x04"), "I|Lnext|E|");
 }
 
+/* Reads what the editor draws until all of `text` has been drawn. */
+static void see(int terminal_fd, const char *text)
+{
+    struct pollfd drawing = {.fd = terminal_fd, .events = POLLIN};
+    char screen[4096];
+    size_t used = 0;
+
+    for (screen[0] = '\0'; !strstr(screen, text); screen[used] = '\0') {
+        assert_int_equal(poll(&drawing, 1, 10000), 1);
+        ssize_t got = read(terminal_fd, screen + used, sizeof screen - 1 - used);
+        assert_true(got > 0);
+        used += (size_t)got;
+    }
+}
+
+static void the_width_of_the_window_may_change_while_a_line_is_edited(void **state)
+{
+    int ends[2], terminal_fd, status;
+    char said[64] = "";
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = forkpty(&terminal_fd, NULL, NULL, &(struct winsize){.ws_row = 24, .ws_col = 80});
+    if (child == 0) {
+        setenv("TERM", "vt100", 1);
+        alarm(60);
+        read_lines(ends[1]);
+        _exit(0);
+    }
+    close(ends[1]);
+    see(terminal_fd, "> ");
+    wait_until_raw(terminal_fd);
+    assert_int_equal(write(terminal_fd, "typed", 5), 5);
+    see(terminal_fd, "typed");
+    assert_int_equal(ioctl(terminal_fd, TIOCSWINSZ, &(struct winsize){.ws_row = 20, .ws_col = 20}), 0);
+    assert_int_equal(write(terminal_fd, "0123456789012345678901234567890123456789\x01", 41), 41);
+    see(terminal_fd, "\x1b[2A"); /* the beginning of the line is two rows above its end */
+    assert_int_equal(write(terminal_fd, "\r", 1), 1);
+    assert_true(hear_line(ends[0], said, sizeof said));
+    assert_string_equal(said, "Ltyped0123456789012345678901234567890123456789|");
+    kill(child, SIGKILL);
+    close(terminal_fd);
+    close(ends[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+}
+
 static void plain_input_needs_no_terminal(void **state)
 {
     int ends[2], saved = dup(STDIN_FILENO);
@@ -193,6 +240,7 @@ int main(void)
         cmocka_unit_test(lines_are_edited),
         cmocka_unit_test(tab_completes),
         cmocka_unit_test(control_c_gives_the_line_up),
+        cmocka_unit_test(the_width_of_the_window_may_change_while_a_line_is_edited),
         cmocka_unit_test(plain_input_needs_no_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

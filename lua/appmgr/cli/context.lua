@@ -9,9 +9,11 @@ local Context = {}
 Context.__index = Context
 
 local DEFAULT_SOCKET = "/run/appmgr/appmgr.sock"
+--- The number of the error that a pipe without a reader gives, on all Linux.
+local EPIPE <const> = 32
 
---- @tparam table deps {core=, stdin=, stdout=, stderr=, getenv=, run_script=}: the core modules by name,
--- three file handles, a function like os.getenv, and function(path, words) → exit code
+--- @tparam table deps {core=, stdin=, stdout=, stderr=, getenv=, exit=, run_script=}: the core modules by name,
+-- three file handles, functions like os.getenv and os.exit, and function(path, words) → exit code
 -- @treturn table context with `core`, `socket`, `version`, `getenv`, `run_script`
 function M.new(deps)
   local from_environment = deps.getenv("APPMGR_SOCKET")
@@ -22,21 +24,35 @@ function M.new(deps)
     stdout = deps.stdout,
     stderr = deps.stderr,
     getenv = deps.getenv,
+    exit = deps.exit,
     run_script = deps.run_script,
     version = deps.core.runtime.version,
     socket = from_environment or DEFAULT_SOCKET,
   }, Context)
 end
 
+--- Ends the command when the standard output takes no more: the answer would be cut, and whoever reads it think it whole.
+-- A reader that has gone (`… | head`) has seen what it wanted, and is told nothing.
+local function must(self, done, err, number)
+  if done then return end
+  if number ~= EPIPE then self.stderr:write("appmgr: standard output: ", err, "\n") end
+  self.exit(1)
+end
+
 --- Prints a line (or a text of many lines) that was asked for.
 function Context:print(text)
-  self.stdout:write(text, "\n")
+  must(self, self.stdout:write(text, "\n"))
+end
+
+--- Sees to it that what was printed so far is out.
+function Context:flush()
+  must(self, self.stdout:flush())
 end
 
 --- Writes bytes as they are, at once.
 function Context:write(bytes)
-  self.stdout:write(bytes)
-  self.stdout:flush()
+  must(self, self.stdout:write(bytes))
+  self:flush()
 end
 
 --- What stands on the standard input, up to a number of bytes.
@@ -51,26 +67,26 @@ end
 
 --- Asks without a newline; on stderr, so that answers stay clean, and after what was answered so far: it is about that.
 function Context:ask(question)
-  self.stdout:flush()
+  self:flush()
   self.stderr:write(question)
   self.stderr:flush()
 end
 
 --- Prints a value as JSON, for programs.
 function Context:print_json(value)
-  self.stdout:write(require("appmgr.json").encode(value, { pretty = true }), "\n")
+  self:print(require("appmgr.json").encode(value, { pretty = true }))
 end
 
 --- Prints what is not an answer: hints, warnings, progress; after what was answered so far.
 function Context:warn(text)
-  self.stdout:flush()
+  self:flush()
   self.stderr:write(text, "\n")
 end
 
 --- Says why a command failed.
 -- @treturn integer the exit code 1
 function Context:fail(message)
-  self.stdout:flush()
+  self:flush()
   self.stderr:write("appmgr: ", message, "\n")
   return 1
 end

@@ -14,6 +14,11 @@ local function pad(text, columns, to_the_right)
   return to_the_right and spaces .. text or text .. spaces
 end
 
+--- A text of somebody else's as it can stand on one line of a terminal: what would move the cursor is written out.
+local function printable(text)
+  return (text:gsub("%c", function(byte) return byte == "\n" and "\\n" or ("\\x%02x"):format(byte:byte()) end))
+end
+
 local function measure(rows, columns)
   local widths = {}
   for column = 1, columns do
@@ -60,7 +65,7 @@ function M.list(pairs_list)
   end
   for _, pair in ipairs(pairs_list) do
     if pair[2] ~= nil then
-      lines[#lines + 1] = pad(pair[1], longest) .. GAP .. tostring(pair[2])
+      lines[#lines + 1] = pad(pair[1], longest) .. GAP .. printable(tostring(pair[2]))
     end
   end
   return table.concat(lines, "\n")

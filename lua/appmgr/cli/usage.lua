@@ -165,6 +165,8 @@ local function take_option(spec, words, position, values)
     value = words[position]
     if not value then return nil, ('option "%s" needs a value: %s %s'):format(shown, shown, option.value) end
   end
+  -- Mostly a variable of a script that was not set: no path, name or number is empty.
+  if value == "" then return nil, ('option "%s" needs a value that is not empty: %s %s'):format(shown, shown, option.value) end
   local converted, err = convert(option.value, shown, value)
   if converted == nil then return nil, err end
   values[option.key] = converted

@@ -43,7 +43,8 @@ its values, a statement is done. Things to look at, all of them copies made when
   print(...)                         prints here, not into the agent's log
 
 The agent goes on working while a line runs, in slices of 5 ms; after 2 s a line is ended. One call into
-C (sorting a very large table) cannot be sliced and does hold it up; patterns can.
+C (sorting a very large table) cannot be sliced, nor what that calls (a comparison, a coroutine, __tostring),
+and does hold it up; patterns can.
 Names that a line sets are kept until you leave.]=]
 
 --- How many elements one table.move may take.
@@ -227,11 +228,12 @@ local function resolve(session, path)
   return value
 end
 
-local function candidates_of(session, container, prefix)
+--- @tparam[opt="^[%a_][%w_]*$"] string pattern of names that can stand there
+local function candidates_of(session, container, prefix, pattern)
   local names, seen = {}, {}
   local function add(from)
     for name in next, from do
-      local fits = type(name) == "string" and name:match("^[%a_][%w_]*$") and name:sub(1, #prefix) == prefix
+      local fits = type(name) == "string" and name:match(pattern or "^[%a_][%w_]*$") and name:sub(1, #prefix) == prefix
       if fits and not seen[name] and #names < MAX_CANDIDATES then
         names[#names + 1], seen[name] = name, true
       end
@@ -248,12 +250,16 @@ function Repl:complete(agent, request)
   local text = request.params.text
   if type(text) ~= "string" then return request:fail("bad_request", '"text" is what was typed so far') end
   local session = self:session(agent, request)
+  local function offer(container, prefix, pattern)
+    request:reply({ from = #text - #prefix + 1, words = candidates_of(session, container, prefix, pattern) })
+  end
+  -- apps["web-1: most names of applications are no names of Lua's.
+  local indexed, key = text:match("([%a_][%w_.]*)%[[\"']([^\"']*)$")
+  if indexed then return offer(resolve(session, indexed), key, "^[^%c\"'\\]+$") end
   local word = text:match("[%a_][%w_.:]*$") or ""
   local path, prefix = word:match("^(.*)[.:]([%w_]*)$")
-  local container = session.environment
-  if path then container = resolve(session, path) end
-  prefix = prefix or word
-  request:reply({ from = #text - #prefix + 1, words = candidates_of(session, container, prefix) })
+  if path then return offer(resolve(session, path), prefix) end
+  offer(session.environment, word)
 end
 
 --- @tparam table core sandbox and timer are used

@@ -47,7 +47,7 @@ local function modify_task(agent, request, change, is_meant)
       if not is_fewer(entry and entry.value, text) then return continue() end
       confirm.of_change(agent, "task-" .. name, name, text, continue)
     end,
-  }, function(entry) return change(entry and entry.value) end)
+  }, function(entry) return change(entry and (entry.value or "")) end) -- Consul gives an empty value as none
 end
 
 --- Refuses what cannot be a request about one task.

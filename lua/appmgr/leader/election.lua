@@ -72,6 +72,12 @@ local function guard_lease(self)
   consider(self)
 end
 
+--- Takes what is known of the key now. Once somebody holds it, that it could not be taken is over.
+local function know(self, holder)
+  self.holder = holder
+  if holder.session then self.problems:clear("leader/try") end
+end
+
 local function elected(self)
   if lease_left_ms(self) <= 0 then
     phase.enter(self, "watching")
@@ -79,7 +85,7 @@ local function elected(self)
   end
   phase.enter(self, "leading")
   self.term = self.term + 1
-  self.holder = { session = self.session:id(), name = self.node }
+  know(self, { session = self.session:id(), name = self.node })
   self.log.info(("elected leader, term %d"):format(self.term))
   phase.after(self, lease_left_ms(self), guard_lease)
   if self.on_elected then self.on_elected(self.term) end
@@ -131,7 +137,7 @@ local function look_again(self)
       phase.enter(self, "watching")
       return phase.after(self, RETRY_MS, consider)
     end
-    self.holder = holder
+    know(self, holder)
     if holder.session and holder.session ~= self.session:id() then return phase.enter(self, "watching") end
     try(self)
   end))
@@ -179,7 +185,7 @@ function confirm_loss(self)
       return
     end
     if holder.session == self.session:id() then return end
-    self.holder = holder
+    know(self, holder)
     depose(self, holder.session and ("%s holds the key"):format(holder.name or "another session")
       or "the key is not held by this agent any more")
     -- Keys mostly vanish because their session did.
@@ -199,7 +205,7 @@ function Election:seen(answer)
     if holder.session ~= self.session:id() then confirm_loss(self) end
     return
   end
-  self.holder = holder
+  know(self, holder)
   -- A try under way finds out by itself; a wait for a vanished key goes on while it is absent.
   if self.phase == "watching" or self.phase == "waiting" and not holder.absent then consider(self) end
 end

@@ -185,6 +185,7 @@ local function open_keeper(self)
     end,
     on_event = function(event) apps:keeper_event(event) end,
     on_lost = function(reason) apps:keeper_lost(reason) end,
+    on_silent = function(pid) apps:keeper_silent(pid) end,
   })
   if not keeper then return nil, "the keeper cannot be used: " .. err end
   apps:connect(keeper)

@@ -48,7 +48,7 @@ function M.new(deps)
   return self
 end
 
---- Gives the keeper's client. Its callbacks are `keeper_ready`, `keeper_event` and `keeper_lost`.
+--- Gives the keeper's client. Its callbacks are `keeper_ready`, `keeper_event`, `keeper_lost` and `keeper_silent`.
 -- @tparam table client from core.process; borrowed
 function Apps:connect(client)
   self.client = client
@@ -431,6 +431,20 @@ function Apps:keeper_lost(reason)
   if not self.is_closing and not self.is_upgrading then tell_lost(self) end
 end
 
+--- The keeper is connected and does not read what it is sent; what it is asked for waits until it does.
+-- @tparam ?integer pid of the keeper; nil: it reads again, or is lost
+function Apps:keeper_silent(pid)
+  if not pid then
+    self.silence = nil
+    self.problems:clear("keeper/silent")
+    return
+  end
+  self.silence = ('the keeper (process %d) does not answer, it is stopped or hangs: "kill -CONT %d" lets a stopped one go on,'
+    .. ' after "kill -9 %d" another one takes all over'):format(pid, pid, pid)
+  self.problems:set("keeper/silent", self.silence
+    .. "; applications go on as they are, but none is started, stopped or restarted meanwhile")
+end
+
 --- Stops all applications and ends the keeper. Nothing is started afterwards.
 -- @tparam function callback called once all are gone
 function Apps:stop_all(callback)
@@ -445,6 +459,7 @@ end
 -- @tparam function callback (true | nil, err), when the new program has taken over or the old one goes on
 function Apps:upgrade_keeper(callback)
   if not self.is_connected or self.is_closing then return callback(nil, "the keeper is not connected; try again") end
+  if self.silence then return callback(nil, self.silence) end
   local asked, err = self.client:upgrade(function(done, failure)
     self.is_upgrading = false
     if done then self.log.info("the keeper runs its new program") end
@@ -545,6 +560,7 @@ end
 function Apps:restart(name, callback)
   local app = self.by_name[name]
   if not app then return nil, "there is no such application" end
+  if self.silence then return nil, self.silence end
   local function done() callback(row.of(app, self.context)) end
   if not self.schedule:has_runs(app) then return app:restart(done) end
   if not self.is_ready then return nil, "the keeper cannot be reached at the moment; try again" end

@@ -51,6 +51,12 @@ describe("status", function()
     has(run({ status = other }, { "status" }).out, "containment   not known yet\n")
   end)
 
+  it("does not call it none that runs while the keeper has not said what does", function()
+    local other = json.decode(json.encode(STATUS))
+    other.containment, other.applications = nil, { total = 0, states = {}, unhealthy = 0 }
+    has(run({ status = other }, { "status" }).out, "applications  not known yet: the keeper has not answered\n")
+  end)
+
   it("asks Consul who leads when this agent does not watch that", function()
     local codec = require("core.codec")
     local entry = { Key = "appmgr/leader", Session = "s", Value = codec.base64_encode('"beta"') }
@@ -367,6 +373,8 @@ describe("app exec-history", function()
 
   it("says that there was none, and prints JSON", function()
     has(run({ ["app.history"] = {} }, { "app", "exec-history", "web" }).out, "has not been started yet")
+    assert.equal("STARTED  ENDED  RAN  PID  RESULT\n",
+      run({ ["app.history"] = {} }, { "app", "exec-history", "web", "-n", "0" }).out)
     assert.equal("[]\n", run({ ["app.history"] = {} }, { "app", "exec-history", "web", "--json" }).out)
     assert.same(RUNS, json.decode(run({ ["app.history"] = RUNS }, { "app", "exec-history", "web", "--json" }).out))
   end)

@@ -18,6 +18,10 @@ describe("grid.list", function()
   it("aligns values and leaves out pairs without one", function()
     assert.equal("a     1\nlong  2", grid.list({ { "a", 1 }, { "longest of all", nil }, { "long", 2 } }))
   end)
+
+  it("shows what would move the cursor, and does not do it", function()
+    assert.equal("command  sh -c 'a\\nb' \\x1b[2J", grid.list({ { "command", "sh -c 'a\nb' \27[2J" } }))
+  end)
 end)
 
 describe("numbers", function()

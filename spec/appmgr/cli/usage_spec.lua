@@ -67,6 +67,7 @@ describe("usage.parse", function()
     assert.equal('--lines takes a whole number, not "x"', refusal(LOGS, "a -n x"))
     assert.equal('--lines takes a whole number, not "-3"', refusal(LOGS, "a -n -3"))
     assert.equal('option "--follow" takes no value', refusal(LOGS, "a --follow=yes"))
+    assert.equal('option "--lines" needs a value that is not empty: --lines N', refusal(LOGS, "a --lines="))
   end)
 
   it("takes negative numbers, a lone dash and what follows -- as arguments", function()

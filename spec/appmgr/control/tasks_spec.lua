@@ -108,6 +108,15 @@ describe("task.scale", function()
 end)
 
 describe("task.remove", function()
+  it("does not take a task with an empty value for one that is not there", function()
+    local s = store({})
+    s.values["task/web"] = { key = "task/web", modify_index = 5 }
+    local request = call(tasks.scale, s, { name = "web", replication = 3 })
+    assert.equal("failed", request.code)
+    assert.truthy(request.message:find("is no JSON object", 1, true), request.message)
+    assert.equal("updated", call(tasks.apply, s, { name = "web", document = "{}" }).result.outcome)
+  end)
+
   it("removes, and says when there is nothing or somebody else was faster", function()
     local s = store({ ["task/web"] = "{}" })
     assert.equal("not_found", call(tasks.remove, s, { name = "other" }).code)

@@ -34,8 +34,8 @@ local function result(run)
   return run.next == "stop" and how .. ", stopped" or how
 end
 
-local function format(name, runs)
-  if #runs == 0 then return ('application "%s" has not been started yet'):format(name) end
+local function format(name, runs, count)
+  if #runs == 0 and count ~= 0 then return ('application "%s" has not been started yet'):format(name) end
   local cells = {}
   for index, run in ipairs(runs) do
     cells[index] = {
@@ -51,7 +51,7 @@ local function run(context, arguments)
   if arguments.json then
     context:print_json(json.array(runs))
   else
-    context:print(format(arguments.name, runs))
+    context:print(format(arguments.name, runs, arguments.lines))
   end
   return 0
 end

@@ -14,7 +14,9 @@ local STATES <const> = {
   "running", "waiting", "init", "starting", "fini", "stopping", "backoff", "failed", "gave_up", "blocked", "disabled",
 }
 
-local function describe_applications(applications)
+--- @tparam boolean is_known whether the keeper has said what runs
+local function describe_applications(applications, is_known)
+  if not is_known and applications.total == 0 then return "not known yet: the keeper has not answered" end
   local parts, rest = {}, {}
   for state in pairs(applications.states) do rest[state] = true end
   for _, state in ipairs(STATES) do
@@ -112,14 +114,15 @@ local function format(status)
   for _, line in ipairs(cluster_lines(status.cluster)) do lines[#lines + 1] = line end
   local leading = status.leading and leading_lines(status.leading) or {}
   table.move(leading, 1, #leading, #lines + 1, lines)
-  lines[#lines + 1] = { "applications", describe_applications(status.applications) }
+  lines[#lines + 1] = { "applications", describe_applications(status.applications, status.containment ~= nil) }
   lines[#lines + 1] = { "containment", describe_containment(status.containment) }
   lines[#lines + 1] = { "loop", describe_loop(status.loop) }
   local problems = problem_list.grouped(status.problems)
   lines[#lines + 1] = { "problems", #problems == 0 and "none" or grid.count(#problems, "problem") }
   local text = { grid.list(lines) }
   for _, problem in ipairs(problems) do
-    text[#text + 1] = ("  since %s  %s"):format(os.date("%Y-%m-%d %H:%M:%S", problem.since // 1), problem.text)
+    text[#text + 1] = ("  since %s  %s"):format(os.date("%Y-%m-%d %H:%M:%S", problem.since // 1),
+      (problem.text:gsub("\n", "\n      ")))
     for _, effect in ipairs(problem.effects) do text[#text + 1] = "      " .. effect end
   end
   local failures = failure_lines(status.leading)
