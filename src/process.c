@@ -121,7 +121,6 @@ static void lose(struct process_client *client, const char *reason)
 /* --- a keeper that does not read: stopped, or hanging --- */
 
 static void on_look(struct timer *timer, void *data);
-static int request(struct process_client *client, enum wire_type type, const char *id, enum wire_tag tag, uint64_t value);
 
 /* Looks in a moment whether the keeper has read what it is sent now. */
 static void look_soon(struct process_client *client)
@@ -136,7 +135,7 @@ static void look_soon(struct process_client *client)
 static void on_probe(struct timer *timer, void *data)
 {
     (void)timer;
-    (void)request(data, WIRE_ACKNOWLEDGE, NULL, WIRE_TAG_NONE, 0);
+    (void)process_request(data, WIRE_ACKNOWLEDGE, NULL, WIRE_TAG_NONE, 0);
 }
 
 static void look(struct process_client *client)
