@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOGGER_RESTART_MS = 1000, FINISH_MS = 3000, TAKE_TRIES = 2, BUCKETS = 1024 };
+enum { LOGGER_RESTART_MS = 1000, FINISH_MS = 3000, REAP_TRIES = 300, REAP_LOOK_MS = 1, TAKE_TRIES = 2, BUCKETS = 1024 };
 
 struct stream {
     LIST_ENTRY(stream) in_all, by_number;
@@ -396,7 +396,8 @@ void output_finish(void)
     }
     if (!ended && logger)
         kill(logger, SIGKILL);
-    if (logger)
-        waitpid(logger, NULL, 0);
+    /* One that a disk holds ends when that lets it. */
+    for (int left = REAP_TRIES; logger && left > 0 && waitpid(logger, NULL, WNOHANG) == 0; left--)
+        poll(NULL, 0, REAP_LOOK_MS);
     watch_close(&connection);
 }

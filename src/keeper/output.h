@@ -43,7 +43,7 @@ bool output_is_settled(void);
 /* Starts the logger again when it is time, hands over what it does not have. To be called each turn. */
 void output_run(void);
 
-/* Lets the logger read what is left, and waits for its end, three seconds at most. */
+/* Lets the logger read what is left, and waits for its end, a little more than three seconds at most. */
 void output_finish(void);
 
 #endif

@@ -1,6 +1,8 @@
 /* keeper and logger: output reaches its file, whatever happens to the logger, the file or the disk. */
 #include "keeper_fixture.h"
 
+#include <sys/ptrace.h>
+
 #include <dirent.h>
 
 static void begin_logged(const char *id, const char *script)
@@ -301,6 +303,20 @@ static void the_last_words_are_written_before_the_keeper_ends(void **state)
     assert_int_equal(find_logger(), 0);
 }
 
+/* Nobody reaps it before its tracer does: as one that is killed while the disk holds it. */
+static void a_logger_that_does_not_end_does_not_hold_the_keeper(void **state)
+{
+    pid_t logger;
+
+    WAIT_FOR((logger = find_logger()) > 0);
+    if (ptrace(PTRACE_SEIZE, logger, NULL, NULL) != 0)
+        skip();
+    kill(logger, SIGSTOP);
+    say(&agent, WIRE_SHUTDOWN, NULL);
+    assert_int_equal(wait_keeper(), 0);
+    assert_int_equal(waitpid(logger, NULL, __WALL), logger);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -319,6 +335,7 @@ int main(void)
         TEST(a_file_that_cannot_be_written_is_said_and_harms_nobody),
         TEST(many_write_at_once),
         TEST(the_last_words_are_written_before_the_keeper_ends),
+        TEST(a_logger_that_does_not_end_does_not_hold_the_keeper),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
