@@ -8,7 +8,9 @@ local M = {}
 local PART_BYTES <const> = 768 * 1024
 
 --- How long a change takes is the application's to say (`stop_timeout`): it is waited for as for a stream.
-local function wait_long() end
+function M.wait_long() end
+
+local wait_long <const> = M.wait_long
 
 --- Says what became of one.
 local function tell(context, arguments, result, text)

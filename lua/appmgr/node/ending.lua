@@ -84,7 +84,7 @@ function M.leave(self, callback)
   self.is_ending, self.is_leaving = true, true
   notify.tell(self.core, "STOPPING=1")
   local count = self.apps:count()
-  self.core.log.info(("leaving; %d applications are stopped"):format(count))
+  self.core.log.info(("leaving; %d %s stopped"):format(count, count == 1 and "application is" or "applications are"))
   local function farewell(err)
     if err then self.core.log.warn("leaving: " .. err) end
     callback({ node = self.node, stopped = count, warning = err })

@@ -519,6 +519,13 @@ describe("cluster accept and leave", function()
   it("say what was done", function()
     has(run({ ["cluster.accept"] = { cluster = "b", before = "a" } }, { "cluster", "accept" }).out, "accepted")
     has(run({ ["cluster.accept"] = { cluster = "a", before = "a" } }, { "cluster", "accept" }).out, "nothing to accept")
+    local waits_long
+    local function leave(_, on_event)
+      waits_long = on_event ~= nil
+      return { node = "alpha", stopped = 1 }
+    end
+    run({ leave = leave }, { "leave" })
+    assert.is_true(waits_long, "applications may take an hour to stop")
     local result = run({ leave = { node = "alpha", stopped = 1, warning = "the session ends by itself" } }, { "leave" })
     has(result.out, 'node "alpha" has left: 1 application stopped')
     has(result.err, "the session ends by itself")

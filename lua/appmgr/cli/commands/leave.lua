@@ -1,5 +1,6 @@
 --- `appmgr leave`: this node gives up its slots and goes.
 
+local change = require("appmgr.cli.change")
 local grid = require("appmgr.cli.grid")
 
 local TEXT = [[
@@ -13,7 +14,7 @@ this is for a node that is to be without appmgr.
 
 local function run(context, arguments)
   if not arguments.json then context:warn("stopping the applications of this node …") end
-  local result, err = context:call("leave")
+  local result, err = context:call("leave", {}, change.wait_long)
   if result == nil then return context:fail(err) end
   if arguments.json then
     context:print_json(result)
