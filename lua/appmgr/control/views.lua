@@ -77,6 +77,7 @@ function M.status(agent, now_ms)
     version = agent.version,
     pid = agent.pid,
     uptime_seconds = (now_ms - agent.started_ms) // 1000,
+    leaving = agent.is_leaving,
     state_dir = agent.state_dir,
     cluster = M.cluster(agent, now_ms),
     policy = agent.policy_source.policy.name,

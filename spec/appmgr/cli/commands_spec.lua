@@ -57,6 +57,12 @@ describe("status", function()
     has(run({ status = other }, { "status" }).out, "applications  not known yet: the keeper has not answered\n")
   end)
 
+  it("says that the node is leaving", function()
+    local other = json.decode(json.encode(STATUS))
+    other.leaving = true
+    has(run({ status = other }, { "status" }).out, "applications  the node is leaving: 3 are being stopped\n")
+  end)
+
   it("asks Consul who leads when this agent does not watch that", function()
     local codec = require("core.codec")
     local entry = { Key = "appmgr/leader", Session = "s", Value = codec.base64_encode('"beta"') }

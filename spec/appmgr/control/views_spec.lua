@@ -51,6 +51,12 @@ describe("views", function()
     }, views.status(new_agent(), 10000))
   end)
 
+  it("tell that a node is leaving", function()
+    local agent = new_agent()
+    agent.is_leaving = true
+    assert.is_true(views.status(agent, 10000).leaving)
+  end)
+
   it("tell of a node without Consul", function()
     local agent = new_agent()
     for _, name in ipairs({ "client", "session", "cluster", "election" }) do agent[name] = nil end

@@ -15,7 +15,9 @@ local STATES <const> = {
 }
 
 --- @tparam boolean is_known whether the keeper has said what runs
-local function describe_applications(applications, is_known)
+-- @tparam ?boolean is_leaving whether all are being stopped
+local function describe_applications(applications, is_known, is_leaving)
+  if is_leaving then return ("the node is leaving: %d are being stopped"):format(applications.total) end
   if not is_known and applications.total == 0 then return "not known yet: the keeper has not answered" end
   local parts, rest = {}, {}
   for state in pairs(applications.states) do rest[state] = true end
@@ -114,7 +116,7 @@ local function format(status)
   for _, line in ipairs(cluster_lines(status.cluster)) do lines[#lines + 1] = line end
   local leading = status.leading and leading_lines(status.leading) or {}
   table.move(leading, 1, #leading, #lines + 1, lines)
-  lines[#lines + 1] = { "applications", describe_applications(status.applications, status.containment ~= nil) }
+  lines[#lines + 1] = { "applications", describe_applications(status.applications, status.containment ~= nil, status.leaving) }
   lines[#lines + 1] = { "containment", describe_containment(status.containment) }
   lines[#lines + 1] = { "loop", describe_loop(status.loop) }
   local problems = problem_list.grouped(status.problems)
