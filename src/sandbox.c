@@ -12,6 +12,8 @@
 
 enum {
     HOOK_STEP = 1000, /* instructions between two looks at the clock: some microseconds */
+    FIRST_JOB_STEP = 16, /* of a job, which may call functions that take milliseconds each: it is looked at by time */
+    LOOK_SOON_NS = 100000, LOOK_LATE_NS = 1000000,
     MAX_DEPTH = 16000, /* calls within calls, about: each error costs Lua a walk over all of them */
 };
 
@@ -30,6 +32,7 @@ struct call {
     char reason[64];
     lua_State *thread; /* of a job: the coroutine that may be paused; NULL for a plain call */
     int64_t slice_end_ns;
+    int64_t looked_ns; /* at the clock, last */
     bool paused; /* by the hook, not by a yield of the function's own */
     lua_Alloc allocate; /* the state's own allocator */
     void *allocator_data;
@@ -52,6 +55,11 @@ static int64_t now_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 /* ---- time ---- */
@@ -96,6 +104,23 @@ static void trip(lua_State *L, int level)
     lua_error(L);
 }
 
+/* As many instructions until the next look as take between LOOK_SOON_NS and LOOK_LATE_NS. */
+static void adapt_step(lua_State *L, struct call *call, int64_t now)
+{
+    int64_t took = now - call->looked_ns, step = call->step;
+
+    call->looked_ns = now;
+    if (took > LOOK_LATE_NS)
+        step = step * LOOK_LATE_NS / took;
+    else if (took < LOOK_SOON_NS)
+        step = smaller(2 * step, HOOK_STEP);
+    step = step > 2 ? step : 2; /* 1 marks a coroutine that went past a limit */
+    if (step == call->step)
+        return;
+    call->step = (int)step;
+    lua_sethook(L, hook, LUA_MASKCOUNT, call->step);
+}
+
 /* The hook stays on coroutines that outlive their call: they may be resumed from a later one. */
 static void hook(lua_State *L, lua_Debug *activation)
 {
@@ -110,15 +135,12 @@ static void hook(lua_State *L, lua_Debug *activation)
         check_depth(L, call);
     if (call->tripped)
         trip(L, 0);
+    if (call->thread)
+        adapt_step(L, call, now);
     if (L == call->thread && now >= call->slice_end_ns && lua_isyieldable(L)) {
         call->paused = true;
         lua_yield(L, 0);
     }
-}
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 /* ---- a head start ---- */
@@ -367,6 +389,7 @@ void sandbox_job_push(lua_State *L, int arguments, const struct sandbox_limits *
     *job = (struct sandbox_job){.arguments = arguments};
     init(&job->call, limits);
     job->call.thread = thread;
+    job->call.step = (int)smaller(FIRST_JOB_STEP, job->call.step);
     lua_insert(L, -2);
     lua_setiuservalue(L, -2, 1); /* keeps the coroutine */
 }
@@ -382,7 +405,8 @@ bool sandbox_job_step(lua_State *L, int index, int64_t slice_ms, enum sandbox_ou
     lua_getiuservalue(L, index, 1);
     lua_State *thread = lua_tothread(L, -1);
     job->call.paused = false;
-    job->call.slice_end_ns = now_ns() + smaller(slice_ms, INT64_MAX / 4000000) * 1000000;
+    job->call.looked_ns = now_ns();
+    job->call.slice_end_ns = job->call.looked_ns + smaller(slice_ms, INT64_MAX / 4000000) * 1000000;
     int status = run(L, thread, &job->call, job->arguments, &results);
     job->arguments = 0;
     if (status == LUA_YIELD && job->call.paused) {
