@@ -70,6 +70,15 @@ describe("local applications", function()
     return names
   end
 
+  it("can be asked after again when the agent's socket was removed", function()
+    assert(os.remove(alpha.socket))
+    local refusal = alpha:cli("app", "ls")
+    assert.equal(1, refusal.code)
+    assert.truthy(refusal.stderr:find("made anew on SIGHUP", 1, true), refusal.stderr)
+    reload()
+    assert.equal(0, alpha:cli("app", "ls").code)
+  end)
+
   it("are added, and stay through every kind of restart and reload", function()
     assert.equal('application "extra" added\n', add("extra", {command = test:sleeper("extra")}))
     local pids = test:wait_for_sleepers("extra", 1)

@@ -23,7 +23,7 @@ function M.open(control, path)
   if not client then
     if err:sub(1, #path + 2) == path .. ": " then err = err:sub(#path + 3) end
     return nil, ('no agent answers on %s (%s); start one with "appmgr agent", '
-      .. "or name its socket with --socket or APPMGR_SOCKET"):format(path, err)
+      .. "or name its socket with --socket or APPMGR_SOCKET (one that was removed is made anew on SIGHUP)"):format(path, err)
   end
   return setmetatable({ client = client, path = path, last_id = 0 }, Connection)
 end

@@ -156,27 +156,14 @@ end
 
 --- Ends all connections and removes the socket.
 function Server:close()
-  self.server:close()
+  if self.server then self.server:close() end
+  self.server = nil
 end
 
---- Listens on the agent's socket.
--- @tparam table deps
---   agent     the agent object that handlers are given
---   core      control and log are used, and what handlers need (codec, sandbox, timer)
---   path      the socket
---   handlers  (optional) function(agent, request) by method name; default: all of control/handlers.lua
--- @treturn[1] table server, with `close()`
--- @treturn[2] nil
--- @treturn[2] string why not: in use by pid N, directory not ours, …
-function M.new(deps)
-  local self = setmetatable({
-    agent = deps.agent,
-    log = deps.core.log,
-    handlers = deps.handlers or require("appmgr.control.handlers").new(deps.core),
-    clients = {},
-  }, Server)
-  local server, err = deps.core.control.listen({
-    path = deps.path,
+local function listen(self)
+  local err
+  self.server, err = self.core.control.listen({
+    path = self.path,
     on_line = function(conn, line) self:on_line(conn, line) end,
     on_input_end = function(conn) self:on_input_end(conn) end,
     on_close = function(conn) self:on_close(conn) end,
@@ -185,8 +172,37 @@ function M.new(deps)
         :format(uid))
     end,
   })
-  if not server then return nil, err end
-  self.server = server
+  return self.server and true, err
+end
+
+--- Makes the socket anew where somebody has removed it; what is connected to the old one is ended then.
+-- @treturn boolean|nil, string `nil, err` when it cannot be made
+function Server:restore()
+  if self.core.file.stat(self.path) then return true end
+  self:close()
+  return listen(self)
+end
+
+--- Listens on the agent's socket.
+-- @tparam table deps
+--   agent     the agent object that handlers are given
+--   core      control, file and log are used, and what handlers need (codec, sandbox, timer)
+--   path      the socket
+--   handlers  (optional) function(agent, request) by method name; default: all of control/handlers.lua
+-- @treturn[1] table server, with `close()` and `restore()`
+-- @treturn[2] nil
+-- @treturn[2] string why not: in use by pid N, directory not ours, …
+function M.new(deps)
+  local self = setmetatable({
+    agent = deps.agent,
+    core = deps.core,
+    path = deps.path,
+    log = deps.core.log,
+    handlers = deps.handlers or require("appmgr.control.handlers").new(deps.core),
+    clients = {},
+  }, Server)
+  local there, err = listen(self)
+  if not there then return nil, err end
   return self
 end
 

@@ -442,9 +442,16 @@ end
 
 -- Reload ---------------------------------------------------------------------
 
---- Reads the configuration again; see node/reload.lua for what comes into force.
+local function restore_control(self)
+  local there, err = self.control:restore()
+  if there then return self.problems:clear("control") end
+  self.problems:set("control", ("control socket: %s; no command reaches this agent; send SIGHUP again"):format(err))
+end
+
+--- Reads the configuration again; see node/reload.lua for what comes into force. A socket that was removed is made anew.
 -- @treturn boolean|nil, string `nil, err` when the file is broken: all stays as it was
 function Agent:reload()
+  restore_control(self)
   local done, err = reload.apply(self)
   if not done then return nil, err end
   self.locals:configure(self.config.Applications, self.config.path)

@@ -27,7 +27,7 @@ describe("a connection to the agent", function()
     local opened, err = connection.open({ connect = function() return nil, "/x.sock: no such file" end }, "/x.sock")
     assert.is_nil(opened)
     assert.equal('no agent answers on /x.sock (no such file); start one with "appmgr agent", '
-      .. "or name its socket with --socket or APPMGR_SOCKET", err)
+      .. "or name its socket with --socket or APPMGR_SOCKET (one that was removed is made anew on SIGHUP)", err)
   end)
 
   it("sends a request and hands over the result", function()

@@ -1,22 +1,27 @@
 local core = require("spec.support.core")
+local fake_file = require("spec.support.fake_file")
 local fake_log = require("spec.support.fake_log")
 local server = require("appmgr.control.server")
 
 --- A server whose socket is played by the spec: `say(conn, line)` and what came back.
 local function start(handlers)
   local options
-  local log = fake_log.new()
+  local log, listens = fake_log.new(), 0
+  local file = fake_file.new({ ["/x.sock"] = "" })
   local instance = server.new({
     agent = { node = "alpha" },
     path = "/x.sock",
     handlers = handlers,
-    core = { log = log, control = { listen = function(given)
+    core = { log = log, file = file, control = { listen = function(given)
+      if file.refuse["/x.sock"] then return nil, "/x.sock: refused" end
       options = given
+      listens = listens + 1
       return { close = function() log.info("closed") end }
     end } },
   })
   return {
-    server = instance, log = log, close = function(conn) options.on_close(conn) end, options = options,
+    server = instance, log = log, file = file, listens = function() return listens end,
+    close = function(conn) options.on_close(conn) end, options = options,
     say = function(conn, line) options.on_line(conn, type(line) == "string" and line or core.json.encode(line)) end,
   }
 end
@@ -46,6 +51,17 @@ describe("the control server", function()
       { id = "x", result = "alpha" },
       { id = 8, error = { code = "not_found", message = "no such thing" } },
     }, conn.answers)
+  end)
+
+  it("makes a socket anew that somebody has removed", function()
+    local s = start(ECHO)
+    assert.is_true(s.server:restore())
+    assert.equal(0, s.log.count("closed"))
+    s.file.texts["/x.sock"], s.file.refuse["/x.sock"] = nil, "no"
+    assert.same({ nil, "/x.sock: refused", n = 2 }, table.pack(s.server:restore()))
+    s.file.refuse = {}
+    assert.is_true(s.server:restore())
+    assert.same({ 1, 2 }, { s.log.count("closed"), s.listens() })
   end)
 
   it("refuses what is no request, and goes on", function()
