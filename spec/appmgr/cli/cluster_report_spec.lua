@@ -224,6 +224,14 @@ describe("plan", function()
     has(plan({}), "nothing would change\n\nin the end, after 2 steps:\n")
   end)
 
+  it("counts what stays pending, where that is known", function()
+    local text = plan({}, { pending = {
+      { name = "web", pending = 2, reason = "full" }, { name = "wrong", pending = 0, reason = "the document cannot be used" },
+    } })
+    has(text, 'task "web": 2 pending: full\n')
+    has(text, 'task "wrong": pending: the document cannot be used\n')
+  end)
+
   it("says when the way was not gone to its end", function()
     has(plan({}, { is_whole = false, steps = 2000 }), "after 2000 steps, which are not all:\n")
     has(plan({}, { is_whole = false, steps = 1, outcome = "error", outcome_message = "x:1: no" }),

@@ -65,7 +65,8 @@ local function add_changes(lines, answer)
   add(answer.nodes, "node", "task")
   add(answer.tasks, "task", "node")
   for _, row in ipairs(answer.pending) do
-    lines[#lines + 1] = ('task "%s": %d pending: %s'):format(row.name, row.pending, row.reason)
+    local count = row.pending > 0 and row.pending .. " " or "" -- how many a document wants that cannot be used is not known
+    lines[#lines + 1] = ('task "%s": %spending: %s'):format(row.name, count, row.reason)
   end
 end
 
