@@ -144,6 +144,19 @@ struct child_spec *child_spec_new(const struct wire_message *message, const char
     return spec;
 }
 
+static const enum wire_tag restart_tags[] = {
+    WIRE_TAG_RESTART_ATTEMPTS, WIRE_TAG_RESTART_INTERVAL_MS, WIRE_TAG_RESTART_DELAY_MS, WIRE_TAG_RESTART_MAX_DELAY_MS,
+    WIRE_TAG_RESTART_RESET_MS, WIRE_TAG_NONE,
+};
+
+static const enum wire_tag limit_tags[LIMIT_COUNT + 1] = {
+    [LIMIT_MEMORY] = WIRE_TAG_MEMORY_BYTES, [LIMIT_SWAP] = WIRE_TAG_SWAP_BYTES,
+    [LIMIT_VIRTUAL] = WIRE_TAG_VIRTUAL_BYTES, [LIMIT_CPU_WEIGHT] = WIRE_TAG_CPU_WEIGHT,
+    [LIMIT_CPU_MAX] = WIRE_TAG_CPU_PERCENT, [LIMIT_PIDS] = WIRE_TAG_PIDS, [LIMIT_COUNT] = WIRE_TAG_NONE,
+};
+
+static const enum wire_tag output_tags[] = {WIRE_TAG_OUTPUT_FILES, WIRE_TAG_OUTPUT_WAITS, WIRE_TAG_NONE};
+
 static void update_restart(struct child_restart *restart, const struct wire_message *message)
 {
     restart->enabled = wire_number(message, WIRE_TAG_RESTART_ENABLED, 0) != 0;
@@ -156,14 +169,8 @@ static void update_restart(struct child_restart *restart, const struct wire_mess
 
 static void update_limits(struct limits *limits, const struct wire_message *message)
 {
-    static const enum wire_tag tags[LIMIT_COUNT] = {
-        [LIMIT_MEMORY] = WIRE_TAG_MEMORY_BYTES, [LIMIT_SWAP] = WIRE_TAG_SWAP_BYTES,
-        [LIMIT_VIRTUAL] = WIRE_TAG_VIRTUAL_BYTES, [LIMIT_CPU_WEIGHT] = WIRE_TAG_CPU_WEIGHT,
-        [LIMIT_CPU_MAX] = WIRE_TAG_CPU_PERCENT, [LIMIT_PIDS] = WIRE_TAG_PIDS,
-    };
-
     for (unsigned i = 0; i < LIMIT_COUNT; i++)
-        limits->value[i] = wire_number(message, tags[i], LIMIT_NONE);
+        limits->value[i] = wire_number(message, limit_tags[i], LIMIT_NONE);
 }
 
 static void set_frame(struct child *child, const uint8_t *frame, uint32_t size)
@@ -177,17 +184,34 @@ static void set_frame(struct child *child, const uint8_t *frame, uint32_t size)
     child->label = wire_text(&message, WIRE_TAG_LABEL);
 }
 
+/* Which fields a message replaces: of those that come together the ones that it lacks, too. */
+static struct wire_message replaced_by(const struct wire_message *message)
+{
+    static const struct {
+        enum wire_tag said;
+        const enum wire_tag *tags;
+    } groups[] = {
+        {WIRE_TAG_RESTART_ENABLED, restart_tags}, {WIRE_TAG_LIMITS, limit_tags}, {WIRE_TAG_MAX_OUTPUT_BYTES, output_tags},
+    };
+    struct wire_message replaced = *message;
+
+    for (unsigned i = 0; i < sizeof groups / sizeof *groups; i++)
+        for (const enum wire_tag *tag = groups[i].tags; wire_has(message, groups[i].said) && *tag != WIRE_TAG_NONE; tag++)
+            replaced.field[*tag].count = 1;
+    return replaced;
+}
+
 /* Makes the child's frame what it is with the fields of the message. Returns false where that does not fit. */
 static bool update_frame(struct child *child, const struct wire_message *message)
 {
-    struct wire_message before = read_frame(child->frame, child->frame_size);
+    struct wire_message before = read_frame(child->frame, child->frame_size), replaced = replaced_by(message);
     struct wire_writer writer = {.capacity = (size_t)(message->end - message->begin) + child->frame_size + WIRE_HEADER_SIZE};
 
     writer.data = malloc(writer.capacity);
     if (!writer.data)
         return false;
     wire_begin(&writer, WIRE_SPAWN);
-    wire_put_fields(&writer, &before, message);
+    wire_put_fields(&writer, &before, &replaced);
     wire_put_fields(&writer, message, NULL);
     if (wire_end(&writer) != 0) {
         free(writer.data);

@@ -620,6 +620,57 @@ static void an_update_changes_what_it_holds_and_nothing_else(void **state)
     free(child.updated_frame);
 }
 
+static bool is_in_frame(const struct child *child, enum wire_tag tag)
+{
+    struct wire_frame frame;
+    struct wire_message message;
+
+    assert_int_equal(wire_find(child->frame, child->frame_size, &frame), child->frame_size);
+    assert_int_equal(wire_decode(&frame, &message), 0);
+    return wire_has(&message, tag);
+}
+
+/* Else the next keeper, which reads the frame, would limit what is not limited any more. */
+static void what_an_update_takes_away_is_in_no_record(void **state)
+{
+    static const enum wire_tag taken_away[] = {WIRE_TAG_MEMORY_BYTES, WIRE_TAG_RESTART_ATTEMPTS, WIRE_TAG_OUTPUT_FILES};
+    struct wire_writer writer = {.data = buffer, .capacity = sizeof buffer};
+    struct child child = make(CHILD_RUNNING);
+    struct wire_message message;
+
+    wire_begin(&writer, WIRE_UPDATE);
+    wire_put_text(&writer, WIRE_TAG_LABEL, "old");
+    wire_put_number(&writer, WIRE_TAG_RESTART_ENABLED, 1);
+    wire_put_number(&writer, WIRE_TAG_LIMITS, 1);
+    wire_put_number(&writer, WIRE_TAG_PIDS, 10);
+    wire_put_number(&writer, WIRE_TAG_MAX_OUTPUT_BYTES, 1000);
+    for (unsigned i = 0; i < 3; i++)
+        wire_put_number(&writer, taken_away[i], 3);
+    message = decode(&writer);
+    assert_null(child_update(&child, &message));
+
+    writer.size = 0;
+    wire_begin(&writer, WIRE_UPDATE);
+    wire_put_number(&writer, WIRE_TAG_STOP_TIMEOUT_MS, 5);
+    message = decode(&writer);
+    assert_null(child_update(&child, &message));
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(is_in_frame(&child, taken_away[i]));
+
+    writer.size = 0;
+    wire_begin(&writer, WIRE_UPDATE);
+    wire_put_number(&writer, WIRE_TAG_RESTART_ENABLED, 1);
+    wire_put_number(&writer, WIRE_TAG_LIMITS, 1);
+    wire_put_number(&writer, WIRE_TAG_PIDS, 11);
+    wire_put_number(&writer, WIRE_TAG_MAX_OUTPUT_BYTES, 1000);
+    message = decode(&writer);
+    assert_null(child_update(&child, &message));
+    for (unsigned i = 0; i < 3; i++)
+        assert_false(is_in_frame(&child, taken_away[i]));
+    assert_true(is_in_frame(&child, WIRE_TAG_LABEL) && is_in_frame(&child, WIRE_TAG_PIDS));
+    free(child.updated_frame);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -648,6 +699,7 @@ int main(void)
         cmocka_unit_test(readiness_is_said_of_one_run),
         cmocka_unit_test(a_specification_without_command_is_refused),
         cmocka_unit_test(an_update_changes_what_it_holds_and_nothing_else),
+        cmocka_unit_test(what_an_update_takes_away_is_in_no_record),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
