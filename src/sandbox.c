@@ -64,9 +64,10 @@ static int64_t smaller(int64_t a, int64_t b)
 
 /* ---- time ---- */
 
-static void check_limits(struct call *call, int64_t now)
+/* `instructions`: how many there were since the last look. */
+static void check_limits(struct call *call, int instructions, int64_t now)
 {
-    call->instructions_left -= call->step;
+    call->instructions_left -= instructions;
     if (call->instructions_left <= 0)
         snprintf(call->reason, sizeof call->reason, "used more than %lld instructions",
                  (long long)call->limits.instructions);
@@ -104,10 +105,13 @@ static void trip(lua_State *L, int level)
     lua_error(L);
 }
 
-/* As many instructions until the next look as take between LOOK_SOON_NS and LOOK_LATE_NS. */
+/*
+ * As many instructions until the next look as take between LOOK_SOON_NS and LOOK_LATE_NS. Each coroutine has its own number
+ * of them: a new one begins with that of who made it, and the hook is set for one.
+ */
 static void adapt_step(lua_State *L, struct call *call, int64_t now)
 {
-    int64_t took = now - call->looked_ns, step = call->step;
+    int64_t took = now - call->looked_ns, before = lua_gethookcount(L), step = before;
 
     call->looked_ns = now;
     if (took > LOOK_LATE_NS)
@@ -115,10 +119,10 @@ static void adapt_step(lua_State *L, struct call *call, int64_t now)
     else if (took < LOOK_SOON_NS)
         step = smaller(2 * step, HOOK_STEP);
     step = step > 2 ? step : 2; /* 1 marks a coroutine that went past a limit */
-    if (step == call->step)
-        return;
-    call->step = (int)step;
-    lua_sethook(L, hook, LUA_MASKCOUNT, call->step);
+    if (L == call->thread)
+        call->step = (int)step; /* it is set again where the job goes on */
+    if (step != before)
+        lua_sethook(L, hook, LUA_MASKCOUNT, (int)step);
 }
 
 /* The hook stays on coroutines that outlive their call: they may be resumed from a later one. */
@@ -130,7 +134,7 @@ static void hook(lua_State *L, lua_Debug *activation)
         return;
     int64_t now = now_ns();
     if (!call->tripped)
-        check_limits(call, now);
+        check_limits(call, lua_gethookcount(L), now);
     if (!call->tripped)
         check_depth(L, call);
     if (call->tripped)
