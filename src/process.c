@@ -106,11 +106,11 @@ static void lose(struct process_client *client, const char *reason)
     bool is_news = client->ready || strcmp(client->reason, reason) != 0, is_cut = client->link != NULL;
 
     stop_looking(client);
+    drop_link(client); /* before anybody is told: what is asked for meanwhile goes nowhere, and nobody looks after it */
     tell_silent(client, false);
     if (client->closed)
         return;
     snprintf(client->reason, sizeof client->reason, "%s", reason);
-    drop_link(client);
     /* A keeper that was told to end has ended when nobody listens any more, and not when it cut the connection. */
     timer_start(&client->retry, client->retry_ms, 0, on_retry, client);
     client->retry_ms = client->retry_ms * 2 < LAST_RETRY_MS ? client->retry_ms * 2 : LAST_RETRY_MS;

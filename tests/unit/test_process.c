@@ -36,8 +36,13 @@ static void on_lost(const char *reason, void *data)
     note("lost", NULL);
 }
 
+static bool asks_when_heard;
+static int answer_when_heard;
+
 static void on_silent(pid_t pid, void *data)
 {
+    if (!pid && asks_when_heard)
+        answer_when_heard = process_request(client, WIRE_RENEW, NULL, WIRE_TAG_RENEWED_MS, 1);
     silent_pid = pid;
     note(pid ? "silent" : "heard", NULL);
 }
@@ -326,6 +331,31 @@ static void a_keeper_that_is_stopped_when_an_agent_comes_is_told_of(void **state
     hear("ready ");
 }
 
+/* Else it would be taken and go nowhere. */
+static void what_is_asked_of_a_silent_keeper_that_is_killed_is_refused(void **state)
+{
+    char error[256] = "";
+    pid_t pid = keeper_pid();
+
+    process_close(client);
+    told[0] = '\0';
+    client = process_open(KEEPER, directory, true, &callbacks, NULL, error, sizeof error); /* nobody starts another keeper */
+    assert_non_null(client);
+    hear("ready ");
+    kill(pid, SIGSTOP);
+    start_sleep("a", "100");
+    hear("silent ");
+    asks_when_heard = true;
+    kill(pid, SIGKILL);
+    hear("heard ");
+    asks_when_heard = false;
+    hear("lost ");
+    assert_int_equal(answer_when_heard, -ENOTCONN);
+    process_close(client);
+    open_client();
+    hear("ready ");
+}
+
 static void two_agents_do_not_share_a_keeper(void **state)
 {
     struct process_client *first = client;
@@ -475,6 +505,7 @@ int main(void)
         TEST(a_keeper_that_is_killed_while_it_ends_is_replaced_by_one_that_ends_the_rest),
         TEST(a_keeper_that_is_stopped_is_told_of_until_it_goes_on),
         TEST(a_keeper_that_is_stopped_when_an_agent_comes_is_told_of),
+        TEST(what_is_asked_of_a_silent_keeper_that_is_killed_is_refused),
         TEST(two_agents_do_not_share_a_keeper),
         TEST(what_is_too_large_is_refused_here),
         TEST(hundreds_at_once_are_no_trouble),
