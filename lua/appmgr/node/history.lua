@@ -67,23 +67,28 @@ local function newest(records, count)
 end
 
 local function cut(self, path)
-  local text = self.file.read(path)
-  if not text then return nil end
+  local text, err = self.file.read(path)
+  if not text then return nil, err end
   return self.file.replace(path, text_of(self, newest(parse(self, text), M.KEPT)))
+end
+
+local function tell_cut(self, done, err)
+  if done then return self.problems:clear("history/cut") end
+  self.problems:set("history/cut", ("how an application ended is kept in a file that grows: it cannot be cut: %s; it is"
+    .. " tried again when the application ends"):format(err))
 end
 
 --- Returns false when the disk refuses, which is told as a problem.
 local function append(self, id, record)
   local path = path_of(self, id)
   local size, err = self.file.append(path, text_of(self, { record }))
-  if size and size > MAX_BYTES then
-    local done
-    done, err = cut(self, path)
-    size = done and size
+  if not size then
+    self.problems:set("history", ("how applications ended is not kept on the disk: %s; it is tried again"):format(err))
+    return false
   end
-  if size then return true end
-  self.problems:set("history", ("how applications ended is not kept on the disk: %s; it is tried again"):format(err))
-  return false
+  -- A file that cannot be cut has the record all the same: adding it once more would only let the file grow.
+  if size > MAX_BYTES then tell_cut(self, cut(self, path)) end
+  return true
 end
 
 --- Writes what is held, up to the first that is refused.

@@ -101,6 +101,23 @@ describe("the history of applications", function()
     assert.equal(5, known[5])
   end)
 
+  it("has what was added to a file that could not be cut", function()
+    for n = 1, 150 do exit(n, { ran_ms = n }) end
+    file.texts["/s/history/i"] = ("\n"):rep(40000) .. file.texts["/s/history/i"]
+    local replace, known = file.replace, 0
+    file.replace = function(path) return nil, path .. ": No space left on device" end
+    history:note("i", { type = "spawn_failed", error = "x", next = "restart" }, 20, function() known = known + 1 end)
+    local size = #file.texts["/s/history/i"]
+    assert.equal(1, known)
+    assert.matches("grows.*No space left", problems:list()[1].text)
+    timer.advance(60000)
+    assert.equal(size, #file.texts["/s/history/i"])
+    file.replace = replace
+    exit(151)
+    assert.is_true(#file.texts["/s/history/i"] < 33 * 1024)
+    assert.same({}, problems:list())
+  end)
+
   it("does not keep what was forgotten while the disk refused it", function()
     file.refuse["/s/history/i"] = "No space left on device"
     exit(1)
